@@ -1,0 +1,31 @@
+#include "base/time.hpp"
+
+#include <gtest/gtest.h>
+
+namespace bavn {
+
+TEST(Time, ReadsWhatLogsWrite) {
+  const auto is = [](std::string_view in, std::string_view out) {
+    auto t = parse_time(in);
+    ASSERT_TRUE(t) << in;
+    EXPECT_EQ(format_time(*t), out) << in;
+  };
+  is("2024-10-01T12:00:00Z", "2024-10-01T12:00:00Z");
+  is("2024-10-01 12:00:00", "2024-10-01T12:00:00Z");
+  is("2024-10-01T12:00:00.1234567Z", "2024-10-01T12:00:00.123456Z");
+  is("2024-10-01T12:00:00+02:00", "2024-10-01T10:00:00Z");
+  is("2021-01-27T01:28:11.488362+0100", "2021-01-27T00:28:11.488362Z");
+  is("2024-02-29", "2024-02-29T00:00:00Z");
+  is("1969-12-31T23:59:59.5Z", "1969-12-31T23:59:59.500000Z");
+  for (std::string_view bad : {"", "x", "2024-13-01T00:00:00Z", "2024-10-01T25:00:00Z", "2024-10-01T12", "2024-10-01T12:00:00Q"})
+    EXPECT_FALSE(parse_time(bad)) << bad;
+}
+
+TEST(Time, TellsEpochUnitsApartBySize) {
+  for (std::string_view s : {"1578529839", "1578529839000", "1578529839000000", "1578529839000000000", "1578529839.0"})
+    EXPECT_EQ(format_time(*parse_epoch(s)), "2020-01-09T00:30:39Z") << s;
+  EXPECT_FALSE(parse_epoch("12a"));
+  EXPECT_FALSE(parse_epoch("99999999999999999999999"));
+}
+
+}  // namespace bavn
