@@ -1,0 +1,31 @@
+#!/usr/bin/env python3
+"""Each header of src/ compiles alone (GCC, syntax only): nobody has to know what to include before it.
+
+usage: tools/check_headers.py [HEADER...]      all of src/ by default
+"""
+import concurrent.futures
+import os
+import pathlib
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+COMMAND = ["g++", "-std=c++23", "-fsyntax-only", "-Wall", "-Wextra", "-Wno-pragma-once-outside-header", "-I", str(ROOT / "src"), "-x", "c++"]
+
+
+def fault_of(header):
+    done = subprocess.run([*COMMAND, str(header)], capture_output=True, text=True)
+    lines = [line for line in done.stderr.splitlines() if "pragma once in main file" not in line]
+    return "" if done.returncode == 0 else f"{header.relative_to(ROOT)}: does not compile alone\n  " + "\n  ".join(lines[:4])
+
+
+def main(arguments):
+    headers = [pathlib.Path(a).resolve() for a in arguments] or sorted((ROOT / "src").rglob("*.hpp"))
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        faults = [f for f in pool.map(fault_of, headers) if f]
+    print("\n".join([*faults, f"headers: {len(headers)} compiled alone, {len(faults)} faults"]))
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,283 @@
+#!/usr/bin/env python3
+"""Runs the tests of Bavn step by step. Use ./test, which installs what is missing first.
+
+usage: ./test [--fast | --long] [--only STEP[,STEP...]] [--list]
+
+  (nothing)   what continuous integration runs
+  --fast      the lane for working: checks, build A, unit, golden, end to end
+  --long      the full counts (kills, seeds, minutes of fuzzing); run by hand, results logged in docs/
+  --only      just these steps, in their order; --list names them
+
+Each step prints its minutes; what it says goes to build/logs/STEP.log, whose end is shown when it fails.
+The last line is "N passed, N failed"; the exit code is 0 when nothing failed. Tests that need the corpora
+(BAVN_CORPORA, or ../shared/corpora) are skipped and counted as skipped where they are not there.
+"""
+import dataclasses
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+LOGS = ROOT / "build" / "logs"
+BINARY = ROOT / "build" / "dev" / "src" / "app" / "bavn"
+ALL, NOT_FAST = {"fast", "ci", "long"}, {"ci", "long"}
+# Seconds of each fuzzer, kill cycles of the crash tests.
+FUZZ_SECONDS = {"ci": 6, "long": 600}
+KILLS = {"fast": 3, "ci": 20, "long": 100}
+
+
+@dataclasses.dataclass
+class Count:
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+    names: list = dataclasses.field(default_factory=list)  # of what failed
+
+    def __iadd__(self, other):
+        self.passed += other.passed
+        self.failed += other.failed
+        self.skipped += other.skipped
+        self.names += other.names
+        return self
+
+
+class Step:
+    """What a step may do: run commands into its log and count what they report."""
+
+    def __init__(self, name, lane):
+        self.name, self.lane, self.count = name, lane, Count()
+        self.log_path = LOGS / f"{name}.log"
+        self.log = open(self.log_path, "w+", errors="replace")
+        self.environment = dict(os.environ, BAVN_BINARY=str(BINARY), BAVN_TEST_LANE=lane, BAVN_KILLS=str(KILLS[lane]),
+                                BAVN_SOURCE_DIR=str(ROOT), PYTHONDONTWRITEBYTECODE="1")
+        corpora = ROOT.parent / "shared" / "corpora"
+        if "BAVN_CORPORA" not in self.environment and corpora.is_dir():
+            self.environment["BAVN_CORPORA"] = str(corpora)
+
+    def run(self, *command, seconds=1800, **more):
+        """Exit code and what the command said. A command that hangs is ended and counts as failed."""
+        words = [str(word) for word in command]
+        self.log.write(f"$ {' '.join(words)}\n")
+        self.log.flush()
+        start = self.log.tell()
+        environment = dict(self.environment, **more)
+        try:
+            code = subprocess.run(words, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=self.log,
+                                  stderr=subprocess.STDOUT, timeout=seconds).returncode
+        except subprocess.TimeoutExpired:
+            code = -1
+            self.log.write(f"\nended after {seconds} s\n")
+        except OSError as trouble:
+            code = -1
+            self.log.write(f"{trouble}\n")
+        self.log.flush()
+        with open(self.log_path, errors="replace") as again:
+            again.seek(start)
+            said = again.read()
+        self.log.seek(0, os.SEEK_END)
+        return code, said
+
+    def one(self, name, *command, **more):
+        """The command is one test."""
+        code, said = self.run(*command, **more)
+        self.add(name, code == 0)
+        return code == 0, said
+
+    def add(self, name, good):
+        if good:
+            self.count.passed += 1
+        else:
+            self.count.failed += 1
+            self.count.names.append(name)
+
+    def ctest(self, folder, *arguments, **more):
+        """Counts the GoogleTest cases inside; a ctest entry without any, or one that died, counts as one."""
+        code, said = self.run("ctest", "--test-dir", folder, "-V", *arguments, seconds=3600, **more)
+        got = Count(len(re.findall(r"^(?:\d+: )?\[       OK \] ", said, re.M)))
+        failed = set(re.findall(r"^(?:\d+: )?\[  FAILED  \] ([\w/]+\.[\w/]+)", said, re.M))
+        got.skipped = len(set(re.findall(r"^(?:\d+: )?\[  SKIPPED \] ([\w/]+\.[\w/]+)", said, re.M)))
+        got.failed, got.names = len(failed), sorted(failed)
+        entries = re.findall(r"^ *\d+/\d+ Test +#(\d+): (\S+) \.*\s*(Passed|\S.*?) +[\d.]+ sec", said, re.M)
+        for number, name, verdict in entries:
+            has_cases = re.search(rf"^{number}: \[==========\]", said, re.M)
+            case_failed = re.search(rf"^{number}: \[  FAILED  \] ", said, re.M)
+            if verdict == "Passed" and not has_cases:
+                got.passed += 1
+            elif verdict != "Passed" and not case_failed:
+                got.failed += 1
+                got.names.append(f"{name}: {verdict.strip('* ')}")
+        if code != 0 and got.failed == 0 or not entries:
+            got.failed += 1
+            got.names.append(f"ctest in {folder} ended with {code}")
+        self.count += got
+
+    def unittest(self, path, seconds=900):
+        code, said = self.run(sys.executable, path, "-v", seconds=seconds)
+        ran = re.search(r"^Ran (\d+) tests?", said, re.M)
+        where = pathlib.Path(path).name
+        if not ran:
+            self.add(f"{where} ended with {code}", False)
+            return
+        bad = [f"{where}: {name}" for name in re.findall(r"^(?:FAIL|ERROR): (\S+)", said, re.M)]
+        skipped = re.search(r"skipped=(\d+)", said)
+        skips = int(skipped[1]) if skipped else 0
+        if code != 0 and not bad:
+            bad = [f"{where} ended with {code}"]
+        self.count += Count(max(0, int(ran[1]) - len(bad) - skips), len(bad), skips, bad)
+
+
+# --- the steps, in order; each says in which lanes it runs ---------------------------------------------------------
+
+
+def checks(step):
+    step.one("layers", sys.executable, "tools/check_layers.py")
+    step.unittest("tools/check_layers_test.py")
+    step.one("formatting (tools/format.sh repairs it)", "tools/format.sh", "--check")
+    step.one("headers compile alone", sys.executable, "tools/check_headers.py")
+
+
+def build_a(step):
+    good, _ = step.one("configure dev", "cmake", "--preset", "dev")
+    if good:
+        good, _ = step.one("build dev", "cmake", "--build", "--preset", "dev", seconds=5400)
+    return good
+
+
+def unit(step):
+    step.ctest("build/dev", "-L", "unit")
+
+
+def golden(step):
+    """Samples against expected results: every format describes and proves itself (bavn formats test), rules likewise."""
+    step.one("bavn formats test", BINARY, "formats", "test")
+    if (ROOT / "content" / "rules").is_dir():
+        step.one("bavn rules test", BINARY, "rules", "test")
+
+
+def e2e(step):
+    for path in sorted((ROOT / "tests" / "e2e").glob("*.py")):
+        step.unittest(path)
+
+
+def crash(step):
+    for path in sorted((ROOT / "tests" / "crash").glob("*.py")):
+        step.unittest(path, seconds=3600)
+
+
+def build_b(step):
+    good, _ = step.one("configure asan", "cmake", "--preset", "asan")
+    if good:
+        good, _ = step.one("build asan", "cmake", "--build", "--preset", "asan", seconds=5400)
+    return good
+
+
+SANITIZERS = {"ASAN_OPTIONS": "abort_on_error=1:detect_leaks=1:allocator_may_return_null=1",
+              "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1"}
+
+
+def unit_asan(step):
+    step.ctest("build/asan", "-L", "unit", **SANITIZERS)
+
+
+def fuzz(step):
+    """Each fuzzer: first every seed and every input that ever crashed it (fuzz/NAME/), then new ones for some seconds."""
+    seconds = FUZZ_SECONDS[step.lane]
+    listed = ROOT / "build" / "asan" / "fuzzers.txt"
+    fuzzers = [line for line in listed.read_text().splitlines() if line] if listed.exists() else []
+    if not fuzzers:
+        step.add("no fuzzer was built", False)
+    for path in fuzzers:
+        name = pathlib.Path(path).name
+        found = ROOT / "build" / "fuzz" / name
+        found.mkdir(parents=True, exist_ok=True)
+        seeds = ROOT / "fuzz" / name
+        limits = ["-timeout=10", "-rss_limit_mb=2048", f"-artifact_prefix={LOGS}/{name}-"]
+        if seeds.is_dir():
+            step.one(f"{name} over fuzz/{name}", path, "-runs=0", *limits, seeds, **SANITIZERS)
+        step.one(f"{name} for {seconds} s", path, f"-max_total_time={seconds}", *limits, found, *([seeds] if seeds.is_dir() else []),
+                 seconds=seconds + 120, **SANITIZERS)
+
+
+def interop(step):
+    for path in sorted((ROOT / "tests" / "interop").glob("*/run.sh")):
+        step.one(f"interop {path.parent.name}", path, seconds=1800)
+
+
+def bench(step):
+    for path in sorted((ROOT / "benches").glob("smoke*.py")):
+        step.unittest(path)
+
+
+STEPS = [
+    ("checks", checks, ALL),
+    ("build_a", build_a, ALL),
+    ("unit", unit, ALL),
+    ("golden", golden, ALL),
+    ("e2e", e2e, ALL),
+    ("crash", crash, NOT_FAST),
+    ("interop", interop, NOT_FAST),
+    ("bench", bench, NOT_FAST),
+    ("build_b", build_b, NOT_FAST),
+    ("unit_asan", unit_asan, NOT_FAST),
+    ("fuzz", fuzz, NOT_FAST),
+]
+BUILDS = {"build_a": ("unit", "golden", "e2e", "crash", "interop", "bench"), "build_b": ("unit_asan", "fuzz")}
+
+
+def tail(path, lines=25):
+    text = path.read_text(errors="replace").splitlines()
+    faults = [line for line in text if re.search(r"error:|FAILED|FAIL:|ERROR:|Error 1|AddressSanitizer|runtime error", line)]
+    return "\n".join(["    " + line for line in [*faults[:10], "...", *text[-lines:]]])
+
+
+def main(arguments):
+    if "-h" in arguments or "--help" in arguments:
+        print(__doc__.strip())
+        return 0
+    if "--list" in arguments:
+        print("\n".join(f"{name:10} {', '.join(l for l in ('fast', 'ci', 'long') if l in lanes)}" for name, _, lanes in STEPS))
+        return 0
+    lane, only, rest = "ci", None, list(arguments)
+    while rest:
+        word = rest.pop(0)
+        if word in ("--fast", "--long"):
+            lane = word[2:]
+        elif word == "--only" and rest:
+            only = rest.pop(0).split(",")
+        else:
+            print(f"test: {word} is not known; ./test --help", file=sys.stderr)
+            return 2
+    unknown = [name for name in only or [] if name not in {s[0] for s in STEPS}]
+    if unknown:
+        print(f"test: no step {unknown[0]}; ./test --list names them", file=sys.stderr)
+        return 2
+    LOGS.mkdir(parents=True, exist_ok=True)
+    total, broken, began = Count(), {}, time.monotonic()
+    for name, action, lanes in STEPS:
+        if (only and name not in only) or (not only and lane not in lanes):
+            continue
+        if name in broken:
+            print(f"{name:10} not run: {broken[name]} failed", flush=True)
+            total += Count(failed=1, names=[f"{name} not run"])
+            continue
+        step, start = Step(name, lane if only is None or lane != "fast" else "ci"), time.monotonic()
+        good = action(step)
+        minutes = (time.monotonic() - start) / 60
+        count = step.count
+        skipped = f", {count.skipped} skipped" if count.skipped else ""
+        print(f"{name:10} {minutes:5.1f} min  {count.passed} passed, {count.failed} failed{skipped}", flush=True)
+        if count.failed:
+            print("".join(f"    failed: {f}\n" for f in count.names[:20]) + f"  the end of build/logs/{name}.log:\n{tail(step.log_path)}", flush=True)
+        if good is False:
+            broken |= {later: name for later in BUILDS.get(name, ())}
+        total += count
+    print(f"in all {(time.monotonic() - began) / 60:.1f} min" + (f", {total.skipped} skipped" if total.skipped else ""))
+    print(f"{total.passed} passed, {total.failed} failed")
+    return 1 if total.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
