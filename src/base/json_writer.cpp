@@ -107,10 +107,18 @@ JsonWriter& JsonWriter::value(std::string_view s) {
   append_json_string(out_, s);
   return *this;
 }
-JsonWriter& JsonWriter::value(bool b) { return raw(b ? "true" : "false"); }
-JsonWriter& JsonWriter::null() { return raw("null"); }
-JsonWriter& JsonWriter::value(std::int64_t n) { return raw(fmt::format_int(n).c_str()); }
-JsonWriter& JsonWriter::value(std::uint64_t n) { return raw(fmt::format_int(n).c_str()); }
+JsonWriter& JsonWriter::value(bool b) {
+  return raw(b ? "true" : "false");
+}
+JsonWriter& JsonWriter::null() {
+  return raw("null");
+}
+JsonWriter& JsonWriter::value(std::int64_t n) {
+  return raw(fmt::format_int(n).c_str());
+}
+JsonWriter& JsonWriter::value(std::uint64_t n) {
+  return raw(fmt::format_int(n).c_str());
+}
 JsonWriter& JsonWriter::value(double d) {
   if (!std::isfinite(d)) return null();
   return raw(fmt::format("{}", d));

@@ -35,15 +35,15 @@ std::string to_string(const Error& e);
 
 /// BAVN_TRY(auto x, expression): declares x from the Result or returns its error. A statement, never an expression:
 /// GCC 12.2 dies on ({ ... }) with co_await inside.
-#define BAVN_TRY(decl, expr)                                                              \
-  auto BAVN_CONCAT(bavn_try_, __LINE__) = (expr);                                         \
-  if (!BAVN_CONCAT(bavn_try_, __LINE__))                                                  \
+#define BAVN_TRY(decl, expr)                                                                    \
+  auto BAVN_CONCAT(bavn_try_, __LINE__) = (expr);                                               \
+  if (!BAVN_CONCAT(bavn_try_, __LINE__))                                                        \
     return std::unexpected<::bavn::Error>(std::move(BAVN_CONCAT(bavn_try_, __LINE__)).error()); \
   decl = std::move(*BAVN_CONCAT(bavn_try_, __LINE__))
 
 /// The same for Result<void>.
-#define BAVN_CHECK(expr)                                                                  \
-  if (auto BAVN_CONCAT(bavn_try_, __LINE__) = (expr); !BAVN_CONCAT(bavn_try_, __LINE__))  \
+#define BAVN_CHECK(expr)                                                                 \
+  if (auto BAVN_CONCAT(bavn_try_, __LINE__) = (expr); !BAVN_CONCAT(bavn_try_, __LINE__)) \
   return std::unexpected<::bavn::Error>(std::move(BAVN_CONCAT(bavn_try_, __LINE__)).error())
 
 /// On in every build.

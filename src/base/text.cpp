@@ -88,9 +88,10 @@ std::size_t decode(std::string_view s, std::size_t i, std::uint32_t& cp) {
 }
 
 // Windows-1252 0x80..0x9F; 0 = hole.
-constexpr std::uint16_t kCp1252[32] = {0x20AC, 0,      0x201A, 0x0192, 0x201E, 0x2026, 0x2020, 0x2021, 0x02C6, 0x2030, 0x0160,
-                                       0x2039, 0x0152, 0,      0x017D, 0,      0,      0x2018, 0x2019, 0x201C, 0x201D, 0x2022,
-                                       0x2013, 0x2014, 0x02DC, 0x2122, 0x0161, 0x203A, 0x0153, 0,      0x017E, 0x0178};
+constexpr std::uint16_t kCp1252[32] = {0x20AC, 0,      0x201A, 0x0192, 0x201E, 0x2026, 0x2020, 0x2021,
+                                       0x02C6, 0x2030, 0x0160, 0x2039, 0x0152, 0,      0x017D, 0,
+                                       0,      0x2018, 0x2019, 0x201C, 0x201D, 0x2022, 0x2013, 0x2014,
+                                       0x02DC, 0x2122, 0x0161, 0x203A, 0x0153, 0,      0x017E, 0x0178};
 
 // Simple lower case for the scripts that logs of Europe carry; everything else stays.
 std::uint32_t lower_code_point(std::uint32_t c) {
@@ -179,8 +180,8 @@ std::string_view nearest(std::string_view word, const std::vector<std::string_vi
       std::size_t diagonal = row[0];
       row[0] = i;
       for (std::size_t j = 1; j <= k.size(); ++j) {
-        const std::size_t next = std::min({row[j] + 1, row[j - 1] + 1,
-                                           diagonal + (ascii_lower(word[i - 1]) == ascii_lower(k[j - 1]) ? 0 : 1)});
+        const std::size_t next = std::min(
+            {row[j] + 1, row[j - 1] + 1, diagonal + (ascii_lower(word[i - 1]) == ascii_lower(k[j - 1]) ? 0 : 1)});
         diagonal = row[j];
         row[j] = next;
       }

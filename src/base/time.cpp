@@ -107,10 +107,10 @@ std::optional<Instant> parse_epoch(std::string_view s) {
     }
   }
   std::int64_t us;
-  if (whole < 100'000'000'000) us = whole * 1'000'000 + fraction;          // until the year 5138
+  if (whole < 100'000'000'000) us = whole * 1'000'000 + fraction;             // until the year 5138
   else if (whole < 100'000'000'000'000) us = whole * 1000 + fraction / 1000;  // milliseconds
-  else if (whole < 100'000'000'000'000'000) us = whole;                    // microseconds
-  else us = whole / 1000;                                                  // nanoseconds
+  else if (whole < 100'000'000'000'000'000) us = whole;                       // microseconds
+  else us = whole / 1000;                                                     // nanoseconds
   return from_micros(negative ? -us : us);
 }
 
@@ -118,9 +118,9 @@ std::string format_time(Instant t) {
   const auto day = std::chrono::floor<std::chrono::days>(t);
   const std::chrono::year_month_day ymd{day};
   const std::int64_t us = (t - day).count();
-  std::string out =
-      fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}", static_cast<int>(ymd.year()), static_cast<unsigned>(ymd.month()),
-                  static_cast<unsigned>(ymd.day()), us / 3600000000, us / 60000000 % 60, us / 1000000 % 60);
+  std::string out = fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}", static_cast<int>(ymd.year()),
+                                static_cast<unsigned>(ymd.month()), static_cast<unsigned>(ymd.day()), us / 3600000000,
+                                us / 60000000 % 60, us / 1000000 % 60);
   if (us % 1000000 != 0) out += fmt::format(".{:06}", us % 1000000);
   out += 'Z';
   return out;
