@@ -94,7 +94,7 @@ function(bavn_embed target root)
     string(APPEND table "  {\"${rel}\", bavn_content_${n}, bavn_content_${n}_end},\n")
     math(EXPR n "${n}+1")
   endforeach()
-  string(APPEND body "namespace bavn::content::detail {\nconst Entry entries[] = {\n${table}  {nullptr, nullptr, nullptr}};\n"
+  string(APPEND body "namespace bavn::content::detail {\nextern const Entry entries[];\nextern const unsigned entry_count;\nconst Entry entries[] = {\n${table}  {nullptr, nullptr, nullptr}};\n"
                      "const unsigned entry_count = ${n};\n}\n")
   file(GENERATE OUTPUT ${cpp} CONTENT "${body}")
   target_sources(${target} PRIVATE ${cpp})

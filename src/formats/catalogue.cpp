@@ -1,0 +1,50 @@
+#include "formats/catalogue.hpp"
+
+#include <algorithm>
+
+#include "base/content.hpp"
+
+namespace bavn::formats {
+
+Result<Catalogue> Catalogue::builtin() {
+  Catalogue c;
+  for (const char* folder : {"content/formats/", "src/formats/"}) {
+    for (std::string_view path : content::list(folder)) {
+      if (!path.ends_with("/format.yml")) continue;
+      BAVN_TRY(auto d, parse_description(*content::file(path), path));
+      BAVN_CHECK(c.add(std::move(d)));
+    }
+  }
+  return c;
+}
+
+Result<void> Catalogue::add(Description d) {
+  if (find(d.name)) return fail(Code::conflict, "format '" + d.name + "' exists already; give yours another name");
+  if (d.reader != "json" && d.reader != "text") {
+    const auto& known = text_readers();
+    if (std::none_of(known.begin(), known.end(), [&](const TextReader& r) { return d.reader == r.name; }))
+      return fail(Code::bad_input, "format '" + d.name + "': there is no reader '" + d.reader + "'; use json or a built-in reader");
+  }
+  if (formats_.size() >= 1000) return fail(Code::bad_input, "more than 1000 formats");
+  formats_.push_back(std::move(d));
+  return {};
+}
+
+std::optional<event::FormatId> Catalogue::find(std::string_view name) const {
+  for (std::size_t i = 0; i < formats_.size(); ++i)
+    if (formats_[i].name == name) return static_cast<event::FormatId>(i);
+  return std::nullopt;
+}
+
+void Catalogue::add_names(event::FieldPlan& plan) const {
+  for (const Description& d : formats_) {
+    for (const auto& [name, role] : d.observables) plan.add(name);
+    for (const LogsourceEntry& l : d.logsource) {
+      for (const auto& [name, values] : l.when) plan.add(name);
+      for (const auto& [to, from] : l.aliases)
+        if (plan.slot(to)) plan.add(from);
+    }
+  }
+}
+
+}  // namespace bavn::formats

@@ -1,0 +1,1034 @@
+#include "formats/reader.hpp"
+
+#include <fmt/format.h>
+#include <simdjson.h>
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <deque>
+
+#include "base/result.hpp"
+#include "base/text.hpp"
+#include "formats/binder.hpp"
+
+namespace bavn::formats {
+
+using event::EventBatch;
+using event::Field;
+using event::FormatId;
+using event::Record;
+using event::RouteId;
+using event::Slot;
+using event::ValueKind;
+
+namespace {
+
+constexpr std::size_t kMaxDepth = 64;
+constexpr std::size_t kMaxNodes = 50'000;
+constexpr std::size_t kMaxKey = 4096;
+constexpr std::size_t kMaxNumber = 1000;
+constexpr std::size_t kRun = 256U << 10;  // bytes of JSON lines indexed in one go
+
+/// One path of the records seen so far. Format-agnostic; bindings are resolved per format on first use.
+struct Node {
+  const char* key = nullptr;
+  std::uint32_t key_length = 0;
+  std::uint32_t id = 0;
+  Node* parent = nullptr;
+  Node* next_guess = nullptr;   // the key that followed this one last time
+  Node* child_guess = nullptr;  // the first key inside, last time
+  std::uint64_t signature = 0;  // not 0: some format is recognised by it
+  bool signature_value = false;
+  bool descend = false;
+  std::string path;
+  std::vector<std::uint16_t> binding;  // by format; 0: not yet resolved, 1: nothing, else index + 2
+};
+
+struct Touch {
+  Node* node;
+  std::uint32_t offset, length;
+  ValueKind kind;
+};
+
+std::uint64_t load_tail(const char* p, std::size_t n) {
+  std::uint64_t v = 0;
+  if (n >= 8) std::memcpy(&v, p + n - 8, 8);
+  else std::memcpy(&v, p, n);
+  return v;
+}
+
+std::uint64_t key_hash(std::uint32_t parent, const char* p, std::size_t n) {
+  std::uint64_t head = 0;
+  std::memcpy(&head, p, n < 8 ? n : 8);
+  std::uint64_t h = (head ^ (n << 56) ^ parent) * 0x9E3779B97F4A7C15ULL;
+  h ^= load_tail(p, n) * 0xC2B2AE3D27D4EB4FULL;
+  if (n > 16) h ^= XXH3_64bits(p, n);
+  return h ^ (h >> 29);
+}
+
+std::uint64_t value_hash(std::string_view s) { return XXH3_64bits(s.data(), s.size()); }
+
+bool space(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
+
+bool has_escape(const char* p, std::size_t n) { return std::memchr(p, '\\', n) != nullptr; }
+
+}  // namespace
+
+class Reader::Impl {
+ public:
+  Impl(const Catalogue& catalogue, const event::FieldPlan& plan, event::RouteTable& routes, ReaderOptions options)
+      : catalogue_(catalogue), plan_(plan), routes_(routes), options_(options), plan_prefixes_(dotted_prefixes(plan)) {
+    for (const Description& d : catalogue_.all()) {
+      binders_.emplace_back(d, plan_, plan_prefixes_, options_.learn);
+      for (const Recognition& r : d.recognise) {
+        for (const auto& k : r.keys) signature_paths_[k] |= 1;
+        for (const auto& [k, v] : r.values) signature_paths_[k] |= 3;
+      }
+    }
+    names_.resize(catalogue_.all().size());
+    text_readers_.resize(catalogue_.all().size());
+    for (std::size_t i = 0; i < catalogue_.all().size(); ++i) {
+      order_.push_back(static_cast<FormatId>(i));
+      const auto& d = catalogue_.all()[i];
+      if (d.reader == "json") continue;
+      for (const TextReader& t : text_readers())
+        if (d.reader == t.name) text_readers_[i] = t.make();
+      if (d.reader == "text") plain_text_ = static_cast<FormatId>(i);
+      if (options_.reference && text_readers_[i]) text_readers_[i]->set_reference(*options_.reference);
+    }
+    std::stable_sort(order_.begin(), order_.end(), [&](FormatId a, FormatId b) {
+      return catalogue_.at(a).priority > catalogue_.at(b).priority;
+    });
+    generic_json_ = catalogue_.find("json");
+    reset_shapes();
+  }
+
+  std::uint64_t read(EventBatch& batch, std::size_t from, std::size_t to, std::uint64_t line) {
+    batch_ = &batch;
+    if (batch.raw.capacity() < batch.raw.size() + 64) batch.raw.reserve(batch.raw.size() + batch.raw.size() / 8 + 64);
+    const std::uint64_t first = line;
+    std::size_t at = from;
+    while (at < to) {
+      const char* base = batch.raw.data();
+      if (base[at] == '{' && json_allowed()) {
+        // gather a run of lines that begin with '{'
+        std::size_t end = at;
+        while (end < to && base[end] == '{' && end - at < kRun) {
+          const void* nl = std::memchr(base + end, '\n', to - end);
+          const std::size_t next = nl == nullptr ? to : static_cast<std::size_t>(static_cast<const char*>(nl) - base) + 1;
+          if (next - at > kRun && end > at) break;
+          end = next;
+        }
+        line += json_run(at, end, line);
+        at = end;
+        continue;
+      }
+      const void* nl = std::memchr(base + at, '\n', to - at);
+      const std::size_t end = nl == nullptr ? to : static_cast<std::size_t>(static_cast<const char*>(nl) - base);
+      one_line(at, end, line++);
+      at = end + 1;
+    }
+    return line - first;
+  }
+
+  void new_source(std::optional<FormatId> format, std::optional<Instant> reference) {
+    if (format) options_.format = format;
+    sticky_ = event::FormatId(0xFFFF);
+    for (auto& r : text_readers_)
+      if (r) {
+        r->reset();
+        if (reference) r->set_reference(*reference);
+      }
+  }
+  void set_format(std::optional<FormatId> f) { options_.format = f; }
+
+  std::string context() const {
+    const FormatId f = options_.format ? *options_.format : sticky_;
+    if (f < text_readers_.size() && text_readers_[f]) return std::string(text_readers_[f]->context());
+    return {};
+  }
+
+  Stats stats_;
+
+ private:
+  bool json_allowed() const { return !options_.format || catalogue_.at(*options_.format).reader == "json"; }
+
+  // ---- JSON ----------------------------------------------------------------------------------------------------------
+
+  std::uint64_t json_run(std::size_t from, std::size_t to, std::uint64_t line) {
+    const char* base = batch_->raw.data();
+    const std::uint64_t first = line;
+    const bool good = stage1(base + from, to - from);
+    if (!good && to - from > 0) {
+      const void* nl = std::memchr(base + from, '\n', to - from);
+      const bool single = nl == nullptr || static_cast<const char*>(nl) + 1 == base + to;
+      if (!single) ++stats_.reindexed_runs;
+    }
+    if (!good) {
+      std::size_t at = from;
+      while (at < to) {
+        base = batch_->raw.data();
+        const void* nl = std::memchr(base + at, '\n', to - at);
+        const std::size_t end = nl == nullptr ? to : static_cast<std::size_t>(static_cast<const char*>(nl) - base);
+        one_line(at, end, line++);
+        at = end + 1;
+      }
+      return line - first;
+    }
+    const std::uint32_t* s = index().structural_indexes.get();
+    const std::uint32_t* const s_end = s + index().n_structural_indexes;
+    std::size_t at = from;
+    while (at < to) {
+      const char* nl = static_cast<const char*>(std::memchr(base + at, '\n', to - at));
+      const std::size_t next = nl == nullptr ? to : static_cast<std::size_t>(nl - base) + 1;
+      const auto limit = static_cast<std::uint32_t>(next - from);
+      const std::uint32_t* const line_s = s;
+      s = skip_to(s, s_end, limit);
+      std::size_t end = next;
+      while (end > at && space(base[end - 1])) --end;
+      json_record(base + from, line_s, s, at, end, line++, 0, static_cast<std::uint32_t>(from));
+      at = next;
+    }
+    return line - first;
+  }
+
+  // First structural at or after `limit`: galloping, since lines are of like length.
+  static const std::uint32_t* skip_to(const std::uint32_t* s, const std::uint32_t* end, std::uint32_t limit) {
+    std::size_t step = 64;
+    while (static_cast<std::size_t>(end - s) > step && s[step] < limit) s += step;
+    const std::uint32_t* stop = static_cast<std::size_t>(end - s) > step ? s + step + 1 : end;
+    return std::lower_bound(s, stop, limit);
+  }
+
+  simdjson::internal::dom_parser_implementation& index() { return *indexes_[unwrap_depth_]; }
+
+  bool stage1(const char* p, std::size_t n) {
+    auto& index = indexes_[unwrap_depth_];
+    if (!index || n > index->capacity()) {
+      if (n > options_.max_record * 2 + 4096) return false;
+      const std::size_t capacity = std::max(n + 4096, kRun + 4096);
+      const auto err = simdjson::get_active_implementation()->create_dom_parser_implementation(capacity, kMaxDepth, index);
+      BAVN_ASSERT(err == simdjson::SUCCESS);
+    }
+    index->n_structural_indexes = 0;
+    last_error_ = index->stage1(reinterpret_cast<const std::uint8_t*>(p), n, simdjson::stage1_mode::regular);
+    return last_error_ == simdjson::SUCCESS;
+  }
+
+  /// buf: where the structural indexes count from; [s, s_end): this record's; [at, end): the record in batch.raw.
+  /// field_base: what turns a position in buf into a field offset (with `flags` kDerived: in batch.derived).
+  void json_record(const char* buf, const std::uint32_t* s, const std::uint32_t* s_end, std::size_t at, std::size_t end,
+                   std::uint64_t line, std::uint8_t flags, std::uint32_t field_base) {
+    touches_.clear();
+    signature_ = 0;
+    if (const char* reason = walk(buf, s, s_end)) {
+      refuse(line, reason, std::string_view(batch_->raw).substr(at, std::min<std::size_t>(end - at, 80)));
+      return;
+    }
+    const FormatId format = options_.format ? *options_.format : recognise(buf);
+    const Description& d = catalogue_.at(format);
+    Record r;
+    r.offset = static_cast<std::uint32_t>(at);
+    r.length = static_cast<std::uint32_t>(end - at);
+    r.line = line;
+    r.format = format;
+    r.first_field = static_cast<std::uint32_t>(batch_->fields.size());
+    r.repaired = repairing_;
+    int best_time = 127;
+    std::uint64_t route_key = format;
+    std::string_view pair_name;
+    const Touch* pending_value = nullptr;
+    for (const Touch& t : touches_) {
+      const std::uint16_t bi = binding_index(t.node, format);
+      if (bi == 1) continue;
+      const Binding& b = bindings_[bi - 2U];
+      const char* p = buf + t.offset;
+      if (t.kind == ValueKind::nested) continue;
+      if (b.unwrap && t.kind == ValueKind::string && unwrap_depth_ < 3 && t.length > 2) {
+        if (try_unwrap({p, t.length}, at, end, line)) {
+          batch_->fields.resize(r.first_field);
+          return;
+        }
+      }
+      if (b.time_rank >= 0 && b.time_rank < best_time && t.kind != ValueKind::null) {
+        if (auto when = time_of({p, t.length}, t.kind)) {
+          best_time = b.time_rank;
+          r.happened_us = micros(*when);
+        }
+      }
+      if (b.route) route_key = (route_key ^ value_hash({p, t.length}) ^ t.node->id) * 0x9E3779B97F4A7C15ULL;
+      const auto value_flags = static_cast<std::uint8_t>(
+          flags | static_cast<std::uint8_t>(t.kind) |
+          (t.kind == ValueKind::string && (!b.slots.empty() || b.role != event::Role::none) && has_escape(p, t.length) ? Field::kEscaped : 0));
+      emit(b, field_base + t.offset, t.length, value_flags);
+      if (b.pair == PairPart::name) {
+        pair_name = {p, t.length};
+        if (pending_value != nullptr && pending_value->node->parent == t.node->parent) {
+          route_key = pair(*pending_value, pair_name, buf, format, field_base, flags, route_key);
+          pending_value = nullptr;
+          pair_name = {};
+        }
+      } else if (b.pair == PairPart::value) {
+        if (!pair_name.empty()) {
+          route_key = pair(t, pair_name, buf, format, field_base, flags, route_key);
+          pair_name = {};
+        } else {
+          pending_value = &t;
+        }
+      }
+    }
+    finish(r, route_key, d);
+  }
+
+  void emit(const Binding& b, std::uint32_t offset, std::uint32_t length, std::uint8_t flags) {
+    if (b.slots.empty()) {
+      if (b.role != event::Role::none) batch_->fields.push_back({offset, length, event::kNoSlot, flags, b.role});
+      return;
+    }
+    event::Role role = b.role;
+    for (Slot slot : b.slots) {
+      batch_->fields.push_back({offset, length, slot, flags, role});
+      role = event::Role::none;
+    }
+  }
+
+  std::uint64_t pair(const Touch& value, std::string_view name, const char* buf, FormatId format, std::uint32_t field_base,
+                     std::uint8_t flags, std::uint64_t route_key) {
+    const PairArray* p = binders_[format].pair_at(value.node->path);
+    if (p == nullptr || name.size() > kMaxKey || name.empty()) return route_key;
+    const auto extra = static_cast<std::uint8_t>(
+        flags | static_cast<std::uint8_t>(value.kind) |
+        (value.kind == ValueKind::string && has_escape(buf + value.offset, value.length) ? Field::kEscaped : 0));
+    Node* n = child(value.node->parent, name.data(), name.size());
+    if (n == nullptr) return route_key;
+    const std::uint16_t bi = binding_index(n, format);
+    if (bi != 1) {
+      const Binding& b = bindings_[bi - 2U];
+      emit(b, field_base + value.offset, value.length, extra);
+      if (b.route) route_key = (route_key ^ value_hash({buf + value.offset, value.length}) ^ n->id) * 0x9E3779B97F4A7C15ULL;
+    }
+    if (p->short_names) {
+      Node* top = child(&root_, name.data(), name.size());
+      if (top != nullptr) {
+        const std::uint16_t ti = binding_index(top, format);
+        if (ti != 1) emit(bindings_[ti - 2U], field_base + value.offset, value.length, extra);
+      }
+    }
+    return route_key;
+  }
+
+  void finish(Record& r, std::uint64_t route_key, const Description& d) {
+    RouteId route;
+    if (auto it = route_cache_.find(route_key); it != route_cache_.end()) {
+      route = it->second;
+    } else {
+      r.field_count = static_cast<std::uint32_t>(batch_->fields.size()) - r.first_field;
+      route = resolve_route(r, d);
+      if (route_cache_.size() > 60'000) route_cache_.clear();
+      route_cache_.emplace(route_key, route);
+    }
+    r.route = route;
+    const RouteExtras& extras = extras_of(route);
+    if (!extras.aliases.empty()) {
+      const std::size_t n = batch_->fields.size();
+      for (std::size_t i = r.first_field; i < n; ++i)
+        for (const auto& [to, from] : extras.aliases)
+          if (batch_->fields[i].slot == from) {
+            Field f = batch_->fields[i];
+            f.slot = to;
+            f.role = event::Role::none;
+            batch_->fields.push_back(f);
+          }
+    }
+    for (const auto& [slot, value] : extras.adds) {
+      Field f;
+      f.offset = static_cast<std::uint32_t>(batch_->derived.size());
+      f.length = static_cast<std::uint32_t>(value.size());
+      f.slot = slot;
+      f.flags = Field::kDerived;
+      batch_->derived += value;
+      batch_->fields.push_back(f);
+    }
+    r.field_count = static_cast<std::uint32_t>(batch_->fields.size()) - r.first_field;
+    batch_->records.push_back(r);
+  }
+
+  std::optional<Instant> time_of(std::string_view v, ValueKind kind) {
+    if (kind == ValueKind::number) return parse_epoch(v);
+    if (kind != ValueKind::string) return std::nullopt;
+    if (auto t = parse_time(v)) return t;
+    if (v.size() > 8 && v.starts_with("/Date(")) return parse_epoch(v.substr(6, v.find(')') - 6));
+    if (v.starts_with("\\/Date(")) return parse_epoch(v.substr(7, v.find(')') - 7));
+    return parse_epoch(v);
+  }
+
+  /// Fills touches_ and signature_. Returns the reason when the record is no valid JSON object.
+  const char* walk(const char* buf, const std::uint32_t* s, const std::uint32_t* const end) {
+    if (s == end || buf[*s] != '{') return "json_not_an_object";
+    struct Level {
+      Node* container;
+      bool array;
+    };
+    Level stack[kMaxDepth];
+    std::size_t depth = 0;
+    Node* container = &root_;
+    Node* prev = nullptr;
+    Node* node = nullptr;
+    bool in_array = false;
+
+  object:
+    ++s;
+    prev = nullptr;
+    if (s == end) return "json_unfinished";
+    if (buf[*s] == '}') goto close;
+  key: {
+    if (buf[*s] != '"') return "json_key_missing";
+    const std::uint32_t start = *s + 1;
+    if (++s == end) return "json_unfinished";
+    if (buf[*s] != ':') return "json_colon_missing";
+    std::uint32_t stop = *s - 1;
+    while (buf[stop] != '"') {
+      if (!space(buf[stop]) || stop <= start) return "json_key_malformed";
+      --stop;
+    }
+    const std::uint32_t n = stop - start;
+    Node* guess = prev == nullptr ? container->child_guess : prev->next_guess;
+    if (guess != nullptr && guess->key_length == n && std::memcmp(guess->key, buf + start, n) == 0) {
+      node = guess;
+    } else {
+      node = child(container, buf + start, n);
+      if (node == nullptr) return "json_key_too_long";
+      if (prev == nullptr) container->child_guess = node;
+      else prev->next_guess = node;
+    }
+    prev = node;
+    if (++s == end) return "json_unfinished";
+  }
+  value: {
+    const char c = buf[*s];
+    if (c == '"') {
+      const std::uint32_t start = *s + 1;
+      if (++s == end) return "json_unfinished";
+      std::uint32_t stop = *s - 1;
+      while (buf[stop] != '"') {
+        if (!space(buf[stop]) || stop <= start) return "json_string_malformed";
+        --stop;
+      }
+      if (stop < start) return "json_string_malformed";
+      touch(node, buf, start, stop - start, ValueKind::string);
+    } else if (c == '{') {
+      if (node->signature != 0) touch(node, buf, *s, 1, ValueKind::nested);
+      if (!node->descend) {
+        if (const char* reason = skip(buf, s, end, depth)) return reason;
+      } else {
+        if (depth + 1 >= kMaxDepth) return "json_too_deep";
+        stack[depth++] = {container, in_array};
+        container = node;
+        in_array = false;
+        goto object;
+      }
+    } else if (c == '[') {
+      if (node->signature != 0) touch(node, buf, *s, 1, ValueKind::nested);
+      if (depth + 1 >= kMaxDepth) return "json_too_deep";
+      stack[depth++] = {container, in_array};
+      container = node;
+      in_array = true;
+      if (++s == end) return "json_unfinished";
+      if (buf[*s] == ']') goto close;
+      goto value;
+    } else {
+      const std::uint32_t start = *s;
+      if (++s == end) return "json_unfinished";
+      std::uint32_t stop = *s;
+      while (stop > start && space(buf[stop - 1])) --stop;
+      const char* reason = scalar(node, buf, start, stop - start);
+      if (reason != nullptr) return reason;
+    }
+  }
+  after:
+    switch (buf[*s]) {
+      case ',':
+        if (++s == end) return "json_unfinished";
+        if (in_array) goto value;
+        goto key;
+      case '}':
+        if (in_array) return "json_brackets_mismatched";
+        goto close;
+      case ']':
+        if (!in_array) return "json_brackets_mismatched";
+        goto close;
+      default: return "json_comma_missing";
+    }
+  close:
+    ++s;
+    if (depth == 0) return s == end ? nullptr : "json_text_after_the_object";
+    if (s == end) return "json_unfinished";
+    // the container of the array or object that ended is the key that comes before the next one
+    prev = container;
+    node = container;
+    --depth;
+    container = stack[depth].container;
+    in_array = stack[depth].array;
+    goto after;
+  }
+
+  void touch(Node* node, const char* buf, std::uint32_t offset, std::uint32_t length, ValueKind kind) {
+    touches_.push_back({node, offset, length, kind});
+    if (node->signature != 0) {
+      signature_ += node->signature;
+      if (node->signature_value && kind != ValueKind::nested)
+        signature_ ^= value_hash({buf + offset, length}) * (node->id | 1U);
+    }
+  }
+
+  const char* scalar(Node* node, const char* buf, std::uint32_t start, std::uint32_t n) {
+    const std::string_view v(buf + start, n);
+    ValueKind kind;
+    switch (v.empty() ? '\0' : v[0]) {
+      case 't':
+      case 'f':
+        if (v != "true" && v != "false") return "json_value_malformed";
+        kind = ValueKind::boolean;
+        break;
+      case 'n':
+        if (v != "null") return "json_value_malformed";
+        kind = ValueKind::null;
+        break;
+      default:
+        if (n > kMaxNumber) return "json_number_too_long";
+        if (v.empty() || !(v[0] == '-' || (v[0] >= '0' && v[0] <= '9'))) return "json_value_malformed";
+        for (char c : v)
+          if (!((c >= '0' && c <= '9') || c == '-' || c == '+' || c == '.' || c == 'e' || c == 'E')) return "json_value_malformed";
+        kind = ValueKind::number;
+    }
+    touch(node, buf, start, n, kind);
+    return nullptr;
+  }
+
+  // Steps over a nested value nobody wants; brackets must pair.
+  static const char* skip(const char* buf, const std::uint32_t*& s, const std::uint32_t* end, std::size_t depth) {
+    std::uint64_t kinds = 0;
+    std::size_t d = 0;
+    for (; s != end; ++s) {
+      const char c = buf[*s];
+      if (c == '{' || c == '[') {
+        if (depth + d + 1 >= kMaxDepth) return "json_too_deep";
+        kinds = kinds << 1 | (c == '[' ? 1U : 0U);
+        ++d;
+      } else if (c == '}' || c == ']') {
+        if ((kinds & 1U) != (c == ']' ? 1U : 0U)) return "json_brackets_mismatched";
+        kinds >>= 1;
+        if (--d == 0) {
+          ++s;
+          return s == end ? "json_unfinished" : nullptr;
+        }
+      }
+    }
+    return "json_unfinished";
+  }
+
+  // ---- shapes --------------------------------------------------------------------------------------------------------
+
+  void reset_shapes() {
+    nodes_.clear();
+    keys_.clear();
+    table_.assign(4096, nullptr);
+    root_ = Node{};
+    root_.descend = true;
+    root_.id = 0;
+    formats_by_signature_.clear();
+    last_signature_ = 0;
+    route_cache_.clear();
+  }
+
+  Node* child(Node* parent, const char* p, std::size_t n) {
+    if (n > kMaxKey) return nullptr;
+    const std::uint64_t h = key_hash(parent->id, p, n);
+    std::size_t mask = table_.size() - 1;
+    std::size_t i = h & mask;
+    for (; table_[i] != nullptr; i = (i + 1) & mask) {
+      Node* x = table_[i];
+      if (x->parent == parent && x->key_length == n && std::memcmp(x->key, p, n) == 0) return x;
+    }
+    return create(parent, p, n);
+  }
+
+  Node* create(Node* parent, const char* p, std::size_t n) {
+    if (nodes_.size() >= kMaxNodes) {
+      full_ = true;  // the cache begins anew after this record
+      if (nodes_.size() >= kMaxNodes + 20'000) return nullptr;
+    }
+    Node& x = nodes_.emplace_back();
+    x.parent = parent;
+    x.id = static_cast<std::uint32_t>(nodes_.size());
+    keys_.emplace_back(p, n);
+    x.key = keys_.back().data();
+    x.key_length = static_cast<std::uint32_t>(n);
+    std::string name = keys_.back();
+    if (has_escape(name.data(), name.size())) {
+      std::string plain;
+      event::append_unescaped(plain, name);
+      name = std::move(plain);
+    }
+    x.path = parent == &root_ ? name : parent->path + "." + name;
+    if (auto it = signature_paths_.find(x.path); it != signature_paths_.end()) {
+      x.signature = value_hash(x.path) | 1;
+      x.signature_value = (it->second & 2) != 0;
+    }
+    for (const Binder& b : binders_)
+      if (b.below(x.path)) {
+        x.descend = true;
+        break;
+      }
+    x.binding.assign(catalogue_.all().size(), 0);
+    if (nodes_.size() * 2 > table_.size()) {
+      table_.assign(table_.size() * 2, nullptr);
+      for (Node& y : nodes_) insert(&y);
+    } else {
+      insert(&x);
+    }
+    return &x;
+  }
+
+  void insert(Node* x) {
+    const std::size_t mask = table_.size() - 1;
+    std::size_t i = key_hash(x->parent->id, x->key, x->key_length) & mask;
+    while (table_[i] != nullptr) i = (i + 1) & mask;
+    table_[i] = x;
+  }
+
+  std::uint16_t binding_index(Node* node, FormatId format) {
+    std::uint16_t& slot = node->binding[format];
+    if (slot != 0) return slot;
+    Binding b = binders_[format].resolve(node->path);
+    slot = b.wanted() ? intern(std::move(b)) : 1;
+    return slot;
+  }
+
+  std::uint16_t intern(Binding b) {
+    if (bindings_.size() >= 65'000) return 1;
+    bindings_.push_back(std::move(b));
+    return static_cast<std::uint16_t>(bindings_.size() + 1);
+  }
+
+  FormatId recognise(const char* buf) {
+    if (signature_ == last_signature_ && last_signature_ != 0) return last_format_;
+    FormatId found;
+    if (auto it = formats_by_signature_.find(signature_); it != formats_by_signature_.end()) {
+      found = it->second;
+    } else {
+      found = recognise_slowly(buf);
+      if (formats_by_signature_.size() > 60'000) formats_by_signature_.clear();
+      formats_by_signature_.emplace(signature_, found);
+    }
+    last_signature_ = signature_;
+    last_format_ = found;
+    return found;
+  }
+
+  FormatId recognise_slowly(const char* buf) {
+    NameMap<std::vector<const Touch*>> present;
+    for (const Touch& t : touches_)
+      if (t.node->signature != 0) present[t.node->path].push_back(&t);
+    for (FormatId f : order_) {
+      const Description& d = catalogue_.at(f);
+      if (d.reader != "json") continue;
+      for (const Recognition& r : d.recognise) {
+        bool holds = !r.keys.empty() || !r.values.empty();
+        for (const auto& k : r.keys) holds = holds && present.contains(k);
+        for (const auto& [k, wanted] : r.values) {
+          auto it = present.find(k);
+          holds = holds && it != present.end() && std::any_of(it->second.begin(), it->second.end(), [&](const Touch* t) {
+                    return std::any_of(wanted.begin(), wanted.end(),
+                                       [&](const std::string& w) { return iequals(w, {buf + t->offset, t->length}); });
+                  });
+        }
+        if (holds) return f;
+      }
+    }
+    return generic_json_.value_or(0);
+  }
+
+  // ---- routes --------------------------------------------------------------------------------------------------------
+
+  RouteId resolve_route(const Record& r, const Description& d) {
+    event::Route route;
+    route.format = d.name;
+    route.ocsf_class = d.ocsf;
+    const auto add = [](std::vector<std::string>& to, const std::string& v) {
+      if (!v.empty() && std::find(to.begin(), to.end(), v) == to.end()) to.push_back(v);
+    };
+    std::string scratch;
+    for (const LogsourceEntry& e : d.logsource) {
+      bool holds = true;
+      for (const auto& [name, wanted] : e.when) {
+        const auto slot = plan_.slot(name);
+        bool any = false;
+        for (std::uint32_t i = 0; slot && i < r.field_count && !any; ++i) {
+          const Field& f = batch_->fields[r.first_field + i];
+          if (f.slot != *slot) continue;
+          const std::string_view v = batch_->text(f, scratch);
+          any = std::any_of(wanted.begin(), wanted.end(), [&](const std::string& w) { return iequals(w, v); });
+        }
+        if (!any) {
+          holds = false;
+          break;
+        }
+      }
+      if (!holds) continue;
+      add(route.products, e.product);
+      add(route.services, e.service);
+      add(route.categories, e.category);
+      if (!e.ocsf.empty()) route.ocsf_class = e.ocsf;
+      route.unknown = route.unknown || e.unknown;
+      route.aliases.insert(route.aliases.end(), e.aliases.begin(), e.aliases.end());
+      route.adds.insert(route.adds.end(), e.adds.begin(), e.adds.end());
+    }
+    for (auto* v : {&route.products, &route.services, &route.categories}) std::sort(v->begin(), v->end());
+    return routes_.intern(std::move(route));
+  }
+
+  struct RouteExtras {
+    std::vector<std::pair<Slot, Slot>> aliases;
+    std::vector<std::pair<Slot, std::string>> adds;
+    bool known = false;
+  };
+  const RouteExtras& extras_of(RouteId id) {
+    if (id == event::kNoRoute) return no_extras_;
+    if (id >= extras_.size()) extras_.resize(id + 1U);
+    RouteExtras& e = extras_[id];
+    if (!e.known) {
+      const event::Route& r = routes_.at(id);
+      for (const auto& [to, from] : r.aliases) {
+        const auto t = plan_.slot(to), f = plan_.slot(from);
+        if (t && f) e.aliases.emplace_back(*t, *f);
+      }
+      for (const auto& [name, value] : r.adds)
+        if (auto s = plan_.slot(name)) e.adds.emplace_back(*s, value);
+      e.known = true;
+    }
+    return e;
+  }
+
+  // ---- single lines --------------------------------------------------------------------------------------------------
+
+  void one_line(std::size_t at, std::size_t end, std::uint64_t line) {
+    const char* base = batch_->raw.data();
+    if (full_) {
+      reset_shapes();
+      full_ = false;
+      ++stats_.shape_resets;
+    }
+    while (end > at && (base[end - 1] == '\r' || base[end - 1] == '\n')) --end;
+    if (line == 1 && end - at >= 3 && std::memcmp(base + at, "\xEF\xBB\xBF", 3) == 0) at += 3;
+    std::size_t first = at;
+    while (first < end && space(base[first])) ++first;
+    if (first == end) return;  // an empty line is no record
+    if (end - at > options_.max_record) {
+      refuse(line, "record_too_long", fmt::format("{} bytes, the limit is {}", end - at, options_.max_record));
+      return;
+    }
+    if (base[first] == '{' && json_allowed()) {
+      read_text_or_json({base + first, end - first}, first, end, line);
+      return;
+    }
+    text_line(at, end, line);
+  }
+
+  void read_text_or_json(std::string_view text, std::size_t at, std::size_t end, std::uint64_t line) {
+    if (stage1(text.data(), text.size())) {
+      const std::uint32_t* s = index().structural_indexes.get();
+      json_record(text.data(), s, s + index().n_structural_indexes, at, end, line, 0, static_cast<std::uint32_t>(at));
+      return;
+    }
+    if (last_error_ == simdjson::UTF8_ERROR) {
+      ++stats_.repaired;
+      const std::string fixed = repair_utf8(text);
+      repairing_ = true;
+      derived_record(fixed, at, end, line);
+      repairing_ = false;
+      return;
+    }
+    const char* reason = last_error_ == simdjson::UNCLOSED_STRING   ? "json_string_unclosed"
+                         : last_error_ == simdjson::UNESCAPED_CHARS ? "json_control_character_in_string"
+                         : last_error_ == simdjson::EMPTY           ? "json_empty"
+                                                                    : "json_unreadable";
+    refuse(line, reason, text.substr(0, 80));
+  }
+
+  // A record whose bytes are no part of raw (repaired, unwrapped): they go to batch.derived, fields point there.
+  void derived_record(std::string_view text, std::size_t at, std::size_t end, std::uint64_t line) {
+    auto& derived = batch_->derived;
+    const std::size_t start = derived.size();
+    if (start + text.size() > 0xF0000000U) {
+      refuse(line, "batch_too_large", "");
+      return;
+    }
+    derived += text;
+    if (!stage1(derived.data() + start, text.size())) {
+      refuse(line, last_error_ == simdjson::UTF8_ERROR ? "json_not_utf8" : "json_unreadable", text.substr(0, 80));
+      return;
+    }
+    // json_record may append to derived (constants, nested unwraps): the walk is finished by then, fields are offsets.
+    std::string copy(text);  // walk reads from a copy that does not move
+    const std::uint32_t* s = index().structural_indexes.get();
+    json_record(copy.data(), s, s + index().n_structural_indexes, at, end, line, Field::kDerived,
+                static_cast<std::uint32_t>(start));
+  }
+
+  bool try_unwrap(std::string_view body, std::size_t at, std::size_t end, std::uint64_t line) {
+    std::size_t i = 0;
+    while (i < body.size() && body[i] == ' ') ++i;
+    if (i == body.size()) return false;
+    std::string plain;
+    event::append_unescaped(plain, body.substr(i));
+    std::erase(plain, '\n');
+    if (!plain.empty() && plain[0] == '{') {
+      // The outer record's state is kept aside: the inner one uses the same index and touch list.
+      auto touches = std::move(touches_);
+      touches_ = {};
+      const auto signature = signature_;
+      const std::size_t records = batch_->records.size(), refusals = batch_->refusals.size(), fields = batch_->fields.size();
+      ++unwrap_depth_;
+      derived_record(plain, at, end, line);
+      --unwrap_depth_;
+      if (batch_->records.size() > records) return true;
+      batch_->refusals.resize(refusals);
+      batch_->fields.resize(fields);
+      touches_ = std::move(touches);
+      signature_ = signature;
+      return false;
+    }
+    return false;
+  }
+
+  // ---- text ----------------------------------------------------------------------------------------------------------
+
+  class Sink final : public FieldSink {
+   public:
+    Sink(Impl& impl, FormatId format, std::string_view line, std::uint32_t base, std::uint8_t flags)
+        : impl_(impl), format_(format), line_(line), base_(base), flags_(flags), route_key_(format) {}
+    void put(std::string_view name, std::string_view value) override {
+      if (++count_ > 2000) return;
+      const Binding& b = impl_.named(format_, name);
+      if (!b.wanted()) return;
+      std::uint32_t offset;
+      std::uint8_t flags = flags_;
+      if (value.data() >= line_.data() && value.data() + value.size() <= line_.data() + line_.size()) {
+        offset = base_ + static_cast<std::uint32_t>(value.data() - line_.data());
+      } else {
+        offset = static_cast<std::uint32_t>(impl_.batch_->derived.size());
+        impl_.batch_->derived += value;
+        flags = Field::kDerived;
+      }
+      if (b.route) route_key_ = (route_key_ ^ value_hash(value) ^ value_hash(name)) * 0x9E3779B97F4A7C15ULL;
+      if (b.time_rank >= 0 && b.time_rank < best_time_ && !own_time_) {
+        auto t = parse_time(value);
+        if (!t) t = parse_epoch(value);
+        if (t) {
+          best_time_ = b.time_rank;
+          happened_ = micros(*t);
+        }
+      }
+      impl_.emit(b, offset, static_cast<std::uint32_t>(value.size()), flags);
+    }
+    void happened(Instant t) override {
+      happened_ = micros(t);
+      own_time_ = true;
+    }
+    void format(std::string_view name) override {
+      if (auto f = impl_.catalogue_.find(name)) {
+        format_ = *f;
+        route_key_ = *f;
+      }
+    }
+    FormatId format_now() const { return format_; }
+    std::uint64_t route_key() const { return route_key_; }
+    std::int64_t happened_us() const { return happened_; }
+
+   private:
+    Impl& impl_;
+    FormatId format_;
+    std::string_view line_;
+    std::uint32_t base_;
+    std::uint8_t flags_;
+    std::uint64_t route_key_;
+    std::int64_t happened_ = 0;
+    int best_time_ = 127;
+    bool own_time_ = false;
+    unsigned count_ = 0;
+  };
+  friend class Sink;
+
+  const Binding& named(FormatId format, std::string_view name) {
+    auto& map = names_[format];
+    if (auto it = map.find(name); it != map.end()) return it->second;
+    if (map.size() > 5000) map.clear();  // key=value logs may name anything
+    return map.emplace(std::string(name), binders_[format].resolve(name)).first->second;
+  }
+
+  void text_line(std::size_t at, std::size_t end, std::uint64_t line) {
+    std::string_view text(batch_->raw.data() + at, end - at);
+    std::string fixed;
+    std::uint8_t flags = 0;
+    std::uint32_t base = static_cast<std::uint32_t>(at);
+    if (!simdjson::validate_utf8(text.data(), text.size())) {
+      ++stats_.repaired;
+      fixed = repair_utf8(text);
+      base = static_cast<std::uint32_t>(batch_->derived.size());
+      batch_->derived += fixed;
+      text = fixed;
+      flags = Field::kDerived;
+      repairing_ = true;
+    }
+    text_line(text, base, flags, at, end, line);
+    repairing_ = false;
+  }
+
+  void text_line(std::string_view text, std::uint32_t base, std::uint8_t flags, std::size_t at, std::size_t end,
+                 std::uint64_t line) {
+    const std::size_t fields = batch_->fields.size(), derived = batch_->derived.size();
+    std::string reason, first_reason;
+    const auto attempt = [&](FormatId f) -> LineVerdict {
+      Sink sink(*this, f, text, base, flags);
+      reason.clear();
+      const LineVerdict v = text_readers_[f]->read(text, sink, reason);
+      if (v == LineVerdict::event) {
+        Record r;
+        r.offset = static_cast<std::uint32_t>(at);
+        r.length = static_cast<std::uint32_t>(end - at);
+        r.line = line;
+        r.format = sink.format_now();
+        r.first_field = static_cast<std::uint32_t>(fields);
+        r.happened_us = sink.happened_us();
+        r.repaired = repairing_;
+        finish(r, sink.route_key(), catalogue_.at(r.format));
+        sticky_ = f;
+      } else {
+        batch_->fields.resize(fields);
+        batch_->derived.resize(derived);
+        if (v == LineVerdict::meta) {
+          ++stats_.meta;
+          sticky_ = f;
+        }
+      }
+      return v;
+    };
+    if (options_.format && text_readers_[*options_.format]) {
+      const LineVerdict v = attempt(*options_.format);
+      if (v == LineVerdict::refused || v == LineVerdict::not_mine)
+        refuse(line, v == LineVerdict::refused ? "line_broken" : "line_not_of_the_named_format", reason);
+      return;
+    }
+    if (options_.format && catalogue_.at(*options_.format).reader == "json") {
+      refuse(line, "json_not_an_object", text.substr(0, 80));
+      return;
+    }
+    FormatId tried = 0xFFFF;
+    if (sticky_ != 0xFFFF && text_readers_[sticky_] && text_readers_[sticky_]->likelihood(text) >= 50) {
+      tried = sticky_;
+      const LineVerdict v = attempt(sticky_);
+      if (v == LineVerdict::event || v == LineVerdict::meta) return;
+      if (v == LineVerdict::refused) first_reason = catalogue_.at(sticky_).name + ": " + reason;
+    }
+    std::vector<std::pair<int, FormatId>> ranked;
+    for (FormatId f : order_)
+      if (f != tried && text_readers_[f])
+        if (const int p = text_readers_[f]->likelihood(text); p > 0) ranked.emplace_back(p, f);
+    std::stable_sort(ranked.begin(), ranked.end(), [](const auto& a, const auto& b) { return a.first > b.first; });
+    for (std::size_t i = 0; i < ranked.size() && i < 4; ++i) {
+      const LineVerdict v = attempt(ranked[i].second);
+      if (v == LineVerdict::event || v == LineVerdict::meta) return;
+      if (v == LineVerdict::refused && first_reason.empty()) first_reason = catalogue_.at(ranked[i].second).name + ": " + reason;
+    }
+    if (!first_reason.empty()) {
+      refuse(line, "line_broken", first_reason);
+      return;
+    }
+    plain(text, base, flags, at, end, line);
+  }
+
+  // Text of no known format is still searched for indicators; bytes that are no text are refused.
+  void plain(std::string_view text, std::uint32_t base, std::uint8_t flags, std::size_t at, std::size_t end, std::uint64_t line) {
+    std::size_t control = 0;
+    for (char c : text.substr(0, 1000))
+      if (static_cast<unsigned char>(c) < 0x20 && c != '\t' && c != 0x1B) ++control;
+    if (control * 10 > std::min<std::size_t>(text.size(), 1000)) {
+      refuse(line, "not_text", "");
+      return;
+    }
+    if (!plain_text_) {
+      refuse(line, "format_unknown", text.substr(0, 80));
+      return;
+    }
+    const FormatId f = *plain_text_;
+    Record r;
+    r.offset = static_cast<std::uint32_t>(at);
+    r.length = static_cast<std::uint32_t>(end - at);
+    r.line = line;
+    r.format = f;
+    r.first_field = static_cast<std::uint32_t>(batch_->fields.size());
+    r.repaired = repairing_;
+    emit(named(f, "message"), base, static_cast<std::uint32_t>(text.size()), flags);
+    finish(r, f, catalogue_.at(f));
+  }
+
+  void refuse(std::uint64_t line, const char* reason, std::string_view detail) {
+    event::Refusal x;
+    x.line = line;
+    x.reason = reason;
+    x.detail = is_valid_utf8(detail) ? std::string(detail.substr(0, 200)) : repair_utf8(detail.substr(0, 200));
+    batch_->refusals.push_back(std::move(x));
+  }
+
+  const Catalogue& catalogue_;
+  const event::FieldPlan& plan_;
+  event::RouteTable& routes_;
+  ReaderOptions options_;
+  NameSet plan_prefixes_;
+  std::vector<Binder> binders_;
+  std::vector<FormatId> order_;  // by priority
+  NameMap<int> signature_paths_;  // bit 0: key, bit 1: value too
+  std::optional<FormatId> generic_json_, plain_text_;
+
+  // One structural index per unwrap depth: the outer record's is still in use while the inner one is read.
+  std::array<std::unique_ptr<simdjson::internal::dom_parser_implementation>, 4> indexes_;
+  simdjson::error_code last_error_ = simdjson::SUCCESS;
+
+  Node root_;
+  std::deque<Node> nodes_;
+  std::deque<std::string> keys_;
+  std::vector<Node*> table_;
+  bool full_ = false;
+  std::vector<Binding> bindings_;
+  std::vector<Touch> touches_;
+  std::uint64_t signature_ = 0, last_signature_ = 0;
+  FormatId last_format_ = 0;
+  std::unordered_map<std::uint64_t, FormatId> formats_by_signature_;
+  std::unordered_map<std::uint64_t, RouteId> route_cache_;
+  std::vector<RouteExtras> extras_;
+  RouteExtras no_extras_;
+  std::vector<NameMap<Binding>> names_;  // text formats: field name -> binding
+  std::vector<std::unique_ptr<LineReader>> text_readers_;  // by format; null for JSON
+  FormatId sticky_ = 0xFFFF;
+  std::size_t unwrap_depth_ = 0;
+  bool repairing_ = false;
+  EventBatch* batch_ = nullptr;
+};
+
+Reader::Reader(const Catalogue& c, const event::FieldPlan& p, event::RouteTable& r, ReaderOptions o)
+    : impl_(std::make_unique<Impl>(c, p, r, o)) {}
+Reader::~Reader() = default;
+Reader::Reader(Reader&&) noexcept = default;
+std::uint64_t Reader::read(EventBatch& b, std::size_t from, std::size_t to, std::uint64_t line) { return impl_->read(b, from, to, line); }
+void Reader::new_source(std::optional<FormatId> f, std::optional<Instant> t) {
+  impl_->set_format(f);
+  impl_->new_source(f, t);
+}
+std::string Reader::context() const { return impl_->context(); }
+const Reader::Stats& Reader::stats() const { return impl_->stats_; }
+
+}  // namespace bavn::formats

@@ -1,0 +1,138 @@
+#include "formats/reader.hpp"
+
+#include <gtest/gtest.h>
+
+#include "formats/render.hpp"
+#include "formats/source.hpp"
+
+namespace bavn::formats {
+namespace {
+
+struct Read {
+  std::vector<std::string> lines;  // rendered, by record
+  std::vector<event::Refusal> refusals;
+};
+
+Read read(std::string_view bytes, std::size_t chunk = 256U << 10) {
+  static const auto catalogue = *Catalogue::builtin();
+  event::FieldPlan plan;
+  catalogue.add_names(plan);
+  event::RouteTable routes;
+  ReaderOptions o;
+  o.learn = &plan;
+  Reader reader(catalogue, plan, routes, o);
+  SourceOptions so;
+  so.chunk = chunk;
+  auto source = Source::of_bytes(bytes, so);
+  event::EventBatch batch;
+  Read out;
+  while (!source->done()) {
+    auto c = source->next(batch);
+    if (!c) break;
+    reader.read(batch, c->from, c->to, c->first_line);
+    for (const auto& r : batch.records) out.lines.push_back(std::to_string(r.line) + " " + render(batch, r, catalogue, plan, routes));
+    for (const auto& r : batch.refusals) out.refusals.push_back(r);
+  }
+  return out;
+}
+
+std::string line(int i) { return R"({"seq":)" + std::to_string(i) + R"(,"name":"value )" + std::to_string(i) + "\"}\n"; }
+
+TEST(Reader, OneBrokenLineAmongAThousandCostsThatLineAlone) {
+  for (const char* broken : {"{\"a\": \"open\n", "{\"a\":1\n", "{\"a\":tru}\n", "{\"a\":1}}\n", "{\"a\":[1,}\n", "{\"a\" 1}\n",
+                             "{\"a\":\"x\" \"y\"}\n", "{\n", "{\"a\":\"\x01\"}\n", "{a:1}\n", "{\"a\":1e}x\n"}) {
+    std::string all;
+    for (int i = 0; i < 500; ++i) all += line(i);
+    all += broken;
+    for (int i = 500; i < 1000; ++i) all += line(i);
+    const Read r = read(all);
+    EXPECT_EQ(r.lines.size(), 1000U) << broken;
+    ASSERT_EQ(r.refusals.size(), 1U) << broken;
+    EXPECT_EQ(r.refusals[0].line, 501U) << broken;
+  }
+}
+
+TEST(Reader, ABrokenFirstLineCostsThatLineAlone) {
+  const Read r = read("{\"a\":1,\n" + line(1) + line(2));
+  EXPECT_GE(r.lines.size(), 2U);
+  EXPECT_GE(r.refusals.size(), 1U);
+}
+
+TEST(Reader, BytesThatAreNotUtf8AreRepairedAndFlagged) {
+  std::string all;
+  for (int i = 0; i < 10; ++i) all += line(i);
+  all += "{\"name\":\"bl\xE5 sk\xE6r\"}\n";
+  const Read r = read(all);
+  ASSERT_EQ(r.lines.size(), 11U);
+  EXPECT_NE(r.lines[10].find("\"repaired\":true"), std::string::npos);
+  EXPECT_NE(r.lines[10].find("bl\xC3\xA5 sk\xC3\xA6r"), std::string::npos) << r.lines[10];
+  EXPECT_TRUE(r.refusals.empty());
+}
+
+TEST(Reader, NestedArraysAndObjectsKeepTheirPaths) {
+  const Read r = read(R"({"a":{"b":[{"c":1},{"c":"two"}],"d":null},"e":[true,false],"f":[],"g":{},"h":"x"})");
+  ASSERT_EQ(r.lines.size(), 1U);
+  EXPECT_NE(r.lines[0].find(R"("a.b.c":["1","two"])"), std::string::npos) << r.lines[0];
+  EXPECT_NE(r.lines[0].find(R"("a.d":null)"), std::string::npos);
+  EXPECT_NE(r.lines[0].find(R"("e":["true","false"])"), std::string::npos);
+  EXPECT_NE(r.lines[0].find(R"("h":"x")"), std::string::npos);
+}
+
+TEST(Reader, TooDeepAndTooLongAreRefusedWithTheReason) {
+  std::string deep = "{\"a\":";
+  for (int i = 0; i < 100; ++i) deep += "{\"b\":";
+  deep += "1";
+  for (int i = 0; i < 101; ++i) deep += "}";
+  Read r = read(deep + "\n" + line(1));
+  EXPECT_EQ(r.lines.size(), 1U);
+  ASSERT_EQ(r.refusals.size(), 1U);
+  EXPECT_STREQ(r.refusals[0].reason, "json_too_deep");
+  const std::string number = "{\"a\":" + std::string(5000, '9') + "}\n";
+  r = read(number + line(1));
+  EXPECT_EQ(r.lines.size(), 1U);
+  ASSERT_EQ(r.refusals.size(), 1U);
+  EXPECT_STREQ(r.refusals[0].reason, "json_number_too_long");
+  const std::string huge = "{\"a\":\"" + std::string(20U << 20, 'x') + "\"}\n";
+  r = read(line(1) + huge + line(2));
+  EXPECT_EQ(r.lines.size(), 2U);
+  ASSERT_EQ(r.refusals.size(), 1U);
+  EXPECT_STREQ(r.refusals[0].reason, "record_too_long");
+  EXPECT_EQ(r.refusals[0].line, 2U);
+}
+
+TEST(Source, PrettyPrintedArraysAndEnvelopesAreOneRecordEach) {
+  EXPECT_EQ(read("{\n  \"a\": 1\n}\n{\n  \"a\": \"two { ] words\"\n}\n").lines.size(), 2U);
+  EXPECT_EQ(read("[\n {\"a\":1},\n {\"a\":{\"b\":[1,2]}}\n]\n").lines.size(), 2U);
+  EXPECT_EQ(read("[{\"a\":1},{\"a\":2},{\"a\":3}]").lines.size(), 3U);
+  EXPECT_EQ(read("{\"value\":[{\"a\":1},{\"a\":2}],\"@odata.nextLink\":\"x\"}").lines.size(), 2U);
+  EXPECT_EQ(read("{\"@odata.context\":\"c\",\"value\":[{\"a\":1},{\"a\":2}]}").lines.size(), 2U);
+  EXPECT_EQ(read("{\n \"records\": [\n {\"a\":1}\n ]\n}").lines.size(), 1U);
+  const Read own = read("{\n \"a\": {\"b\": 1},\n \"value\": [{\"c\": 1}]\n}");
+  ASSERT_EQ(own.lines.size(), 1U);
+  EXPECT_NE(own.lines[0].find("value.c"), std::string::npos);
+}
+
+TEST(Source, ChunkBordersDoNotMatter) {
+  std::string all;
+  for (int i = 0; i < 300; ++i) all += line(i);
+  const auto whole = read(all).lines;
+  for (std::size_t chunk : {1U, 7U, 64U, 1000U}) EXPECT_EQ(read(all, chunk).lines, whole) << chunk;
+}
+
+TEST(Source, EmptyAndBlankFilesHaveNoRecords) {
+  for (std::string_view s : {"", "\n", "\r\n\r\n", "   \n"}) {
+    const Read r = read(s);
+    EXPECT_TRUE(r.lines.empty());
+    EXPECT_TRUE(r.refusals.empty());
+  }
+}
+
+TEST(Reader, NulBytesAreNoText) {
+  const Read r = read(std::string("\0\0\0\0\0\0\0\0\n", 9) + line(1));
+  EXPECT_EQ(r.lines.size(), 1U);
+  ASSERT_EQ(r.refusals.size(), 1U);
+  EXPECT_STREQ(r.refusals[0].reason, "not_text");
+}
+
+}  // namespace
+}  // namespace bavn::formats

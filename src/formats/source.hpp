@@ -1,0 +1,40 @@
+#pragma once
+// Source: a file (plain, gzip, zstd, or standard input for "-") as whole lines for the Reader. Pretty-printed JSON, arrays and the
+// envelopes of APIs ({"value":[...]}, {"records":[...]}, {"events":[...]}) become one record a line.
+// Limits: one record max_record bytes; a longer line is skipped and reported, the rest goes on. Memory: two chunks.
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.hpp"
+#include "event/batch.hpp"
+
+namespace bavn::formats {
+
+struct SourceOptions {
+  std::size_t chunk = 256U << 10;
+  std::size_t max_record = 4U << 20;
+};
+
+class Source {
+ public:
+  static Result<std::unique_ptr<Source>> open(const std::string& path, SourceOptions = {});
+  /// A source over bytes in memory (history frames, tests).
+  static std::unique_ptr<Source> of_bytes(std::string_view bytes, SourceOptions = {});
+  virtual ~Source() = default;
+
+  struct Chunk {
+    std::size_t from = 0, to = 0;  // in batch.raw
+    std::uint64_t first_line = 1;
+  };
+  /// Clears the batch and fills batch.raw with whole lines; refusals (too long, unfinished) are added to it.
+  /// An empty chunk (from == to) with done() is the end; read errors end it with an Error.
+  virtual Result<Chunk> next(event::EventBatch& batch) = 0;
+  virtual bool done() const = 0;
+  virtual std::uint64_t bytes_read() const = 0;  // decompressed
+  virtual std::int64_t modified_us() const { return 0; }  // the file's last change; 0 when unknown
+};
+
+}  // namespace bavn::formats
