@@ -61,10 +61,7 @@ void append_utf8(std::string& out, std::uint32_t c) {
   }
 }
 
-namespace {
-
-// Reads one code point at s[i]; returns its length or 0 when the bytes are not UTF-8.
-std::size_t decode(std::string_view s, std::size_t i, std::uint32_t& cp) {
+std::size_t decode_utf8(std::string_view s, std::size_t i, std::uint32_t& cp) {
   const auto b = [&](std::size_t k) -> std::uint32_t { return static_cast<unsigned char>(s[k]); };
   const auto tail = [&](std::size_t k) { return k < s.size() && (b(k) & 0xC0) == 0x80; };
   const std::uint32_t c = b(i);
@@ -87,17 +84,21 @@ std::size_t decode(std::string_view s, std::size_t i, std::uint32_t& cp) {
   return 0;
 }
 
+namespace {
+
 // Windows-1252 0x80..0x9F; 0 = hole.
 constexpr std::uint16_t kCp1252[32] = {0x20AC, 0,      0x201A, 0x0192, 0x201E, 0x2026, 0x2020, 0x2021,
                                        0x02C6, 0x2030, 0x0160, 0x2039, 0x0152, 0,      0x017D, 0,
                                        0,      0x2018, 0x2019, 0x201C, 0x201D, 0x2022, 0x2013, 0x2014,
                                        0x02DC, 0x2122, 0x0161, 0x203A, 0x0153, 0,      0x017E, 0x0178};
 
+}  // namespace
+
 // Simple lower case for the scripts that logs of Europe carry; everything else stays.
 std::uint32_t lower_code_point(std::uint32_t c) {
   if (c < 0x80) return c >= 'A' && c <= 'Z' ? c + 32 : c;
   if ((c >= 0xC0 && c <= 0xDE && c != 0xD7)) return c + 32;
-  if (c >= 0x100 && c <= 0x137) return c == 0x130 ? 'i' : (c % 2 == 0 && c != 0x131 ? c + 1 : c);
+  if (c >= 0x100 && c <= 0x137) return c % 2 == 0 && c != 0x130 ? c + 1 : c;  // U+0130 has no simple folding
   if (c >= 0x139 && c <= 0x148) return c % 2 == 1 ? c + 1 : c;
   if (c >= 0x14A && c <= 0x177) return c % 2 == 0 ? c + 1 : c;
   if (c == 0x178) return 0xFF;
@@ -122,14 +123,12 @@ std::uint32_t lower_code_point(std::uint32_t c) {
   return c;
 }
 
-}  // namespace
-
 std::string to_lower_utf8(std::string_view s) {
   std::string out;
   out.reserve(s.size());
   for (std::size_t i = 0; i < s.size();) {
     std::uint32_t cp = 0;
-    const std::size_t n = decode(s, i, cp);
+    const std::size_t n = decode_utf8(s, i, cp);
     if (n == 0) {
       out += s[i++];
       continue;
@@ -144,7 +143,7 @@ std::string to_lower_utf8(std::string_view s) {
 bool is_valid_utf8(std::string_view s) {
   for (std::size_t i = 0; i < s.size();) {
     std::uint32_t cp = 0;
-    const std::size_t n = decode(s, i, cp);
+    const std::size_t n = decode_utf8(s, i, cp);
     if (n == 0) return false;
     i += n;
   }
@@ -156,7 +155,7 @@ std::string repair_utf8(std::string_view s) {
   out.reserve(s.size() + 16);
   for (std::size_t i = 0; i < s.size();) {
     std::uint32_t cp = 0;
-    const std::size_t n = decode(s, i, cp);
+    const std::size_t n = decode_utf8(s, i, cp);
     if (n != 0) {
       out.append(s, i, n);
       i += n;

@@ -25,7 +25,7 @@ class RecordView {
 
 /// Does one value satisfy the predicate? For every op but is_null and field_ref (those look at more than one value: false here).
 /// Never throws, never fails: a value that is no number, address or time does not satisfy a test for one.
-/// null satisfies nothing. Does not allocate for ASCII values.
+/// null satisfies only Op::exists. Does not allocate for ASCII values.
 bool satisfied(const Predicate& predicate, std::string_view value, ValueKind kind);
 
 /// One predicate on a whole record, all ops.

@@ -18,8 +18,6 @@ struct Options {
   /// Compiled rules are kept here and used again while no file changed. Empty: no cache. A cache that cannot be read is ignored
   /// with a warning; one that cannot be written is a warning too.
   std::string cache_file;
-  /// Rules with status `deprecated` or `unsupported` are refused unless set.
-  bool keep_retired = false;
 };
 
 /// paths: files, or folders that are searched for .yml and .yaml (sorted by name). A path that does not exist is an Error; all

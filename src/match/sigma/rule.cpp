@@ -18,6 +18,7 @@ std::string_view to_string(Op op) {
     case Op::greater: return ">";
     case Op::greater_equal: return ">=";
     case Op::exists: return "exists";
+    case Op::has_value: return "has a value";
     case Op::is_null: return "is null";
     case Op::field_ref: return "refers to";
     case Op::time_part: return "time part";
@@ -72,6 +73,43 @@ std::string_view to_string(Compare compare) {
     case Compare::not_equal: return "neq";
   }
   return "";
+}
+
+namespace {
+
+// How often a byte stands in log values, roughly: 0 rare .. 9 everywhere. Not ASCII: never a probe (10).
+int commonness(unsigned char c) {
+  if (c >= 0x80) return 10;
+  if (c == ' ' || c == 'e' || c == '\\') return 9;
+  if (std::string_view("tinosra.l0").find(static_cast<char>(c)) != std::string_view::npos) return 8;
+  if (std::string_view("dcmupwx1/-").find(static_cast<char>(c)) != std::string_view::npos) return 7;
+  if (std::string_view("bfghvy23456789:_\"").find(static_cast<char>(c)) != std::string_view::npos) return 6;
+  if (std::string_view("kjqz=,;()").find(static_cast<char>(c)) != std::string_view::npos) return 4;
+  return 2;
+}
+
+}  // namespace
+
+void Predicate::derive() {
+  ascii = true;
+  rare_byte = rarer_pair = 0;
+  int best = 11, second = 11;
+  for (std::size_t i = 0; i < value.size(); ++i) {
+    const auto c = static_cast<unsigned char>(value[i]);
+    ascii = ascii && c < 0x80;
+    if (i >= 1024) continue;
+    const int n = commonness(c);
+    if (n < best) {
+      second = best;
+      rarer_pair = rare_byte;
+      best = n;
+      rare_byte = static_cast<std::uint16_t>(i);
+    } else if (n < second) {
+      second = n;
+      rarer_pair = static_cast<std::uint16_t>(i);
+    }
+  }
+  if (second > 9) rarer_pair = rare_byte;
 }
 
 bool Bound::holds(double measured) const {

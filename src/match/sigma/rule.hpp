@@ -26,7 +26,8 @@ enum class Op : std::uint8_t {
   less_equal,     // number
   greater,        // number
   greater_equal,  // number
-  exists,         // the field is there with any value but null (also `field: '*'` and `field|contains: ''`)
+  exists,         // the field is there, whatever its value, null too (`|exists`)
+  has_value,      // the field has a value that is not null; "" counts (`field: '*'`, `field|contains: ''`)
   is_null,        // the field is missing or every value is null; evaluated on the field, not on a value
   field_ref,      // relation between two fields of one record; evaluated on the record, not on a value
   time_part,      // number: minute, hour, day, week, month or year of the value read as a timestamp, in UTC
@@ -57,7 +58,11 @@ struct Predicate {
   std::uint8_t regex_flags = 0;            // kRegex*
   std::shared_ptr<const Regex> regex;      // regex; compiled once at load
 
-  bool ascii = true;  // `value` has only ASCII bytes; derived, set by load
+  // Derived from the above by derive(): how `contains` searches.
+  bool ascii = true;               // `value` has only ASCII bytes
+  std::uint16_t rare_byte = 0;     // position in `value` of the byte that logs hold least often
+  std::uint16_t rarer_pair = 0;    // and of the next one
+  void derive();
 
   static constexpr std::uint8_t kRegexIgnoreCase = 1;
   static constexpr std::uint8_t kRegexMultiline = 2;
