@@ -12,6 +12,11 @@ constexpr char ascii_lower(char c) {
 }
 std::string to_lower(std::string_view s);                       // ASCII letters only
 std::string to_lower_utf8(std::string_view s);                  // simple case folding of all of Unicode; bad bytes kept
+/// What to_lower_utf8 makes of one character. Its UTF-8 form is as long as before, and ASCII comes only from ASCII: matchers rely
+/// on both (match/sigma).
+std::uint32_t lower_code_point(std::uint32_t c);
+/// Reads one code point at s[at]; returns its length or 0 when the bytes are not UTF-8.
+std::size_t decode_utf8(std::string_view s, std::size_t at, std::uint32_t& code_point);
 bool iequals(std::string_view a, std::string_view b);           // ASCII case
 bool icontains(std::string_view text, std::string_view piece);  // ASCII case
 std::string_view trim(std::string_view s);                      // spaces, tabs, CR, LF

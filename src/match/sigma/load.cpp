@@ -136,7 +136,15 @@ class Loader {
       refuse(source.name, 1, nullptr, documents.error().what);
       return;
     }
-    for (auto& d : *documents) {
+    for (const auto& d : *documents) {
+      if (!d.root || d.root->find("action") == nullptr) continue;
+      // Each document of such a collection is only a part of a rule.
+      Meta meta;
+      for (const auto& part : *documents)
+        if (part.root && meta.title.empty()) meta = read_meta(source.name, d.line, *part.root);
+      return refuse(source.name, d.line, &meta, "'action' documents (global, repeat, reset) are no part of Sigma 2: write each rule out in full");
+    }
+    for (const auto& d : *documents) {
       if (!d.root) refuse(source.name, line_of(d.root.error(), d.line), nullptr, d.root.error().what);
       else document(source.name, d.line, *d.root);
     }
@@ -148,6 +156,8 @@ class Loader {
   }
 
   RuleSet finish() {
+    for (std::size_t i = 0; i < set_.rules.size(); ++i) remember(set_.rules[i].meta, false, i);
+    for (std::size_t i = 0; i < drafts_.size(); ++i) remember(drafts_[i].correlation.meta, true, i);
     apply_filters();
     resolve_correlations();
     return std::move(set_);
@@ -165,8 +175,6 @@ class Loader {
     Result<void> done;
     if (y.find("correlation") != nullptr) done = correlation(meta, y);
     else if (y.find("filter") != nullptr) done = filter(meta, y);
-    else if (y.find("action") != nullptr)
-      done = fail(Code::bad_input, "'action' documents (global, repeat, reset) are no part of Sigma 2: write each rule out in full");
     else if (y.find("detection") != nullptr) done = rule(meta, y);
     else done = fail(Code::bad_input, "this is no Sigma document: it has neither 'detection' nor 'correlation' nor 'filter'");
     if (!done) refuse(file, line_of(done.error(), line), &meta, done.error().what);
@@ -345,20 +353,22 @@ class Loader {
       } else {
         for (const auto& wanted : draft.rules) {
           bool found = false;
-          for (std::uint32_t i = 0; i < set_.rules.size(); ++i) {
-            if (set_.rules[i].meta.id != wanted && set_.rules[i].meta.name != wanted) continue;
+          const auto [from, to] = by_key_.equal_range(wanted);
+          for (auto it = from; it != to; ++it) {
+            if (it->second.first) continue;  // a correlation
             found = true;
-            targets.push_back(i);
+            targets.push_back(static_cast<std::uint32_t>(it->second.second));
           }
           if (!found) warn(draft.filter.meta, fmt::format("the filter names the rule '{}', which is not loaded", wanted));
         }
+        std::sort(targets.begin(), targets.end());
+        targets.erase(std::unique(targets.begin(), targets.end()), targets.end());
       }
       intern(draft.condition, draft.predicates);
       draft.condition = normalised(std::move(draft.condition));
       for (const auto i : targets) {
         Rule& r = set_.rules[i];
         auto& applied = draft.filter.applied_to;
-        if (std::find(applied.begin(), applied.end(), i) != applied.end()) continue;
         if (!covers(draft.filter.logsource, r.logsource)) {
           if (!draft.any) warn(draft.filter.meta, fmt::format("the filter is not applied to '{}': its log source is another one", r.meta.title));
           continue;
@@ -442,17 +452,18 @@ class Loader {
           if (c.fields.empty()) return wrong(&v, "'field' names no field");
           continue;
         }
-        const auto number = v.is_scalar() ? parse_number(v.text) : std::nullopt;
+        const auto parsed = parse_number(v.text);
+        const double number = parsed.value_or(0);
         if (key == "percentile") {
-          if (!number || *number < 0 || *number > 100) return wrong(&v, "'percentile' is no number from 0 to 100");
-          c.percentile = *number;
+          if (!parsed || number < 0 || number > 100) return wrong(&v, "'percentile' is no number from 0 to 100");
+          c.percentile = number;
           percentile = true;
           continue;
         }
         const auto compare = compare_of(key);
         if (!compare) return wrong(&v, fmt::format("the condition has no '{}': use gt, gte, lt, lte, eq, neq and field", key));
-        if (!number) return wrong(&v, fmt::format("'{}' in the condition is no number", key));
-        c.bounds.push_back(Bound{*compare, *number});
+        if (!parsed) return wrong(&v, fmt::format("'{}' in the condition is no number", key));
+        c.bounds.push_back(Bound{*compare, number});
       }
     } else if (condition != nullptr && !condition->is_null()) {
       return wrong(condition, "the condition is no map, for example 'gte: 10'");
@@ -493,22 +504,49 @@ class Loader {
     return found.front();
   }
 
-  bool refers_back(std::size_t from, std::size_t to, std::vector<bool>& seen) const {
-    if (from == to) return true;
-    if (seen[from]) return false;
-    seen[from] = true;
-    for (const auto& r : drafts_[from].correlation.rules)
-      if (r.is_correlation && refers_back(r.index, to, seen)) return true;
-    return false;
+  // Correlations that are refused take those with them that refer to them; what is left unreached refers to itself in a circle.
+  void drop_dependants() {
+    std::vector<std::vector<std::size_t>> dependants(drafts_.size());
+    std::vector<std::size_t> open(drafts_.size(), 0), ready, lost;
+    for (std::size_t i = 0; i < drafts_.size(); ++i) {
+      if (drafts_[i].refused) {
+        lost.push_back(i);
+        continue;
+      }
+      for (const auto& r : drafts_[i].correlation.rules) {
+        if (!r.is_correlation) continue;
+        dependants[r.index].push_back(i);
+        ++open[i];
+      }
+      if (open[i] == 0) ready.push_back(i);
+    }
+    while (!lost.empty()) {
+      const std::size_t gone = lost.back();
+      lost.pop_back();
+      for (const auto i : dependants[gone]) {
+        if (drafts_[i].refused) continue;
+        drop(drafts_[i], fmt::format("refers to '{}', which was refused: see there", drafts_[gone].correlation.meta.title));
+        lost.push_back(i);
+      }
+    }
+    std::vector<bool> reached(drafts_.size(), false);
+    while (!ready.empty()) {
+      const std::size_t done = ready.back();
+      ready.pop_back();
+      reached[done] = true;
+      for (const auto i : dependants[done])
+        if (--open[i] == 0) ready.push_back(i);
+    }
+    for (std::size_t i = 0; i < drafts_.size(); ++i)
+      if (!reached[i] && !drafts_[i].refused) drop(drafts_[i], "is part of a circle: correlations that refer to each other");
+  }
+
+  void drop(CorrelationDraft& d, const std::string& why) {
+    refuse(d.correlation.meta.file, d.correlation.meta.line, &d.correlation.meta, "the correlation " + why);
+    d.refused = true;
   }
 
   void resolve_correlations() {
-    for (std::size_t i = 0; i < set_.rules.size(); ++i) remember(set_.rules[i].meta, false, i);
-    for (std::size_t i = 0; i < drafts_.size(); ++i) remember(drafts_[i].correlation.meta, true, i);
-    const auto drop = [&](CorrelationDraft& d, const std::string& why) {
-      refuse(d.correlation.meta.file, d.correlation.meta.line, &d.correlation.meta, "the correlation " + why);
-      d.refused = true;
-    };
     for (auto& d : drafts_) {
       std::string why;
       for (auto& r : d.correlation.rules) {
@@ -526,27 +564,7 @@ class Loader {
       }
       if (auto ok = finish_draft(d); !ok) drop(d, ok.error().what);
     }
-    for (std::size_t i = 0; i < drafts_.size(); ++i) {
-      if (drafts_[i].refused) continue;
-      for (const auto& r : drafts_[i].correlation.rules) {
-        std::vector<bool> seen(drafts_.size(), false);
-        if (!r.is_correlation || !refers_back(r.index, i, seen)) continue;
-        drop(drafts_[i], fmt::format("refers to itself through '{}'", r.written));
-        break;
-      }
-    }
-    for (bool again = true; again;) {  // what refers to a refused correlation goes with it
-      again = false;
-      for (auto& d : drafts_) {
-        if (d.refused) continue;
-        for (const auto& r : d.correlation.rules) {
-          if (!r.is_correlation || !drafts_[r.index].refused) continue;
-          drop(d, fmt::format("refers to '{}', which was refused: see there", r.written));
-          again = true;
-          break;
-        }
-      }
-    }
+    drop_dependants();
     decide_who_reports();
     std::vector<std::uint32_t> place(drafts_.size(), 0);
     for (std::size_t i = 0; i < drafts_.size(); ++i) {
