@@ -45,7 +45,7 @@ struct CorrelationOptions {
   std::size_t exact_values = 10'000;               // distinct values counted exactly in a group; above, estimated (HyperLogLog)
   std::size_t max_contributing = 20;               // events named in a finding
   Rearm rearm = Rearm::after_quiet;
-  std::optional<std::chrono::microseconds> quiet;
+  std::optional<std::chrono::microseconds> quiet = std::nullopt;
   std::uint64_t hash_seed = 0;  // keys the hashes that distinct values are counted by
 };
 
