@@ -1,0 +1,317 @@
+#include "match/hotpath/matcher.hpp"
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include <algorithm>
+#include <cstring>
+
+namespace bavn::match::hotpath {
+
+using event::Field;
+using event::ValueKind;
+using sigma::Node;
+using sigma::Op;
+using sigma::Predicate;
+
+namespace {
+
+constexpr std::size_t kSets = 32768;         // two entries each
+constexpr std::size_t kPool = 1U << 20;      // witness numbers kept
+constexpr std::uint32_t kNone = 0xFFFFFFFF;
+
+std::uint64_t mix(std::uint64_t h, std::uint64_t with) {
+  h ^= with * 0x9E3779B97F4A7C15ULL;
+  h ^= h >> 32;
+  return h * 0xD6E8FEB86659FD93ULL;
+}
+
+}  // namespace
+
+void each_json_value(std::string_view s, const sigma::RecordView::Visit& visit) {
+  std::string plain;
+  std::size_t i = 0;
+  while (i < s.size()) {
+    const char c = s[i];
+    if (c == '"') {
+      std::size_t j = i + 1;
+      bool escaped = false;
+      while (j < s.size() && s[j] != '"') {
+        if (s[j] == '\\') {
+          escaped = true;
+          ++j;
+        }
+        ++j;
+      }
+      const std::string_view body = s.substr(i + 1, std::min(j, s.size()) - i - 1);
+      i = j + 1;
+      std::size_t k = i;
+      while (k < s.size() && (s[k] == ' ' || s[k] == '\t' || s[k] == '\n' || s[k] == '\r')) ++k;
+      if (k < s.size() && s[k] == ':') continue;  // a key
+      std::string_view v = body;
+      if (escaped) {
+        plain.clear();
+        event::append_unescaped(plain, body);
+        v = plain;
+      }
+      if (!visit(v, ValueKind::string)) return;
+    } else if (c == '-' || (c >= '0' && c <= '9') || c == 't' || c == 'f' || c == 'n') {
+      std::size_t j = i;
+      while (j < s.size() && s[j] != ',' && s[j] != '}' && s[j] != ']' && s[j] != ' ' && s[j] != '\n') ++j;
+      const ValueKind kind = c == 't' || c == 'f' ? ValueKind::boolean : c == 'n' ? ValueKind::null : ValueKind::number;
+      if (!visit(s.substr(i, j - i), kind)) return;
+      i = j;
+    } else {
+      ++i;
+    }
+  }
+}
+
+void BatchRecordView::for_each(std::string_view field, const Visit& visit) const {
+  const auto slot = plan_.slot(field);
+  if (!slot) return;
+  std::string scratch;
+  for (const Field& f : batch_.fields_of(record_))
+    if (f.slot == *slot && !visit(batch_.text(f, scratch), f.kind())) return;
+}
+
+void BatchRecordView::for_any(const Visit& visit) const {
+  const std::string_view line = batch_.line(record_);
+  bool go_on = true;
+  const Visit watched = [&](std::string_view v, ValueKind k) { return go_on = visit(v, k); };
+  if (!line.empty() && line[0] == '{') each_json_value(line, watched);
+  else watched(line, ValueKind::string);
+  if (!go_on) return;
+  // values that are no part of the raw line: repaired, unwrapped, decoded by a text reader
+  std::string scratch;
+  for (const Field& f : batch_.fields_of(record_))
+    if ((f.flags & Field::kDerived) != 0 && !visit(batch_.text(f, scratch), f.kind())) return;
+}
+
+Matcher::Matcher(const Program& program, const event::RouteTable& routes, std::uint64_t secret)
+    : program_(program), routes_(routes), secret_(secret) {
+  memo_.resize(kSets * 2);
+  seen_once_.resize(4096);  // 256 Ki bits
+  rule_epoch_.resize(program.set().rules.size());
+  looked_at_.resize(program.set().rules.size());
+  predicate_epoch_.resize(program.set().predicates.size());
+  predicate_value_.resize(program.set().predicates.size());
+  slot_epoch_.resize(program.plan().size());
+  slot_first_.resize(program.plan().size());
+}
+Matcher::~Matcher() = default;
+
+Matcher::RouteState& Matcher::state(event::RouteId id) {
+  if (id >= states_.size()) states_.resize(id + 1U);
+  RouteState& s = states_[id];
+  if (s.program == nullptr) {
+    s.program = &program_.route(id, routes_.at(id));
+    s.use.resize(s.program->fields.size());
+  }
+  return s;
+}
+
+void Matcher::match(const event::EventBatch& batch, std::vector<Hit>& hits) {
+  batch_ = &batch;
+  for (std::uint32_t r = 0; r < batch.records.size(); ++r) {
+    const event::Record& record = batch.records[r];
+    if (record.route == event::kNoRoute) continue;
+    RouteState& st = state(record.route);
+    const RouteProgram& p = *st.program;
+    if (p.rules.empty()) continue;
+    record_ = &record;
+    if (++epoch_ == 0) {
+      for (auto* v : {&rule_epoch_, &predicate_epoch_, &slot_epoch_, &text_epoch_}) std::fill(v->begin(), v->end(), 0);
+      epoch_ = 1;
+    }
+    indexed_ = false;
+    candidates_.clear();
+    const Field* const fields = batch.fields.data() + record.first_field;
+    for (std::uint32_t i = 0; i < record.field_count; ++i) {
+      const Field& f = fields[i];
+      if (f.slot == event::kNoSlot || p.by_slot[f.slot] == 0) continue;
+      const std::uint32_t fi = p.by_slot[f.slot] - 1U;
+      ++stats_.values;
+      const std::string_view bytes = batch.bytes(f);
+      FieldUse& use = st.use[fi];
+      Entry* home = nullptr;
+      std::uint64_t key = 0;
+      if (!use.bypass) {
+        key = mix(XXH3_64bits_withSeed(bytes.data(), bytes.size(), secret_),
+                  static_cast<std::uint64_t>(record.route) << 20 | static_cast<std::uint64_t>(fi) << 4 | static_cast<std::uint64_t>(f.kind()));
+        Entry* const set = &memo_[(key & (kSets - 1)) * 2];
+        ++use.probes;
+        const Entry* const found = set[0].key == key ? &set[0] : set[1].key == key ? &set[1] : nullptr;
+        if (found != nullptr) {
+          ++use.found;
+          ++stats_.memo_hits;
+          for (std::uint32_t k = 0; k < found->count; ++k) propose(p, pool_[found->from + k]);
+          continue;
+        }
+        if (use.probes >= 8192) {
+          // remembering does not pay where most values are new; asked again later
+          use.bypass = use.found * 10 < use.probes * 3;
+          use.probes = use.found = 0;
+        }
+        const std::uint64_t bit = key >> 40 & 0x3FFFF;
+        std::uint64_t& word = seen_once_[bit >> 6];
+        if ((word >> (bit & 63U) & 1U) != 0) {
+          home = set[0].key == 0 ? &set[0] : set[1].key == 0 ? &set[1] : &set[key >> 63];
+        } else {
+          word |= 1ULL << (bit & 63U);
+          if (++seen_count_ > 100'000) {
+            std::fill(seen_once_.begin(), seen_once_.end(), 0);
+            seen_count_ = 0;
+          }
+        }
+      } else if (++use.probes >= 65536) {
+        use.bypass = false;
+        use.probes = use.found = 0;
+      }
+      found_.clear();
+      std::string_view value = bytes;
+      if (f.escaped()) {
+        scratch_.clear();
+        event::append_unescaped(scratch_, bytes);
+        value = scratch_;
+      }
+      p.fields[fi].find(program_.set(), value, f.kind(), folded_, found_);
+      numbers_.clear();
+      for (PredicateId id : found_) {
+        const auto it = p.witness_number.find(id);
+        if (it != p.witness_number.end() && std::find(numbers_.begin(), numbers_.end(), it->second) == numbers_.end())
+          numbers_.push_back(it->second);
+      }
+      for (std::uint32_t n : numbers_) propose(p, n);
+      if (home != nullptr) {
+        if (pool_.size() + numbers_.size() > kPool) {
+          pool_.clear();
+          std::fill(memo_.begin(), memo_.end(), Entry{});
+        }
+        home->key = key;
+        home->from = static_cast<std::uint32_t>(pool_.size());
+        home->count = static_cast<std::uint32_t>(numbers_.size());
+        pool_.insert(pool_.end(), numbers_.begin(), numbers_.end());
+      }
+    }
+    if (p.has_keywords) {
+      std::string_view line = batch.line(record);
+      if (!line.empty() && line[0] == '{' && std::memchr(line.data(), '\\', line.size()) != nullptr) {
+        line_.clear();
+        event::append_unescaped(line_, line);
+        line = line_;
+      }
+      found_.clear();
+      p.keywords.find(program_.set(), line, ValueKind::string, folded_, found_);
+      for (const Field& f : batch.fields_of(record))
+        if ((f.flags & Field::kDerived) != 0) p.keywords.find(program_.set(), batch.text(f, scratch_), f.kind(), folded_, found_);
+      for (PredicateId id : found_)
+        if (const auto it = p.witness_number.find(id); it != p.witness_number.end()) propose(p, it->second);
+    }
+    for (RuleIndex rule : p.always)
+      if (rule_epoch_[rule] != epoch_) {
+        rule_epoch_[rule] = epoch_;
+        candidates_.push_back(rule);
+      }
+    if (candidates_.empty()) continue;
+    const std::size_t before = hits.size();
+    for (RuleIndex rule : candidates_) {
+      ++stats_.candidates;
+      ++looked_at_[rule];
+      if (holds(program_.set().rules[rule].condition)) hits.push_back({r, rule});
+    }
+    stats_.hits += hits.size() - before;
+    std::sort(hits.begin() + static_cast<std::ptrdiff_t>(before), hits.end(),
+              [](const Hit& a, const Hit& b) { return a.rule < b.rule; });
+  }
+}
+
+void Matcher::propose(const RouteProgram& p, std::uint32_t number) {
+  for (RuleIndex rule : p.targets[number]) {
+    if (rule_epoch_[rule] == epoch_) continue;
+    rule_epoch_[rule] = epoch_;
+    candidates_.push_back(rule);
+  }
+}
+
+bool Matcher::holds(const Node& n) {
+  switch (n.kind) {
+    case Node::Kind::leaf: return predicate(n.predicate);
+    case Node::Kind::negate: return !holds(n.children.front());
+    case Node::Kind::all_of:
+      for (const Node& c : n.children)
+        if (!holds(c)) return false;
+      return true;
+    case Node::Kind::any_of:
+      for (const Node& c : n.children)
+        if (holds(c)) return true;
+      return false;
+  }
+  return false;
+}
+
+void Matcher::index_fields() {
+  indexed_ = true;
+  next_.assign(record_->field_count, 0xFFFF);
+  if (text_.size() < record_->field_count) {
+    text_.resize(record_->field_count);
+    text_epoch_.resize(record_->field_count);
+  }
+  // backwards, so that each chain runs in record order
+  for (std::uint32_t i = std::min<std::uint32_t>(record_->field_count, 0xFFFE); i-- > 0;) {
+    const event::Slot slot = batch_->fields[record_->first_field + i].slot;
+    if (slot == event::kNoSlot) continue;
+    if (slot_epoch_[slot] == epoch_) next_[i] = slot_first_[slot];
+    slot_first_[slot] = static_cast<std::uint16_t>(i);
+    slot_epoch_[slot] = epoch_;
+  }
+}
+
+std::string_view Matcher::decoded(std::uint32_t i) {
+  const Field& f = batch_->fields[record_->first_field + i];
+  if (!f.escaped()) return batch_->bytes(f);
+  if (text_epoch_[i] != epoch_) {
+    text_[i].clear();
+    event::append_unescaped(text_[i], batch_->bytes(f));
+    text_epoch_[i] = epoch_;
+  }
+  return text_[i];
+}
+
+bool Matcher::predicate(PredicateId id) {
+  if (predicate_epoch_[id] == epoch_) return predicate_value_[id] != 0;
+  const Predicate& p = program_.set().predicates[id];
+  bool yes = false;
+  if (p.field.empty()) {
+    yes = keyword(p);
+  } else if (p.op == Op::field_ref) {
+    yes = sigma::satisfied(p, BatchRecordView(program_.plan(), *batch_, *record_));
+  } else {
+    if (!indexed_) index_fields();
+    const event::Slot slot = program_.slot_of(id);
+    const bool present = slot != event::kNoSlot && slot_epoch_[slot] == epoch_;
+    if (p.op == Op::is_null) {
+      yes = true;
+      if (present)
+        for (std::uint32_t i = slot_first_[slot]; i != 0xFFFF && yes; i = next_[i])
+          yes = batch_->fields[record_->first_field + i].kind() == ValueKind::null;
+    } else if (present) {
+      for (std::uint32_t i = slot_first_[slot]; i != 0xFFFF && !yes; i = next_[i])
+        yes = sigma::satisfied(p, decoded(i), batch_->fields[record_->first_field + i].kind());
+    }
+  }
+  predicate_epoch_[id] = epoch_;
+  predicate_value_[id] = yes ? 1 : 0;
+  return yes;
+}
+
+bool Matcher::keyword(const Predicate& p) {
+  bool yes = false;
+  BatchRecordView(program_.plan(), *batch_, *record_).for_any([&](std::string_view v, ValueKind kind) {
+    yes = sigma::satisfied(p, v, kind);
+    return !yes;
+  });
+  return yes;
+}
+
+}  // namespace bavn::match::hotpath

@@ -1,0 +1,105 @@
+#pragma once
+// Matcher: one EventBatch against all rules. Each distinct (route, field, value) is looked at once and remembered by a seeded 64-bit
+// hash; the memo only proposes, every hit is the rule evaluated exactly on the record's own values.
+// Life: one per worker over a shared Program; not thread safe.
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "event/batch.hpp"
+#include "event/route.hpp"
+#include "match/hotpath/program.hpp"
+#include "match/sigma/exact.hpp"
+
+namespace bavn::match::hotpath {
+
+struct Hit {
+  std::uint32_t record = 0;  // index into EventBatch::records
+  RuleIndex rule = 0;
+};
+
+/// One record of a batch as rules see it; valid while the batch is.
+class BatchRecordView final : public sigma::RecordView {
+ public:
+  BatchRecordView(const event::FieldPlan& plan, const event::EventBatch& batch, const event::Record& record)
+      : plan_(plan), batch_(batch), record_(record) {}
+  void for_each(std::string_view field, const Visit& visit) const override;
+  void for_any(const Visit& visit) const override;
+
+ private:
+  const event::FieldPlan& plan_;
+  const event::EventBatch& batch_;
+  const event::Record& record_;
+};
+
+/// Calls visit for every value (not key) of a JSON text, decoded; stops when it returns false.
+void each_json_value(std::string_view json, const sigma::RecordView::Visit& visit);
+
+class Matcher {
+ public:
+  Matcher(const Program& program, const event::RouteTable& routes, std::uint64_t secret = 0x7B61766E);
+  ~Matcher();
+
+  /// Appends the hits of every record, in record order.
+  void match(const event::EventBatch& batch, std::vector<Hit>& hits);
+
+  struct Stats {
+    std::uint64_t values = 0, memo_hits = 0, candidates = 0, hits = 0;
+  };
+  const Stats& stats() const { return stats_; }
+  /// How often each rule was looked at and held, by rule index.
+  const std::vector<std::uint64_t>& looked_at() const { return looked_at_; }
+
+ private:
+  struct Entry {
+    std::uint64_t key = 0;
+    std::uint32_t from = 0, count = 0;  // witness numbers in pool_
+  };
+  struct FieldUse {
+    std::uint32_t probes = 0, found = 0;
+    bool bypass = false;
+  };
+  struct RouteState {
+    const RouteProgram* program = nullptr;
+    std::vector<FieldUse> use;
+  };
+
+  RouteState& state(event::RouteId id);
+  void propose(const RouteProgram& p, std::uint32_t witness_number);
+  bool holds(const sigma::Node& n);
+  bool predicate(PredicateId id);
+  void index_fields();
+  std::string_view decoded(std::uint32_t field);
+  bool keyword(const sigma::Predicate& p);
+
+  const Program& program_;
+  const event::RouteTable& routes_;
+  std::uint64_t secret_;
+  std::vector<RouteState> states_;
+  std::vector<Entry> memo_;
+  std::vector<std::uint32_t> pool_;
+  std::vector<std::uint64_t> seen_once_;  // doorkeeper: a value is remembered at second sight
+  std::uint32_t seen_count_ = 0;
+
+  std::uint32_t epoch_ = 0;
+  std::vector<std::uint32_t> rule_epoch_, predicate_epoch_, slot_epoch_;
+  std::vector<char> predicate_value_;
+  std::vector<std::uint16_t> slot_first_;
+  std::vector<std::uint16_t> next_;          // by field of the record
+  std::vector<std::string> text_;            // decoded values of escaped fields
+  std::vector<std::uint32_t> text_epoch_;
+  bool indexed_ = false;
+  std::vector<RuleIndex> candidates_;
+  std::vector<PredicateId> found_;
+  std::vector<std::uint32_t> numbers_;
+  std::string folded_, scratch_, line_;
+  const event::EventBatch* batch_ = nullptr;
+  const event::Record* record_ = nullptr;
+  Stats stats_;
+  std::vector<std::uint64_t> looked_at_;
+};
+
+}  // namespace bavn::match::hotpath

@@ -1,0 +1,122 @@
+#pragma once
+// Rules compiled for speed: per route, which rules apply, and per field of that route the witnesses: tests of which at least one
+// must hold for a rule to hold. A record touches only the rules whose witness it carries; those are then evaluated exactly.
+// Life: immutable once built and shared by all workers; route programs are built on first use under a lock and never move.
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "event/plan.hpp"
+#include "event/route.hpp"
+#include "match/sigma/rule.hpp"
+
+namespace bavn::match::hotpath {
+
+using RuleIndex = std::uint32_t;
+using sigma::PredicateId;
+
+/// Adds every field name that the rules and correlations of `set` read.
+void add_names(const sigma::RuleSet& set, event::FieldPlan& plan);
+
+/// The witnesses of one field (or of keywords): value in, satisfied witnesses out.
+class Witnesses {
+ public:
+  void add(PredicateId id, const sigma::Predicate& p);
+  void seal();
+  bool empty() const { return all_.empty(); }
+  std::size_t size() const { return all_.size(); }
+  /// Appends to `out` the witnesses that `value` satisfies, exactly; may repeat one. folded: scratch.
+  void find(const sigma::RuleSet& set, std::string_view value, event::ValueKind kind, std::string& folded,
+            std::vector<PredicateId>& out) const;
+
+ private:
+  struct Bucket {
+    std::uint32_t from = 0, count = 0;
+  };
+  // Witnesses under a 64-bit key; keys are hashes, so everything found is confirmed.
+  class Table {
+   public:
+    void add(std::uint64_t key, PredicateId id) { raw_.emplace_back(key, id); }
+    void seal();
+    bool empty() const { return ids_.empty(); }
+    template <class F>
+    void each(std::uint64_t key, F&& f) const {
+      if (slots_.empty()) return;
+      for (std::size_t i = key & mask_;; i = (i + 1) & mask_) {
+        const Slot& s = slots_[i];
+        if (s.count == 0) return;
+        if (s.key == key) {
+          for (std::uint32_t k = 0; k < s.count; ++k) f(ids_[s.from + k]);
+          return;
+        }
+      }
+    }
+
+   private:
+    struct Slot {
+      std::uint64_t key = 0;
+      std::uint32_t from = 0, count = 0;
+    };
+    std::vector<std::pair<std::uint64_t, PredicateId>> raw_;
+    std::vector<Slot> slots_;
+    std::vector<PredicateId> ids_;
+    std::size_t mask_ = 0;
+  };
+
+  std::vector<PredicateId> all_;
+  Table whole_;                 // equals
+  Table base_name_;             // ends_with "\name": the part after the last \ or /
+  Table ends_[3], starts_[3];   // by their last, first 12, 8 and 4 bytes
+  Table grams_;                 // contains, wildcard, regex: one rare run of 4 bytes
+  std::vector<std::uint64_t> gram_bits_;  // which hashed runs exist
+  std::uint32_t gram_mask_ = 0;
+  std::vector<PredicateId> each_;  // short or odd ones: tried on every value
+  bool use_ends_[3] = {false, false, false}, use_starts_[3] = {false, false, false};
+};
+
+struct RouteProgram {
+  std::vector<RuleIndex> rules;                  // all that apply
+  std::vector<RuleIndex> always;                 // no witness: evaluated on every record of the route
+  std::vector<std::uint16_t> by_slot;            // slot -> index + 1 into fields, 0: no rule cares
+  std::vector<Witnesses> fields;
+  Witnesses keywords;                            // on the raw record
+  bool has_keywords = false;
+  std::vector<std::vector<RuleIndex>> targets;   // by witness number
+  std::unordered_map<PredicateId, std::uint32_t> witness_number;
+};
+
+struct WitnessReport {
+  RuleIndex rule;
+  std::vector<PredicateId> witnesses;  // empty: none
+};
+
+class Program {
+ public:
+  Program(std::shared_ptr<const sigma::RuleSet> set, const event::FieldPlan& plan);
+  const sigma::RuleSet& set() const { return *set_; }
+  const event::FieldPlan& plan() const { return plan_; }
+  /// Built on the first call for a route.
+  const RouteProgram& route(event::RouteId id, const event::Route& r) const;
+  /// The field slot of a predicate; kNoSlot for keywords.
+  event::Slot slot_of(PredicateId p) const { return slots_[p]; }
+  event::Slot other_slot_of(PredicateId p) const { return other_slots_[p]; }
+  /// What must be seen for the rule to be looked at.
+  const std::vector<PredicateId>& witnesses(RuleIndex r) const { return witnesses_[r]; }
+  bool has_witness(RuleIndex r) const { return has_witness_[r]; }
+  static bool applies(const sigma::LogSource& l, const event::Route& r);
+
+ private:
+  std::shared_ptr<const sigma::RuleSet> set_;
+  const event::FieldPlan& plan_;
+  std::vector<event::Slot> slots_, other_slots_;
+  std::vector<std::vector<PredicateId>> witnesses_;
+  std::vector<char> has_witness_;
+  mutable std::mutex mutex_;
+  mutable std::vector<std::unique_ptr<RouteProgram>> routes_;
+};
+
+}  // namespace bavn::match::hotpath
