@@ -188,7 +188,8 @@ double cost(const Predicate& p) {
     case Op::greater:
     case Op::greater_equal:
     case Op::time_part: return 1.0;
-    case Op::exists: return 1.2;
+    case Op::exists:
+    case Op::has_value: return 1.2;
     case Op::is_null:
     case Op::field_ref: return kNone;
   }

@@ -1,0 +1,257 @@
+// bavn bench hotpath: reading + rules + indicators on one core against limits measured in the same run, all in CPU seconds.
+// Lanes: mixed (all event files, shuffled), windows (records with Channel and EventID), cloud (the rest that is no Zeek), worst (the
+// mixed lane with every string value made distinct, so that nothing repeats).
+#include <fmt/format.h>
+#include <simdjson.h>
+#include <sys/resource.h>
+#include <time.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstring>
+#include <random>
+
+#include "app/commands.hpp"
+#include "base/json_writer.hpp"
+#include "formats/source.hpp"
+#include "hunt/engine.hpp"
+
+namespace bavn::app {
+
+namespace {
+
+double cpu_seconds() {
+  timespec t{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+  return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_nsec) * 1e-9;
+}
+
+struct Lane {
+  std::string name;
+  std::string bytes;  // whole lines
+  std::uint64_t lines = 0, distinct = 0;
+};
+
+// Lines of a lane repeated in shuffled order up to `size` bytes.
+Lane lane_of(std::string name, const std::vector<std::string_view>& lines, std::size_t size) {
+  Lane lane;
+  lane.name = std::move(name);
+  lane.distinct = lines.size();
+  std::mt19937_64 random(1);
+  std::vector<std::string_view> order(lines);
+  lane.bytes.reserve(size + (1U << 20));
+  while (!order.empty() && lane.bytes.size() < size) {
+    std::shuffle(order.begin(), order.end(), random);
+    for (std::string_view l : order) {
+      lane.bytes += l;
+      lane.bytes += '\n';
+      ++lane.lines;
+      if (lane.bytes.size() >= size) break;
+    }
+  }
+  return lane;
+}
+
+// Every string value of at least 4 bytes gets a running number in its middle, so that no value comes twice. Keys and times stay, and
+// so do the few values that decide what a record is (channel, operation, category ...): without them no rule would apply at all.
+std::string made_distinct(std::string_view line, std::uint64_t& n) {
+  static constexpr std::string_view kKept[] = {"Channel", "EventID", "Operation", "Workload", "category", "operationName", "_path",
+                                               "event_type", "Provider_Name", "SourceName", "RecordType", "event_simpleName"};
+  std::string out;
+  std::string_view key;
+  for (std::size_t i = 0; i < line.size();) {
+    if (line[i] != '"') {
+      out += line[i++];
+      continue;
+    }
+    std::size_t j = i + 1;
+    bool plain = true;
+    while (j < line.size() && line[j] != '"') {
+      if (line[j] == '\\') {
+        ++j;
+        plain = false;
+      }
+      ++j;
+    }
+    const std::string_view body = line.substr(i + 1, std::min(j, line.size()) - i - 1);
+    const bool is_key = j + 1 < line.size() && line[j + 1] == ':';
+    const bool kept = std::find(std::begin(kKept), std::end(kKept), key) != std::end(kKept);
+    out += '"';
+    if (is_key || body.size() < 4 || kept || (body.size() > 10 && body[4] == '-' && body[7] == '-')) {
+      out += body;
+    } else {
+      std::size_t middle = body.size() / 2;
+      if (!plain) {
+        // not inside an escape
+        middle = body.find('\\');
+        if (middle == std::string_view::npos) middle = body.size() / 2;
+      }
+      while (middle < body.size() && (static_cast<unsigned char>(body[middle]) & 0xC0) == 0x80) ++middle;
+      out += body.substr(0, middle);
+      out += fmt::format_int(n++).c_str();
+      out += body.substr(middle);
+    }
+    out += '"';
+    if (is_key) key = body;
+    i = j + 1;
+  }
+  return out;
+}
+
+struct Limits {
+  double memchr_gbs = 0, dom_gbs = 0;
+};
+
+Limits limits_of(const Lane& lane, int rounds) {
+  Limits best;
+  std::string padded(lane.bytes);
+  padded.resize(padded.size() + simdjson::SIMDJSON_PADDING, ' ');
+  simdjson::dom::parser parser;
+  std::vector<double> a, b;
+  for (int round = 0; round < rounds; ++round) {
+    double t = cpu_seconds();
+    std::size_t n = 0;
+    for (const char *p = lane.bytes.data(), *end = p + lane.bytes.size(); p < end; ++n) {
+      const void* nl = std::memchr(p, '\n', static_cast<std::size_t>(end - p));
+      if (nl == nullptr) break;
+      p = static_cast<const char*>(nl) + 1;
+    }
+    a.push_back(cpu_seconds() - t);
+    t = cpu_seconds();
+    std::uint64_t parsed = 0;
+    for (std::size_t at = 0; at < lane.bytes.size();) {
+      const std::size_t nl = lane.bytes.find('\n', at);
+      const std::size_t end = nl == std::string::npos ? lane.bytes.size() : nl;
+      simdjson::dom::element e;
+      if (parser.parse(padded.data() + at, end - at, false).get(e) == simdjson::SUCCESS) ++parsed;
+      at = end + 1;
+    }
+    b.push_back(cpu_seconds() - t);
+    if (parsed == 0 || n == 0) break;
+  }
+  std::sort(a.begin(), a.end());
+  std::sort(b.begin(), b.end());
+  const double gb = static_cast<double>(lane.bytes.size()) / 1e9;
+  best.memchr_gbs = gb / std::max(a[a.size() / 2], 1e-9);
+  best.dom_gbs = gb / std::max(b[b.size() / 2], 1e-9);
+  return best;
+}
+
+}  // namespace
+
+int bench_hotpath(const BenchOptions& options) {
+  hunt::EngineOptions eo;
+  eo.rules = options.rules;
+  eo.builtin_rules = options.rules.empty();
+  auto t0 = std::chrono::steady_clock::now();
+  auto engine = hunt::Engine::open(eo);
+  const double load = std::chrono::duration<double>(std::chrono::steady_clock::now() - t0).count();
+  if (!engine) {
+    fmt::print(stderr, "{}\n", to_string(engine.error()));
+    return kFailed;
+  }
+  // Lines that are JSON objects, from all files.
+  unsigned missing = 0;
+  std::vector<std::string> texts;
+  std::vector<std::string_view> mixed, windows, cloud;
+  event::EventBatch batch;
+  for (const auto& path : files_below(options.events, missing)) {
+    if (path.ends_with(".md") || path.ends_with("manifest.ndjson") || path.find("expected") != std::string::npos) continue;
+    auto source = formats::Source::open(path);
+    if (!source) continue;
+    while (!(*source)->done()) {
+      auto chunk = (*source)->next(batch);
+      if (!chunk) break;
+      texts.push_back(batch.raw.substr(chunk->from, chunk->to - chunk->from));
+    }
+  }
+  simdjson::dom::parser parser;
+  for (const std::string& text : texts)
+    for (std::size_t at = 0; at < text.size();) {
+      const std::size_t nl = text.find('\n', at);
+      const std::string_view line = std::string_view(text).substr(at, nl == std::string::npos ? nl : nl - at);
+      at += line.size() + 1;
+      if (line.size() < 3 || line.front() != '{' || line.size() > (1U << 20)) continue;
+      simdjson::dom::element e;
+      if (parser.parse(line.data(), line.size(), true).get(e) != simdjson::SUCCESS) continue;
+      mixed.push_back(line);
+      const bool is_windows = (line.find("\"Channel\"") != line.npos && line.find("\"EventID\"") != line.npos) || line.starts_with("{\"Event\":");
+      const bool is_zeek = line.find("\"id.orig_h\"") != line.npos || line.find("\"_path\"") != line.npos;
+      if (is_windows) windows.push_back(line);
+      else if (!is_zeek) cloud.push_back(line);
+    }
+  if (mixed.empty()) {
+    fmt::print(stderr, "no JSON events found in the given files\n");
+    return kFailed;
+  }
+  const std::size_t size = (options.megabytes != 0 ? options.megabytes : 200) << 20;
+  std::vector<std::string> distinct_lines;
+  for (int which = 0; which < 4; ++which) {
+    Lane lane;
+    if (which == 0) lane = lane_of("mixed", mixed, size);
+    if (which == 1) lane = lane_of("windows", windows, size / 2);
+    if (which == 2) lane = lane_of("cloud", cloud, size / 2);
+    if (which == 3) {
+      lane.name = "worst";
+      std::uint64_t n = 100000;
+      std::mt19937_64 random(2);
+      while (lane.bytes.size() < size / 4) {
+        lane.bytes += made_distinct(mixed[random() % mixed.size()], n);
+        lane.bytes += '\n';
+        ++lane.lines;
+      }
+      lane.distinct = lane.lines;
+    }
+    if (lane.lines == 0) continue;
+    const int rounds = 3;
+    const Limits limit = limits_of(lane, rounds);
+    std::vector<double> times;
+    std::uint64_t events = 0, hits = 0, values = 0, memo = 0, candidates = 0, refused = 0;
+    hunt::Worker worker(**engine);
+    for (int round = 0; round < rounds; ++round) {
+      events = hits = refused = 0;
+      auto source = formats::Source::of_bytes(lane.bytes);
+      const double start = cpu_seconds();
+      while (!source->done()) {
+        auto chunk = source->next(batch);
+        if (!chunk) break;
+        worker.process(batch, *chunk);
+        events += batch.records.size();
+        refused += batch.refusals.size();
+        hits += worker.hits().size();
+      }
+      times.push_back(cpu_seconds() - start);
+    }
+    values = worker.matcher().stats().values;
+    memo = worker.matcher().stats().memo_hits;
+    candidates = worker.matcher().stats().candidates;
+    std::sort(times.begin(), times.end());
+    const double seconds = times[times.size() / 2];
+    const double gbs = static_cast<double>(lane.bytes.size()) / 1e9 / seconds;
+    rusage usage{};
+    getrusage(RUSAGE_SELF, &usage);
+    std::string out;
+    JsonWriter w(out);
+    w.object().member("bench", "hotpath").member("lane", lane.name);
+    w.member("ratio_to_simdjson_dom", gbs / limit.dom_gbs).member("events_per_second", static_cast<double>(events) / seconds);
+    w.member("gb_per_second", gbs).member("simdjson_dom_gb_per_second", limit.dom_gbs).member("memchr_gb_per_second", limit.memchr_gbs);
+    w.member("rules", static_cast<std::uint64_t>((*engine)->rules().rules.size())).member("rules_load_seconds", load);
+    w.member("indicators", std::uint64_t{0}).member("bytes_per_indicator", 0.0);
+    w.member("events", events).member("distinct_lines", lane.distinct).member("bytes", static_cast<std::uint64_t>(lane.bytes.size()));
+    w.member("mean_event_bytes", static_cast<double>(lane.bytes.size()) / static_cast<double>(std::max<std::uint64_t>(events, 1)));
+    w.member("findings", hits).member("refused", refused);
+    w.member("values_per_event", static_cast<double>(values) / static_cast<double>(std::max<std::uint64_t>(events, 1) * rounds));
+    w.member("memo_hit_rate", static_cast<double>(memo) / static_cast<double>(std::max<std::uint64_t>(values, 1)));
+    w.member("candidates_per_event", static_cast<double>(candidates) / static_cast<double>(std::max<std::uint64_t>(events, 1) * rounds));
+    w.member("rss_mb", static_cast<double>(usage.ru_maxrss) / 1024).member("cores", 1).end();
+    if (options.json) fmt::print("{}\n", out);
+    else
+      fmt::print("{:<8} {:>9.0f} events/s  {:.3f} GB/s  {:.2f} x simdjson DOM per line ({:.2f} GB/s), {:.3f} x memchr; {} findings\n", lane.name,
+                 static_cast<double>(events) / seconds, gbs, gbs / limit.dom_gbs, limit.dom_gbs, gbs / limit.memchr_gbs, hits);
+    std::fflush(stdout);
+  }
+  return missing != 0 ? kPartly : kDone;
+}
+
+}  // namespace bavn::app

@@ -1,0 +1,315 @@
+// bavn rules check|list|test|explain
+#include <fmt/format.h>
+#include <simdjson.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <set>
+#include <sstream>
+
+#include "app/commands.hpp"
+#include "base/content.hpp"
+#include "base/json_writer.hpp"
+#include "base/text.hpp"
+#include "formats/binder.hpp"
+#include "hunt/engine.hpp"
+#include "match/sigma/correlation.hpp"
+
+namespace bavn::app {
+
+namespace fs = std::filesystem;
+namespace sigma = match::sigma;
+
+namespace {
+
+std::string describe(const sigma::LogSource& l) {
+  std::string out;
+  for (const auto& [name, value] : {std::pair{"category", &l.category}, {"product", &l.product}, {"service", &l.service}})
+    if (!value->empty()) out += fmt::format("{}{}={}", out.empty() ? "" : " ", name, *value);
+  return out.empty() ? "any" : out;
+}
+
+// Which formats could ever deliver a log source: every combination of their table's entries is allowed, so this errs on the side of
+// "may match".
+bool deliverable(const formats::Catalogue& catalogue, const sigma::LogSource& l, std::string& missing) {
+  const auto any = [&](auto member, const std::string& value) {
+    if (value.empty()) return true;
+    for (const auto& d : catalogue.all())
+      for (const auto& e : d.logsource)
+        if (e.*member == value) return true;
+    return false;
+  };
+  for (const auto& d : catalogue.all()) {
+    if (d.name == "json") continue;  // takes every rule, by field names alone
+    const auto has = [&](auto member, const std::string& value) {
+      return value.empty() || std::any_of(d.logsource.begin(), d.logsource.end(), [&](const auto& e) { return e.*member == value; });
+    };
+    if (has(&formats::LogsourceEntry::product, l.product) && has(&formats::LogsourceEntry::service, l.service) &&
+        has(&formats::LogsourceEntry::category, l.category))
+      return true;
+  }
+  if (!any(&formats::LogsourceEntry::product, l.product)) missing = "product " + l.product;
+  else if (!any(&formats::LogsourceEntry::service, l.service)) missing = "service " + l.service;
+  else if (!any(&formats::LogsourceEntry::category, l.category)) missing = "category " + l.category;
+  else missing = "this combination (" + describe(l) + ")";
+  return false;
+}
+
+std::string show(const sigma::Predicate& p) {
+  std::string value = p.value;
+  for (char& c : value) {
+    if (c == sigma::kAnyRun) c = '*';
+    if (c == sigma::kAnyOne) c = '?';
+  }
+  std::string out = fmt::format("{} {}", p.field.empty() ? "<anywhere>" : p.field, sigma::to_string(p.op));
+  switch (p.op) {
+    case sigma::Op::less:
+    case sigma::Op::less_equal:
+    case sigma::Op::greater:
+    case sigma::Op::greater_equal: return fmt::format("{} {}", out, p.number);
+    case sigma::Op::time_part: return fmt::format("{} {} {} {}", out, sigma::to_string(p.part), sigma::to_string(p.compare), p.number);
+    case sigma::Op::field_ref: return fmt::format("{} ({}) field {}", out, sigma::to_string(p.relation), p.other_field);
+    case sigma::Op::exists:
+    case sigma::Op::has_value:
+    case sigma::Op::is_null: return out;
+    default: return fmt::format("{} '{}'{}", out, value, p.cased ? " (exact case)" : "");
+  }
+}
+
+void tree(const sigma::RuleSet& set, const sigma::Node& n, int depth) {
+  const std::string pad(static_cast<std::size_t>(depth) * 2, ' ');
+  switch (n.kind) {
+    case sigma::Node::Kind::leaf: fmt::print("{}{}\n", pad, show(set.predicates[n.predicate])); return;
+    case sigma::Node::Kind::all_of: fmt::print("{}all of\n", pad); break;
+    case sigma::Node::Kind::any_of: fmt::print("{}any of\n", pad); break;
+    case sigma::Node::Kind::negate: fmt::print("{}not\n", pad); break;
+  }
+  std::size_t shown = 0;
+  for (const auto& c : n.children) {
+    if (++shown > 40) {
+      fmt::print("{}  ... {} more\n", pad, n.children.size() - 40);
+      break;
+    }
+    tree(set, c, depth + 1);
+  }
+}
+
+int check(const hunt::Engine& engine, double seconds, bool json) {
+  const sigma::RuleSet& set = engine.rules();
+  std::size_t never = 0, no_witness = 0;
+  for (const auto& r : set.refused) {
+    if (json) {
+      std::string out;
+      JsonWriter w(out);
+      w.object().member("kind", "refused").member("file", r.file).member("line", r.line).member("id", r.id).member("title", r.title);
+      w.member("reason", r.reason).end();
+      fmt::print("{}\n", out);
+    } else {
+      fmt::print("refused      {}:{}: {}\n", r.file, r.line, r.reason);
+    }
+  }
+  for (std::size_t i = 0; i < set.rules.size(); ++i) {
+    const sigma::Rule& r = set.rules[i];
+    std::string missing;
+    const bool can = deliverable(engine.catalogue(), r.logsource, missing);
+    const bool witness = engine.program().has_witness(static_cast<std::uint32_t>(i));
+    never += !can;
+    no_witness += !witness;
+    if (can && witness) continue;
+    if (json) {
+      std::string out;
+      JsonWriter w(out);
+      w.object().member("kind", !can ? "never_matches" : "no_witness").member("file", r.meta.file).member("line", r.meta.line);
+      w.member("id", r.meta.id).member("title", r.meta.title);
+      w.member("reason", !can ? "no known format delivers " + missing : std::string("every record of its log source must be looked at")).end();
+      fmt::print("{}\n", out);
+    } else if (!can) {
+      fmt::print("never        {}:{}: no known format delivers {} ({})\n", r.meta.file, r.meta.line, missing, r.meta.title);
+    } else {
+      fmt::print("slow         {}:{}: no test in it must hold for a match, so every record of {} is looked at ({})\n", r.meta.file,
+                 r.meta.line, describe(r.logsource), r.meta.title);
+    }
+  }
+  for (const auto& w : set.warnings)
+    if (!json) fmt::print("warning      {}:{}: {}\n", w.file, w.line, w.what);
+  if (json) {
+    std::string out;
+    JsonWriter w(out);
+    w.object().member("kind", "summary").member("files", static_cast<std::uint64_t>(set.files)).member("rules", static_cast<std::uint64_t>(set.rules.size()));
+    w.member("correlations", static_cast<std::uint64_t>(set.correlations.size())).member("filters", static_cast<std::uint64_t>(set.filters.size()));
+    w.member("refused", static_cast<std::uint64_t>(set.refused.size())).member("never_match", static_cast<std::uint64_t>(never));
+    w.member("without_witness", static_cast<std::uint64_t>(no_witness)).member("seconds", seconds).member("from_cache", set.from_cache).end();
+    fmt::print("{}\n", out);
+  } else {
+    fmt::print("{} rules, {} correlations, {} filters from {} files in {:.2f} s{}; {} refused, {} can never match, {} without a witness\n",
+               set.rules.size(), set.correlations.size(), set.filters.size(), set.files, seconds, set.from_cache ? " (cache)" : "",
+               set.refused.size(), never, no_witness);
+  }
+  return kDone;
+}
+
+int list(const hunt::Engine& engine, bool json) {
+  const auto row = [&](const sigma::Meta& m, const std::string& source, const char* kind) {
+    if (json) {
+      std::string out;
+      JsonWriter w(out);
+      w.object().member("kind", kind).member("id", m.id).member("title", m.title).member("level", sigma::to_string(m.level));
+      w.member("logsource", source).member("file", m.file).member("line", m.line).end();
+      fmt::print("{}\n", out);
+    } else {
+      fmt::print("{:<36} {:<13} {:<40} {}\n", m.id, sigma::to_string(m.level), source, m.title);
+    }
+  };
+  for (const auto& r : engine.rules().rules) row(r.meta, describe(r.logsource), "rule");
+  for (const auto& c : engine.rules().correlations) row(c.meta, fmt::format("correlation {}", sigma::to_string(c.type)), "correlation");
+  return kDone;
+}
+
+int explain(const hunt::Engine& engine, const std::string& id) {
+  const sigma::RuleSet& set = engine.rules();
+  for (std::size_t i = 0; i < set.rules.size(); ++i) {
+    const sigma::Rule& r = set.rules[i];
+    if (r.meta.id != id && !iequals(r.meta.title, id) && r.meta.name != id) continue;
+    fmt::print("{} ({})\n{}:{}\nlog source: {}\n", r.meta.title, r.meta.id, r.meta.file, r.meta.line, describe(r.logsource));
+    std::string missing;
+    if (!deliverable(engine.catalogue(), r.logsource, missing)) fmt::print("NEVER MATCHES: no known format delivers {}\n", missing);
+    fmt::print("condition:\n");
+    tree(set, r.condition, 1);
+    const auto& witnesses = engine.program().witnesses(static_cast<std::uint32_t>(i));
+    if (witnesses.empty()) {
+      fmt::print("witness: none; every record of its log source is looked at\n");
+    } else {
+      fmt::print("witness (one of these must hold; only then the rule is looked at):\n");
+      for (std::size_t k = 0; k < std::min<std::size_t>(witnesses.size(), 40); ++k) fmt::print("  {}\n", show(set.predicates[witnesses[k]]));
+      if (witnesses.size() > 40) fmt::print("  ... {} more\n", witnesses.size() - 40);
+    }
+    return kDone;
+  }
+  for (const auto& c : set.correlations) {
+    if (c.meta.id != id && !iequals(c.meta.title, id) && c.meta.name != id) continue;
+    fmt::print("{} ({})\n{}:{}\ncorrelation {} within {} s\n", c.meta.title, c.meta.id, c.meta.file, c.meta.line, sigma::to_string(c.type),
+               c.timespan.count());
+    fmt::print("group by: {}\n", fmt::join(c.group_by, ", "));
+    for (const auto& b : c.bounds) fmt::print("condition: {} {}\n", sigma::to_string(b.compare), b.value);
+    for (const auto& ref : c.rules)
+      fmt::print("refers to: {}\n", ref.is_correlation ? set.correlations[ref.index].meta.title : set.rules[ref.index].meta.title);
+    return kDone;
+  }
+  for (const auto& r : set.refused)
+    if (r.id == id || iequals(r.title, id)) {
+      fmt::print("{}:{}: refused: {}\n", r.file, r.line, r.reason);
+      return kDone;
+    }
+  fmt::print(stderr, "there is no rule '{}' here; `bavn rules list` shows them\n", id);
+  return kFailed;
+}
+
+// One line of a .tests.ndjson: {"test":..,"expect":bool,"events":[...],"rule":id or title (when the file beside holds several)}
+int test(hunt::Engine& engine, const RulesOptions& options) {
+  const sigma::RuleSet& set = engine.rules();
+  std::map<std::string, std::pair<std::string, std::string>> files;  // rule file -> (tests' name, text)
+  std::set<std::string> rule_files;
+  for (const auto& r : set.rules) rule_files.insert(r.meta.file);
+  for (const auto& c : set.correlations) rule_files.insert(c.meta.file);
+  unsigned run = 0, failed = 0, untested = 0;
+  for (const std::string& f : rule_files) {
+    const std::string tests = f.substr(0, f.rfind('.')) + ".tests.ndjson";
+    std::ifstream in(tests, std::ios::binary);
+    if (!in) {
+      ++untested;
+      continue;
+    }
+    std::string line;
+    std::size_t number = 0;
+    while (std::getline(in, line)) {
+      ++number;
+      if (trim(line).empty()) continue;
+      ++run;
+      simdjson::dom::parser parser;
+      simdjson::dom::element doc;
+      bool expect = false;
+      simdjson::dom::array events;
+      std::string_view name = "", wanted_rule = "";
+      if (parser.parse(line).get(doc) != simdjson::SUCCESS || doc["expect"].get(expect) != simdjson::SUCCESS ||
+          doc["events"].get(events) != simdjson::SUCCESS) {
+        fmt::print("FAILED {}:{}: not a test: {{\"test\":..,\"expect\":true|false,\"events\":[..]}} is wanted\n", tests, number);
+        ++failed;
+        continue;
+      }
+      (void)doc["test"].get(name);
+      (void)doc["rule"].get(wanted_rule);
+      std::string bytes;
+      for (auto e : events) bytes += simdjson::minify(e) + "\n";
+      formats::ReaderOptions ro;
+      ro.reference = system_now();
+      hunt::Worker worker(engine, ro);
+      sigma::CorrelationOptions co;
+      co.replay = true;
+      sigma::CorrelationEngine correlations(set, co);
+      event::EventBatch batch;
+      batch.raw = bytes;
+      worker.process(batch, {0, bytes.size(), 1});
+      bool hit = false;
+      const auto counts = [&](const sigma::Meta& m) {
+        return m.file == f && (wanted_rule.empty() || wanted_rule == m.id || wanted_rule == m.title || wanted_rule == m.name);
+      };
+      const bool has_correlation = std::any_of(set.correlations.begin(), set.correlations.end(), [&](const auto& c) { return counts(c.meta); });
+      for (const auto& h : worker.hits()) {
+        const auto& rule = set.rules[h.rule];
+        if (counts(rule.meta) && (!has_correlation || (!wanted_rule.empty()))) hit = true;
+        if (correlations.wants(h.rule)) {
+          const auto& r = batch.records[h.record];
+          correlations.on_hit(h.rule, HappenedAt{from_micros(r.happened_us)},
+                              match::hotpath::BatchRecordView(engine.plan(), batch, r), {"", "", tests, r.line},
+                              [](const sigma::CorrelationFinding&) {});
+        }
+      }
+      correlations.finish([&](const sigma::CorrelationFinding& found) { hit = hit || counts(set.correlations[found.correlation].meta); });
+      const bool broken = !batch.refusals.empty();
+      if (hit == expect && !broken) continue;
+      ++failed;
+      fmt::print("FAILED {}:{}: {}: {}\n", tests, number, name,
+                 broken ? fmt::format("event refused: {}", batch.refusals[0].reason) : expect ? "should match, does not" : "should not match, does");
+    }
+  }
+  for (const auto& r : set.refused) {
+    fmt::print("FAILED {}:{}: {}\n", r.file, r.line, r.reason);
+    ++failed;
+  }
+  fmt::print("{} rule tests, {} failed; {} rule files have no tests\n", run, failed, untested);
+  if (options.json) {
+    std::string out;
+    JsonWriter w(out);
+    w.object().member("tests", run).member("failed", failed).member("files_without_tests", untested).end();
+    fmt::print("{}\n", out);
+  }
+  return failed != 0 || run == 0 ? kFailed : kDone;
+}
+
+}  // namespace
+
+int rules(const RulesOptions& options) {
+  hunt::EngineOptions eo;
+  eo.rules = options.paths;
+  eo.builtin_rules = options.builtin_rules;
+  eo.placeholders_file = options.placeholders;
+  eo.rule_cache = options.rule_cache;
+  eo.keep_retired = options.keep_retired;
+  const auto start = std::chrono::steady_clock::now();
+  auto engine = hunt::Engine::open(eo);
+  if (!engine) {
+    fmt::print(stderr, "{}\n", to_string(engine.error()));
+    return kFailed;
+  }
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  if (options.action == "list") return list(**engine, options.json);
+  if (options.action == "explain") return explain(**engine, options.id);
+  if (options.action == "test") return test(**engine, options);
+  return check(**engine, seconds, options.json);
+}
+
+}  // namespace bavn::app

@@ -1,0 +1,95 @@
+#include "hunt/engine.hpp"
+
+#include <algorithm>
+
+#include "base/content.hpp"
+
+namespace bavn::hunt {
+
+namespace sigma = match::sigma;
+namespace hotpath = match::hotpath;
+
+namespace {
+
+constexpr std::size_t kShownValue = 500;  // bytes of one value in a finding
+constexpr std::size_t kShownFields = 24;
+
+void fields_of(const sigma::RuleSet& set, const sigma::Node& n, std::vector<std::string_view>& out) {
+  if (n.kind == sigma::Node::Kind::leaf) {
+    const std::string& name = set.predicates[n.predicate].field;
+    if (!name.empty() && std::find(out.begin(), out.end(), name) == out.end()) out.push_back(name);
+    return;
+  }
+  for (const auto& c : n.children) fields_of(set, c, out);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Engine>> Engine::open(const EngineOptions& options) {
+  auto e = std::unique_ptr<Engine>(new Engine);
+  BAVN_TRY(e->catalogue_, formats::Catalogue::builtin());
+  sigma::Options load;
+  load.placeholders_file = options.placeholders_file;
+  load.cache_file = options.rule_cache;
+  load.keep_retired = options.keep_retired;
+  if (options.builtin_rules && options.rules.empty()) {
+    std::vector<std::pair<std::string, std::string>> texts;
+    for (std::string_view path : content::list("content/rules/"))
+      if (path.ends_with(".yml")) texts.emplace_back(std::string(path), std::string(*content::file(path)));
+    BAVN_TRY(auto set, sigma::load_texts(texts, load));
+    e->rules_ = std::make_shared<const sigma::RuleSet>(std::move(set));
+  } else {
+    BAVN_TRY(auto set, sigma::load(options.rules, load));
+    e->rules_ = std::make_shared<const sigma::RuleSet>(std::move(set));
+  }
+  hotpath::add_names(*e->rules_, e->plan_);
+  e->catalogue_.add_names(e->plan_);
+  e->program_ = std::make_unique<hotpath::Program>(e->rules_, e->plan_);
+  e->min_level_ = options.min_level;
+  return e;
+}
+
+Worker::Worker(Engine& engine, formats::ReaderOptions options)
+    : engine_(engine),
+      reader_(engine.catalogue(), engine.plan(), engine.routes(), options),
+      matcher_(engine.program(), engine.routes()) {}
+
+void Worker::process(event::EventBatch& batch, const formats::Source::Chunk& chunk) {
+  reader_.read(batch, chunk.from, chunk.to, chunk.first_line);
+  hits_.clear();
+  matcher_.match(batch, hits_);
+}
+
+event::Finding Worker::finding(const event::EventBatch& batch, const hotpath::Hit& hit, const std::string& file, Instant now) const {
+  const sigma::Rule& rule = engine_.rules().rules[hit.rule];
+  const event::Record& r = batch.records[hit.record];
+  event::Finding f;
+  f.kind = event::FindingKind::sigma;
+  f.rule_id = rule.meta.id;
+  f.rule_title = rule.meta.title;
+  f.rule_level = sigma::to_string(rule.meta.level);
+  f.found_at = now;
+  f.happened_at = from_micros(r.happened_us);
+  f.format = engine_.catalogue().at(r.format).name;
+  f.file = file;
+  f.line = r.line;
+  std::vector<std::string_view> names;
+  fields_of(engine_.rules(), rule.condition, names);
+  const hotpath::BatchRecordView view(engine_.plan(), batch, r);
+  for (std::string_view name : names) {
+    if (f.fields.size() >= kShownFields) break;
+    std::string value;
+    bool any = false;
+    view.for_each(name, [&](std::string_view v, event::ValueKind kind) {
+      if (kind == event::ValueKind::null) return true;
+      if (any) value += ", ";
+      any = true;
+      value += v.substr(0, kShownValue);
+      return value.size() < kShownValue;
+    });
+    if (any) f.fields.emplace_back(name, std::move(value));
+  }
+  return f;
+}
+
+}  // namespace bavn::hunt

@@ -1,0 +1,73 @@
+#pragma once
+// Engine: everything that is shared by the workers that read and match (catalogue, plan, routes, rules, indicators), and Worker: one
+// reader + matcher, one per core, sharing nothing that changes. Used by scan, by live sources and by hunts, so that all three give
+// the same answer on the same bytes.
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.hpp"
+#include "event/finding.hpp"
+#include "formats/catalogue.hpp"
+#include "formats/reader.hpp"
+#include "formats/source.hpp"
+#include "match/hotpath/matcher.hpp"
+#include "match/sigma/load.hpp"
+
+namespace bavn::hunt {
+
+struct EngineOptions {
+  std::vector<std::string> rules;      // files and folders
+  bool builtin_rules = false;          // also the rules that are part of the binary
+  std::string placeholders_file;
+  std::string rule_cache;              // empty: none
+  bool keep_retired = false;
+  match::sigma::Level min_level = match::sigma::Level::unset;
+};
+
+class Engine {
+ public:
+  static Result<std::unique_ptr<Engine>> open(const EngineOptions& options);
+
+  const formats::Catalogue& catalogue() const { return catalogue_; }
+  const event::FieldPlan& plan() const { return plan_; }
+  event::RouteTable& routes() { return routes_; }
+  const event::RouteTable& routes() const { return routes_; }
+  const match::sigma::RuleSet& rules() const { return *rules_; }
+  const match::hotpath::Program& program() const { return *program_; }
+  match::sigma::Level min_level() const { return min_level_; }
+
+ private:
+  Engine() = default;
+  formats::Catalogue catalogue_;
+  event::FieldPlan plan_;
+  event::RouteTable routes_;
+  std::shared_ptr<const match::sigma::RuleSet> rules_;
+  std::unique_ptr<match::hotpath::Program> program_;
+  match::sigma::Level min_level_ = match::sigma::Level::unset;
+};
+
+class Worker {
+ public:
+  explicit Worker(Engine& engine, formats::ReaderOptions options = {});
+
+  formats::Reader& reader() { return reader_; }
+  const match::hotpath::Matcher& matcher() const { return matcher_; }
+
+  /// Reads batch.raw[from, to) and matches the rules. hits() and batch.records hold the result until the next call.
+  void process(event::EventBatch& batch, const formats::Source::Chunk& chunk);
+  const std::vector<match::hotpath::Hit>& hits() const { return hits_; }
+
+  /// The finding of one hit, with the values of the rule's fields.
+  event::Finding finding(const event::EventBatch& batch, const match::hotpath::Hit& hit, const std::string& file, Instant now) const;
+
+ private:
+  Engine& engine_;
+  formats::Reader reader_;
+  match::hotpath::Matcher matcher_;
+  std::vector<match::hotpath::Hit> hits_;
+};
+
+}  // namespace bavn::hunt
