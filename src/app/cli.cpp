@@ -28,7 +28,6 @@ int run_command_line(int argc, char** argv) {
   scan_cmd->add_option("--placeholders", so.placeholders, "Values for |expand: lines name = value");
   scan_cmd->add_option("--rule-cache", so.rule_cache, "File that keeps the compiled rules between runs");
   scan_cmd->add_option("--municipality", so.municipality, "Name to put on the findings");
-  scan_cmd->add_flag("--deprecated", so.keep_retired, "Use rules marked deprecated or unsupported too");
   scan_cmd->add_flag("--json", so.json, "Findings as NDJSON on stdout, the summary as JSON on stderr");
   scan_cmd->add_flag("--quiet", so.quiet, "No summary");
   scan_cmd->add_option("files", so.files, "Files and folders; - is standard input")->required();
@@ -52,7 +51,6 @@ int run_command_line(int argc, char** argv) {
     sub->add_option("paths", ro.paths, "Files and folders; without them the rules that come with Bavn");
     sub->add_option("--placeholders", ro.placeholders, "Values for |expand");
     sub->add_option("--rule-cache", ro.rule_cache, "File that keeps the compiled rules between runs");
-    sub->add_flag("--deprecated", ro.keep_retired, "Rules marked deprecated or unsupported too");
     sub->add_flag("--json", ro.json, "NDJSON on stdout");
     sub->callback([&ro, &rc, action] {
       ro.action = action;

@@ -13,7 +13,7 @@ constexpr int kDone = 0, kFailed = 1, kUsage = 2, kPartly = 3;
 struct ScanOptions {
   std::vector<std::string> rules, indicators, allow, files;
   std::string format, min_level, placeholders, rule_cache, municipality;
-  bool builtin_rules = false, keep_retired = false, json = false, quiet = false;
+  bool builtin_rules = false, json = false, quiet = false;
   unsigned jobs = 0;  // 0: one per core
 };
 int scan(const ScanOptions& options);
@@ -22,7 +22,7 @@ struct RulesOptions {
   std::string action;  // check, list, test, explain
   std::vector<std::string> paths;
   std::string id, placeholders, rule_cache;
-  bool builtin_rules = false, keep_retired = false, json = false;
+  bool builtin_rules = false, json = false;
 };
 int rules(const RulesOptions& options);
 

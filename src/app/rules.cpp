@@ -240,8 +240,8 @@ int test(hunt::Engine& engine, const RulesOptions& options) {
         ++failed;
         continue;
       }
-      (void)doc["test"].get(name);
-      (void)doc["rule"].get(wanted_rule);
+      if (doc["test"].get(name) != simdjson::SUCCESS) name = "(no name)";
+      if (doc["rule"].get(wanted_rule) != simdjson::SUCCESS) wanted_rule = "";
       std::string bytes;
       for (auto e : events) bytes += simdjson::minify(e) + "\n";
       formats::ReaderOptions ro;
@@ -298,7 +298,6 @@ int rules(const RulesOptions& options) {
   eo.builtin_rules = options.builtin_rules;
   eo.placeholders_file = options.placeholders;
   eo.rule_cache = options.rule_cache;
-  eo.keep_retired = options.keep_retired;
   const auto start = std::chrono::steady_clock::now();
   auto engine = hunt::Engine::open(eo);
   if (!engine) {

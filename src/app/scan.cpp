@@ -301,7 +301,6 @@ int scan(const ScanOptions& options) {
   eo.builtin_rules = options.builtin_rules;
   eo.placeholders_file = options.placeholders;
   eo.rule_cache = options.rule_cache;
-  eo.keep_retired = options.keep_retired;
   if (!options.min_level.empty()) {
     bool known = false;
     for (int l = 0; l <= static_cast<int>(sigma::Level::critical); ++l)

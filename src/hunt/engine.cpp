@@ -31,7 +31,6 @@ Result<std::unique_ptr<Engine>> Engine::open(const EngineOptions& options) {
   sigma::Options load;
   load.placeholders_file = options.placeholders_file;
   load.cache_file = options.rule_cache;
-  load.keep_retired = options.keep_retired;
   if (options.builtin_rules && options.rules.empty()) {
     std::vector<std::pair<std::string, std::string>> texts;
     for (std::string_view path : content::list("content/rules/"))

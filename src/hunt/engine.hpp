@@ -23,7 +23,6 @@ struct EngineOptions {
   bool builtin_rules = false;          // also the rules that are part of the binary
   std::string placeholders_file;
   std::string rule_cache;              // empty: none
-  bool keep_retired = false;
   match::sigma::Level min_level = match::sigma::Level::unset;
 };
 

@@ -209,7 +209,7 @@ void Matcher::match(const event::EventBatch& batch, std::vector<Hit>& hits) {
         if (const auto it = p.witness_number.find(id); it != p.witness_number.end()) propose(p, it->second);
     }
     for (RuleIndex rule : p.always)
-      if (rule_epoch_[rule] != epoch_) {
+      if (rule_epoch_[rule] != epoch_ && (!p.unknown || has_a_field(program_.set().rules[rule].condition))) {
         rule_epoch_[rule] = epoch_;
         candidates_.push_back(rule);
       }
@@ -303,6 +303,15 @@ bool Matcher::predicate(PredicateId id) {
   predicate_epoch_[id] = epoch_;
   predicate_value_[id] = yes ? 1 : 0;
   return yes;
+}
+
+bool Matcher::has_a_field(const Node& n) {
+  if (n.kind == Node::Kind::leaf) {
+    if (!indexed_) index_fields();
+    const event::Slot slot = program_.slot_of(n.predicate);
+    return program_.set().predicates[n.predicate].field.empty() || (slot != event::kNoSlot && slot_epoch_[slot] == epoch_);
+  }
+  return std::any_of(n.children.begin(), n.children.end(), [&](const Node& c) { return has_a_field(c); });
 }
 
 bool Matcher::keyword(const Predicate& p) {

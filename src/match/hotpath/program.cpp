@@ -396,6 +396,7 @@ const RouteProgram& Program::route(event::RouteId id, const event::Route& r) con
   if (routes_[id]) return *routes_[id];
   auto p = std::make_unique<RouteProgram>();
   p->by_slot.assign(plan_.size(), 0);
+  p->unknown = r.unknown;
   for (RuleIndex i = 0; i < set_->rules.size(); ++i) {
     if (!applies(set_->rules[i].logsource, r)) continue;
     p->rules.push_back(i);

@@ -85,6 +85,7 @@ struct RouteProgram {
   std::vector<Witnesses> fields;
   Witnesses keywords;                            // on the raw record
   bool has_keywords = false;
+  bool unknown = false;                          // a record of no known log source
   std::vector<std::vector<RuleIndex>> targets;   // by witness number
   std::unordered_map<PredicateId, std::uint32_t> witness_number;
 };
