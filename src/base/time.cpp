@@ -17,6 +17,66 @@ bool digits(std::string_view s, std::size_t at, std::size_t n, int& out) {
   return true;
 }
 
+std::optional<Instant> civil(int year, int month, int day, int hour, int minute, int second, std::int64_t fraction_us) {
+  if (month < 1 || month > 12 || day < 1 || day > 31 || hour > 23 || minute > 59 || second > 60) return std::nullopt;
+  const std::int64_t days = days_from_civil(year, static_cast<unsigned>(month), static_cast<unsigned>(day));
+  return from_micros((days * 86400 + hour * 3600 + minute * 60 + second) * 1000000 + fraction_us);
+}
+
+/// One or two digits; at moves behind them.
+bool short_number(std::string_view s, std::size_t& at, int& out) {
+  if (digits(s, at, 2, out)) {
+    at += 2;
+    return true;
+  }
+  if (!digits(s, at, 1, out)) return false;
+  ++at;
+  return true;
+}
+
+bool fraction_of(std::string_view s, std::size_t& at, std::int64_t& us) {
+  us = 0;
+  if (at >= s.size() || s[at] != '.') return true;
+  const std::size_t first = ++at;
+  for (std::int64_t scale = 100000; at < s.size() && s[at] >= '0' && s[at] <= '9'; ++at, scale /= 10) us += (s[at] - '0') * scale;
+  return at > first;
+}
+
+// "10/26/2020, 9:43:12.000 PM", "8/22/2022 6:11:52 PM": month first, as every Microsoft export in English has it. Without AM or PM
+// it could be day first: refused.
+std::optional<Instant> parse_us(std::string_view s) {
+  std::size_t at = 0;
+  int month, day, year, hour, minute, second;
+  std::int64_t us;
+  const auto eat = [&](char c) { return at < s.size() && s[at] == c ? (++at, true) : false; };
+  if (!short_number(s, at, month) || !eat('/') || !short_number(s, at, day) || !eat('/') || !digits(s, at, 4, year)) return std::nullopt;
+  at += 4;
+  eat(',');
+  if (!eat(' ') || !short_number(s, at, hour) || !eat(':') || !digits(s, at, 2, minute)) return std::nullopt;
+  at += 2;
+  if (!eat(':') || !digits(s, at, 2, second)) return std::nullopt;
+  at += 2;
+  if (!fraction_of(s, at, us) || !eat(' ') || s.size() - at != 2 || (s[at + 1] | 0x20) != 'm' || hour < 1 || hour > 12) return std::nullopt;
+  const char half = static_cast<char>(s[at] | 0x20);
+  if (half != 'a' && half != 'p') return std::nullopt;
+  return civil(year, month, day, hour % 12 + (half == 'p' ? 12 : 0), minute, second, us);
+}
+
+// "Fri Dec 31 07:07:07 2021", "Fri Dec  3 07:07:07 2021" (ctime).
+std::optional<Instant> parse_ctime(std::string_view s) {
+  constexpr std::string_view kMonths = "JanFebMarAprMayJunJulAugSepOctNovDec";
+  if (s.size() < 24 || s[3] != ' ' || s[7] != ' ') return std::nullopt;
+  const std::size_t m = kMonths.find(s.substr(4, 3));
+  if (m == std::string_view::npos || m % 3 != 0) return std::nullopt;
+  std::size_t at = 8;
+  while (at < s.size() && s[at] == ' ') ++at;
+  int day, hour, minute, second, year;
+  if (!short_number(s, at, day) || at + 14 != s.size() || s[at] != ' ' || s[at + 3] != ':' || s[at + 6] != ':' || s[at + 9] != ' ' ||
+      !digits(s, at + 1, 2, hour) || !digits(s, at + 4, 2, minute) || !digits(s, at + 7, 2, second) || !digits(s, at + 10, 4, year))
+    return std::nullopt;
+  return civil(year, static_cast<int>(m / 3) + 1, day, hour, minute, second, 0);
+}
+
 }  // namespace
 
 std::int64_t days_from_civil(std::int64_t y, unsigned m, unsigned d) {
@@ -32,6 +92,8 @@ std::optional<Instant> parse_time(std::string_view s) {
   while (!s.empty() && (s.back() == ' ' || s.back() == '\r')) s.remove_suffix(1);
   while (!s.empty() && s.front() == ' ') s.remove_prefix(1);
   int year, month, day, hour = 0, minute = 0, second = 0;
+  if (s.size() >= 18 && (s[1] == '/' || s[2] == '/')) return parse_us(s);
+  if (s.size() >= 23 && s[3] == ' ') return parse_ctime(s);
   if (!digits(s, 0, 4, year) || s.size() < 10 || (s[4] != '-' && s[4] != '/') || !digits(s, 5, 2, month) ||
       s[7] != s[4] || !digits(s, 8, 2, day))
     return std::nullopt;

@@ -28,6 +28,7 @@ inline Instant from_micros(std::int64_t us) {
 
 /// RFC 3339 and what logs make of it: "2024-10-01T12:00:00.123456Z", offset +02:00 or +0200, a space instead of T,
 /// missing zone (taken as UTC), missing fraction, up to 9 fraction digits (cut to microseconds), date alone.
+/// Also "8/22/2022 6:11:52 PM" (month first, AM or PM present) and ctime's "Fri Dec 31 07:07:07 2021", both taken as UTC.
 std::optional<Instant> parse_time(std::string_view text);
 
 /// Seconds, milliseconds, microseconds or nanoseconds since 1970, told apart by size; fraction allowed.

@@ -11,7 +11,7 @@ namespace bavn::formats {
 
 namespace {
 
-constexpr std::array<std::pair<std::string_view, event::Role>, 20> kRoles = {{
+constexpr std::array<std::pair<std::string_view, event::Role>, 21> kRoles = {{
     {"none", event::Role::none},           {"ip", event::Role::ip},
     {"domain", event::Role::domain},       {"url", event::Role::url},
     {"email", event::Role::email},         {"emails", event::Role::emails},
@@ -22,6 +22,7 @@ constexpr std::array<std::pair<std::string_view, event::Role>, 20> kRoles = {{
     {"app_id", event::Role::app_id},       {"account", event::Role::account},
     {"bank_account", event::Role::bank_account}, {"phone", event::Role::phone},
     {"host_or_ip", event::Role::host_or_ip}, {"text", event::Role::text},
+    {"url_path", event::Role::url_path},
 }};
 
 struct Bad {

@@ -248,10 +248,8 @@ class Reader::Impl {
       const char* p = buf + t.offset;
       if (t.kind == ValueKind::nested) continue;
       if (b.unwrap && t.kind == ValueKind::string && unwrap_depth_ < 3 && t.length > 2) {
-        if (try_unwrap({p, t.length}, at, end, line)) {
-          batch_->fields.resize(r.first_field);
-          return;
-        }
+        // The inner record's fields lie behind what the outer one gave so far; nothing points to the latter.
+        if (try_unwrap({p, t.length}, at, end, line)) return;
       }
       if (b.time_rank >= 0 && b.time_rank < best_time && t.kind != ValueKind::null) {
         if (auto when = time_of({p, t.length}, t.kind)) {

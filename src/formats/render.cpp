@@ -71,6 +71,12 @@ std::string render(const event::EventBatch& batch, const event::Record& r, const
 
 std::string explain(const Catalogue& catalogue, std::string_view bytes, std::string_view format, Instant reference) {
   event::FieldPlan plan;
+  // What a route adds is shown too, though no rule has asked for it.
+  for (const Description& d : catalogue.all())
+    for (const LogsourceEntry& l : d.logsource) {
+      for (const auto& [to, from] : l.aliases) plan.add(to);
+      for (const auto& [to, value] : l.adds) plan.add(to);
+    }
   catalogue.add_names(plan);
   event::RouteTable routes;
   ReaderOptions options;
