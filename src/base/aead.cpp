@@ -14,13 +14,21 @@ constexpr int kNonce = 12, kTag = 16;
 
 using Context = std::unique_ptr<EVP_CIPHER_CTX, decltype(&EVP_CIPHER_CTX_free)>;
 
-const unsigned char* in(std::string_view s) { return reinterpret_cast<const unsigned char*>(s.data()); }
-unsigned char* at(std::string& s, std::size_t offset) { return reinterpret_cast<unsigned char*>(s.data()) + offset; }
+const unsigned char* in(std::string_view s) {
+  return reinterpret_cast<const unsigned char*>(s.data());
+}
+unsigned char* at(std::string& s, std::size_t offset) {
+  return reinterpret_cast<unsigned char*>(s.data()) + offset;
+}
 
 }  // namespace
 
-Key::Key(std::span<const char, kSize> bytes) { std::memcpy(bytes_.data(), bytes.data(), kSize); }
-Key::~Key() { OPENSSL_cleanse(bytes_.data(), bytes_.size()); }
+Key::Key(std::span<const char, kSize> bytes) {
+  std::memcpy(bytes_.data(), bytes.data(), kSize);
+}
+Key::~Key() {
+  OPENSSL_cleanse(bytes_.data(), bytes_.size());
+}
 
 Key Key::random() {
   Key k;

@@ -59,7 +59,7 @@ class DiskFile final : public File {
   }
 
   Result<std::uint64_t> size() const override {
-    struct stat st {};
+    struct stat st{};
     if (::fstat(fd_, &st) != 0) return system_error("cannot read the size of", path_, errno);
     return static_cast<std::uint64_t>(st.st_size);
   }
@@ -122,7 +122,7 @@ Result<std::vector<std::string>> DiskFiles::list(const std::string& path) {
 Result<std::shared_ptr<const Mapping>> DiskFiles::map(const std::string& path) {
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) return system_error("cannot open", path, errno);
-  struct stat st {};
+  struct stat st{};
   if (::fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
     const int code = S_ISREG(st.st_mode) ? errno : EISDIR;
     ::close(fd);
@@ -139,7 +139,7 @@ Result<std::shared_ptr<const Mapping>> DiskFiles::map(const std::string& path) {
 }
 
 bool DiskFiles::exists(const std::string& path) {
-  struct stat st {};
+  struct stat st{};
   return ::stat(path.c_str(), &st) == 0;
 }
 

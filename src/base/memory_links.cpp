@@ -95,7 +95,21 @@ void MemoryLinks::cut(Runtime& runtime, const std::shared_ptr<Connection>& conne
 }
 
 MemoryLinks::MemoryLinks(Runtime& runtime) : runtime_(runtime), weather_(std::make_shared<Guarded<Weather>>()) {}
-MemoryLinks::~MemoryLinks() = default;
+MemoryLinks::~MemoryLinks() {
+  // A handler may hold its own link, and the link holds the handlers: undo the ring. Nothing runs any more at this time.
+  std::vector<std::weak_ptr<Connection>> all;
+  listeners_.with([&](auto& listeners) {
+    for (auto& [address, listener] : listeners)
+      all.insert(all.end(), listener.connections.begin(), listener.connections.end());
+  });
+  for (const auto& weak : all)
+    if (const auto connection = weak.lock()) {
+      auto handlers = connection->state.with([](Connection::State& s) {
+        s.open = false;
+        return std::pair(std::exchange(s.sides[0].events, {}), std::exchange(s.sides[1].events, {}));
+      });
+    }
+}
 
 Result<void> MemoryLinks::listen(std::string address, QueueId queue, OnLink on_link) {
   return listeners_.with([&](auto& listeners) -> Result<void> {
@@ -146,7 +160,7 @@ void MemoryLinks::set_reachable(const std::string& address, bool reachable) {
     const auto it = listeners.find(address);
     if (it == listeners.end()) return;
     it->second.reachable = reachable;
-    if (!reachable) to_cut = std::exchange(it->second.connections, {});
+    if (!reachable) to_cut = it->second.connections;
   });
   for (const auto& weak : to_cut)
     if (auto connection = weak.lock()) cut(runtime_, connection);

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
 #define TOML_EXCEPTIONS 0
 #include <toml++/toml.h>
@@ -33,8 +34,7 @@ std::string toml_text(std::string_view s) {
 }
 
 std::string shown(double d) {
-  return d == static_cast<double>(static_cast<std::int64_t>(d)) && d < 1e15 && d > -1e15 ? fmt::format("{:.0f}", d)
-                                                                                         : fmt::format("{}", d);
+  return std::abs(d) < 1e15 && d == std::trunc(d) ? fmt::format("{:.0f}", d) : fmt::format("{}", d);
 }
 
 }  // namespace

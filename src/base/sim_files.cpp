@@ -123,7 +123,8 @@ Result<void> SimFiles::step(const char* doing, const std::string& path) {
   if (fail_from_ == 0 || calls_ < fail_from_ || calls_ >= fail_from_ + fail_times_) return {};
   ++given_;
   return fail(Code::unavailable,
-              std::string(doing) + (fault_ == Fault::no_space ? ": No space left on device" : ": Input/output error"), path);
+              std::string(doing) + (fault_ == Fault::no_space ? ": No space left on device" : ": Input/output error"),
+              path);
 }
 
 void SimFiles::cut_power() {
@@ -211,7 +212,9 @@ Result<void> SimFiles::sync_dir(const std::string& path) {
   return {};
 }
 
-Result<void> SimFiles::make_dirs(const std::string&) { return {}; }
+Result<void> SimFiles::make_dirs(const std::string&) {
+  return {};
+}
 
 Result<std::vector<std::string>> SimFiles::list(const std::string& path) {
   const std::lock_guard lock(mutex_);

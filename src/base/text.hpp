@@ -10,8 +10,8 @@ namespace bavn {
 constexpr char ascii_lower(char c) {
   return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
 }
-std::string to_lower(std::string_view s);                       // ASCII letters only
-std::string to_lower_utf8(std::string_view s);                  // simple case folding of all of Unicode; bad bytes kept
+std::string to_lower(std::string_view s);       // ASCII letters only
+std::string to_lower_utf8(std::string_view s);  // simple case folding of all of Unicode; bad bytes kept
 /// What to_lower_utf8 makes of one character. Its UTF-8 form is as long as before, and ASCII comes only from ASCII: matchers rely
 /// on both (match/sigma).
 std::uint32_t lower_code_point(std::uint32_t c);
