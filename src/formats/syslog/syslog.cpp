@@ -1,0 +1,109 @@
+// Syslog streams: the header, then the payload's own format when one of the readers below knows it.
+#include <vector>
+
+#include "base/text.hpp"
+#include "formats/syslog/header.hpp"
+
+// One line per format whose lines come inside syslog. Their folders define make_payload_reader().
+#define BAVN_PAYLOADS(X)                                                                                      \
+  X(cef) X(leef) X(fortigate) X(paloalto) X(checkpoint) X(cisco_asa) X(postfix) X(linux_auth) X(dovecot)      \
+  X(dns_bind) X(dns_unbound) X(auditd) X(squid) X(iptables) X(pfsense) X(windows_syslog_snare) X(web_access)      \
+  X(dns_windows)
+
+#define BAVN_DECLARE(name) \
+  namespace name { std::unique_ptr<syslog::PayloadReader> make_payload_reader(); }
+namespace bavn::formats {
+BAVN_PAYLOADS(BAVN_DECLARE)
+}
+#undef BAVN_DECLARE
+
+namespace bavn::formats::syslog {
+
+namespace {
+
+class Reader final : public LineReader {
+ public:
+  Reader() {
+#define BAVN_ADD(name) payloads_.push_back({#name, formats::name::make_payload_reader()});
+    BAVN_PAYLOADS(BAVN_ADD)
+#undef BAVN_ADD
+  }
+
+  LineVerdict read(std::string_view line, FieldSink& sink, std::string& reason) override {
+    if (trim(line).empty()) return LineVerdict::meta;
+    const Header h = read_header(line, reference_);
+    if (!h.present) {
+      reason = "no syslog header";
+      return LineVerdict::not_mine;
+    }
+    if (const Payload* p = best(h)) {
+      sink.format(p->name);
+      put_header(h, sink, scratch_);
+      // A payload that is broken inside is still a syslog line: nothing is lost, it is read as plain text below.
+      Held held{sink};
+      if (p->reader->payload(h, held, reason) == LineVerdict::event) return LineVerdict::event;
+      reason.clear();
+      if (!held.timed && h.time) sink.happened(*h.time);
+      put_if(sink, "message", h.message);
+      return LineVerdict::event;
+    }
+    put_header(h, sink, scratch_);
+    put_if(sink, "message", h.message);
+    if (h.time) sink.happened(*h.time);
+    return LineVerdict::event;
+  }
+
+  int likelihood(std::string_view line) const override {
+    const Header h = read_header(line, std::nullopt);
+    if (!h.present) return 0;
+    return h.rfc5424 ? 70 : h.has_time && !h.program.empty() ? 60 : h.priority >= 0 ? 50 : h.has_time && !h.host.empty() ? 30 : 10;
+  }
+
+  void set_reference(Instant now) override {
+    reference_ = now;
+    for (const Payload& p : payloads_) p.reader->set_reference(now);
+  }
+
+ private:
+  struct Payload {
+    std::string_view name;
+    std::unique_ptr<PayloadReader> reader;
+  };
+  /// Remembers whether the payload set a time.
+  struct Held final : FieldSink {
+    explicit Held(FieldSink& s) : to(s) {}
+    void put(std::string_view name, std::string_view value) override { to.put(name, value); }
+    void happened(Instant t) override {
+      timed = true;
+      to.happened(t);
+    }
+    FieldSink& to;
+    bool timed = false;
+  };
+
+  const Payload* best(const Header& h) const {
+    const Payload* found = nullptr;
+    int top = 49;
+    for (const Payload& p : payloads_) {
+      const int n = p.reader->payload_likelihood(h);
+      if (n > top) {
+        top = n;
+        found = &p;
+        if (n >= 95) break;
+      }
+    }
+    return found;
+  }
+
+  std::vector<Payload> payloads_;
+  std::optional<Instant> reference_;
+  std::string scratch_;
+};
+
+}  // namespace
+
+std::unique_ptr<LineReader> make_reader() {
+  return std::make_unique<Reader>();
+}
+
+}  // namespace bavn::formats::syslog
