@@ -66,7 +66,7 @@ class Reader final : public LineReader {
     c.month = static_cast<int>(*month);
     c.day = static_cast<int>(*day);
     c.year = *year < 100 ? *year + 2000 : *year;
-    const std::size_t used = clock_time(at.rest(), c);
+    const std::size_t used = clock_time(at.rest().substr(0, 8), c);  // ",0" behind it is the next column
     at.advance(used);
     return used != 0 && at.peek() == ',';
   }

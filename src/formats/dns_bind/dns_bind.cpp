@@ -52,7 +52,11 @@ class Reader final : public syslog::PayloadReader {
   int payload_likelihood(const Header& h) const override {
     if (h.program == "named" || h.program.ends_with("/named") || h.program == "named-pkcs11") return 95;
     const bool client = h.message.find("client ") < 64 && h.message.find('#') != std::string_view::npos;
-    if (bind_time(h.message)) return client ? 95 : 70;
+    if (const auto t = bind_time(h.message)) {
+      // Tomcat writes the same time, but its level in capitals and without a colon behind it.
+      const std::string_view next = Cursor(h.message.substr(t->length)).word();
+      return client ? 95 : next.empty() || next.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZ") == std::string_view::npos ? 0 : 55;
+    }
     if (one_of(h.program, kCategories) && h.has_time) return client ? 90 : 50;
     if (client && (h.message.starts_with("client ") || h.message.find(": client ") != std::string_view::npos))
       return h.program.empty() ? 85 : 0;

@@ -34,10 +34,20 @@ class Reader final : public syslog::PayloadReader {
   }
 
   int payload_likelihood(const Header& h) const override {
-    return h.program == "dovecot" || h.program.ends_with("/dovecot") || h.program.starts_with("dovecot-") ? 95 : 0;
+    return h.program == "dovecot" || h.program.ends_with("/dovecot") || h.program.starts_with("dovecot-") || file(h) ? 95 : 0;
   }
 
  private:
+  /// dovecot.log has no program: "Jun 23 15:04:05 Info: imap-login: Login: ..." (or "imap-login: Info: Login" since 2.0).
+  static bool file(const Header& h) {
+    const bool level = h.program == "Info" || h.program == "Error" || h.program == "Warning";
+    for (const std::string_view service : {"imap-login", "pop3-login", "managesieve-login", "submission-login", "auth", "lmtp"}) {
+      if (level && h.message.starts_with(service)) return true;
+      if (h.program == service && (h.message.starts_with("Info: ") || h.message.starts_with("Error: ") || h.message.starts_with("Warning: "))) return true;
+    }
+    return false;
+  }
+
   static void facts(std::string_view s, FieldSink& sink) {
     if (s.starts_with("Login: ")) {
       sink.put("action", "login");

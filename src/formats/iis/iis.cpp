@@ -1,4 +1,5 @@
 // W3C extended logs (IIS, HTTPERR, Exchange, Windows Firewall): #Fields names the columns. Times are UTC.
+#include <array>
 #include <vector>
 
 #include "base/text.hpp"
@@ -9,10 +10,25 @@ namespace bavn::formats::iis {
 
 namespace {
 
-/// IIS writes these columns until somebody changes them; used for lines before any #Fields line.
-constexpr std::string_view kDefault =
-    "date time s-ip cs-method cs-uri-stem cs-uri-query s-port cs-username c-ip cs(User-Agent) cs(Referer) sc-status sc-substatus "
-    "sc-win32-status time-taken";
+/// Usual column sets, for lines before any #Fields line (a stream that began in the middle of a file). A set holds when the number
+/// of columns is right, sc-status is a number and a method or protocol stands where it should.
+#define IIS_REQUEST "cs-method cs-uri-stem cs-uri-query s-port cs-username c-ip "
+#define IIS_END "sc-status sc-substatus sc-win32-status "
+constexpr std::array<std::string_view, 10> kUsual = {
+    "date time s-ip " IIS_REQUEST "cs(User-Agent) cs(Referer) " IIS_END "time-taken",  // what IIS writes until it is changed
+    "date time s-ip " IIS_REQUEST "cs(User-Agent) " IIS_END "time-taken",
+    "date time s-ip " IIS_REQUEST "cs(User-Agent) cs(Referer) " IIS_END "time-taken X-Forwarded-For",
+    "date time s-ip " IIS_REQUEST "cs(User-Agent) cs(Referer) cs-host " IIS_END "time-taken",
+    "date time s-sitename " IIS_REQUEST "cs(User-Agent) cs(Cookie) cs(Referer) cs-host " IIS_END "sc-bytes cs-bytes time-taken",
+    "date time s-sitename s-computername s-ip " IIS_REQUEST "cs-version cs(User-Agent) cs(Cookie) cs(Referer) cs-host " IIS_END
+    "sc-bytes cs-bytes time-taken",
+    "date time s-sitename s-computername s-ip " IIS_REQUEST "cs-version cs(User-Agent) cs(Cookie) cs(Referer) cs-host " IIS_END
+    "sc-bytes cs-bytes time-taken X-Forwarded-For",
+    "date time c-ip c-port s-ip s-port cs-version cs-method cs-uri sc-status s-siteid s-reason s-queuename",  // HTTPERR
+    "date time c-ip c-port s-ip s-port cs-version cs-method cs-uri streamid sc-status s-siteid s-reason s-queuename",
+    "date time c-ip c-port s-ip s-port cs-version cs-method cs-uri streamid_ex sc-status s-siteid s-reason s-queuename transport"};
+#undef IIS_REQUEST
+#undef IIS_END
 
 /// The name that Sigma's rules use for a column, when it is another one.
 std::string_view rule_name(std::string_view column) {
@@ -25,17 +41,23 @@ std::string_view rule_name(std::string_view column) {
 
 class Reader final : public LineReader {
  public:
-  Reader() { reset(); }
-
   LineVerdict read(std::string_view line, FieldSink& sink, std::string& reason) override {
     line = trim(line);
     if (line.starts_with("\xEF\xBB\xBF")) line.remove_prefix(3);
     if (line.empty()) return LineVerdict::meta;
     if (line.front() == '#') return header(line, reason);
+    if (!known_) {
+      const std::string_view usual = guess(line);
+      if (usual.empty()) {
+        reason = "w3c line before a #Fields line";
+        return LineVerdict::refused;
+      }
+      set(usual);
+    }
     std::string_view date, time;
     std::size_t column = 0;
     for (Cursor at(line); !at.spaces().empty(); ++column) {
-      const std::string_view value = word(at);
+      std::string_view value = word(at);
       if (column >= columns_.size()) {
         reason = "w3c line has more columns than #Fields";
         return LineVerdict::refused;
@@ -45,6 +67,7 @@ class Reader final : public LineReader {
       if (name == "date") date = value;
       else if (name == "time") time = value;
       else if (name == "date-time") date = value;
+      if (name.ends_with("-ip")) value = value.substr(0, value.find('%'));  // the zone of a link-local address
       const std::string_view rule = rule_name(name);
       if (rule.empty()) {
         sink.put(name, value);
@@ -57,11 +80,7 @@ class Reader final : public LineReader {
       sink.put(rule, scratch_);
     }
     if (column != columns_.size()) {
-      reason = known_ ? "w3c line has fewer columns than #Fields" : "w3c line before a #Fields line";
-      return LineVerdict::refused;
-    }
-    if (!known_ && !plausible(date, time)) {
-      reason = "w3c line before a #Fields line";
+      reason = "w3c line has fewer columns than #Fields";
       return LineVerdict::refused;
     }
     scratch_.assign(date);
@@ -74,21 +93,43 @@ class Reader final : public LineReader {
     if (line.starts_with("#Fields: ")) return 100;
     if (line.starts_with("#Software: Microsoft") || line.starts_with("#Version: 1.")) return 95;
     if (line.size() < 20 || line[4] != '-' || line[7] != '-' || line[10] != ' ' || line[13] != ':' || line[19] != ' ') return 0;
+    if (!known_) return guess(line).empty() ? 0 : 60;
     std::size_t n = 0;
     for (Cursor at(line); !at.spaces().empty(); ++n) word(at);
-    return n == columns_.size() ? (known_ ? 90 : 60) : 0;
+    return n == columns_.size() ? 90 : 0;
   }
 
   void reset() override {
     known_ = false;
-    set(kDefault);
+    columns_.clear();
     context_.clear();
   }
   std::string_view context() const override { return context_; }
 
  private:
-  static bool plausible(std::string_view date, std::string_view time) {
-    return date.size() == 10 && date[4] == '-' && time.size() >= 8 && time[2] == ':';
+  static std::string_view guess(std::string_view line) {
+    std::array<std::string_view, 24> values;
+    std::size_t n = 0;
+    for (Cursor at(line); !at.spaces().empty(); ++n) {
+      const std::string_view v = word(at);
+      if (n == values.size()) return {};
+      values[n] = v;
+    }
+    if (n < 13 || values[0].size() != 10 || values[0][4] != '-' || values[1].size() < 8 || values[1][2] != ':') return {};
+    for (const std::string_view usual : kUsual) {
+      std::size_t k = 0;
+      bool fits = true;
+      for (Cursor names(usual); !names.spaces().empty(); ++k) {
+        const std::string_view name = names.word();
+        if (k >= n) break;
+        const std::string_view v = values[k];
+        if (name == "sc-status" || name == "s-port" || name == "c-port") fits = fits && (v == "-" || (all_digits(v) && v.size() <= 5));
+        else if (name == "c-ip") fits = fits && looks_like_ip(v.substr(0, v.find('%')));
+        else if (name == "cs-uri-stem") fits = fits && (v.starts_with('/') || v == "-" || v == "*");
+      }
+      if (fits && k == n) return usual;
+    }
+    return {};
   }
   /// One value; HTTPERR and others quote values that hold blanks.
   static std::string_view word(Cursor& at) {

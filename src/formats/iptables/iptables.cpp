@@ -15,7 +15,8 @@ class Reader final : public syslog::PayloadReader {
     if (payload_likelihood(h) == 0) return not_mine(reason);
     const std::string_view s = h.message;
     std::size_t start = s.find("IN=");
-    if (start == std::string_view::npos) start = s.find("SRC=");
+    for (const std::string_view key : {"SRC=", "TTL=", "ID=", "PROTO="})
+      if (start == std::string_view::npos) start = s.find(key);
     std::string_view prefix = trim(s.substr(0, start));
     if (prefix.starts_with('[')) {  // "[19955416.516358] UFW BLOCK": the kernel's clock
       const std::size_t close = prefix.find(']');
@@ -25,6 +26,7 @@ class Reader final : public syslog::PayloadReader {
     put_if(sink, "prefix", prefix);
     action(prefix, sink);
     put_if(sink, "message", s);
+    if (start == std::string_view::npos) start = 0;
     KeyValues values(s.substr(start));
     for (KeyValue kv; values.next(kv);) {
       if (kv.key.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") != std::string_view::npos) continue;
@@ -37,7 +39,8 @@ class Reader final : public syslog::PayloadReader {
   int payload_likelihood(const Header& h) const override {
     const std::string_view s = h.message;
     const bool both = s.find("SRC=") != std::string_view::npos && s.find("DST=") != std::string_view::npos;
-    if (!both) return 0;
+    // The sender may have cut the line's beginning off.
+    if (!both) return h.program == "kernel" && s.find("PROTO=") != std::string_view::npos && s.find("DPT=") != std::string_view::npos ? 60 : 0;
     return s.find("PROTO=") != std::string_view::npos ? 92 : 40;
   }
 

@@ -1,4 +1,5 @@
 // auth.log and secure: sshd, sudo, su, PAM, cron, account tools, login, logind, doas, dropbear.
+#include <algorithm>
 #include <array>
 
 #include "base/text.hpp"
@@ -11,10 +12,10 @@ namespace {
 using syslog::Header;
 using syslog::put_if;
 
-constexpr std::array<std::string_view, 31> kPrograms = {
+constexpr std::array<std::string_view, 33> kPrograms = {
     "sshd", "sshd-session", "sshd-auth", "sudo", "sudo-rs", "su", "su-l", "cron", "crond", "login", "useradd", "userdel",
     "usermod", "groupadd", "groupdel", "groupmod", "passwd", "chpasswd", "chage", "gpasswd", "systemd-logind", "doas",
-    "dropbear", "pam", "polkitd", "adduser", "addgroup", "newusers", "vipw", "pkexec", "vsftpd"};
+    "dropbear", "pam", "polkitd", "adduser", "addgroup", "newusers", "vipw", "pkexec", "vsftpd", "chfn", "chsh"};
 
 std::string_view strip(std::string_view s, std::string_view ends) {
   while (!s.empty() && ends.find(s.front()) != std::string_view::npos) s.remove_prefix(1);
@@ -30,6 +31,7 @@ class Reader final : public syslog::PayloadReader {
     sink.put("message", s);
     happened(sink, h);
     std::string_view program = h.program;
+    if (vsftpd_file(h)) sink.put("program", "vsftpd");
     if (const std::size_t paren = program.find('('); paren != std::string_view::npos) {
       pam_text(s, sink);  // old style: su(pam_unix)[1]: authentication failure; ...
       return LineVerdict::event;
@@ -53,10 +55,16 @@ class Reader final : public syslog::PayloadReader {
     if (const std::size_t slash = program.rfind('/'); slash != std::string_view::npos) program.remove_prefix(slash + 1);
     for (const std::string_view p : kPrograms)
       if (iequals(p, program)) return 90;
+    if (vsftpd_file(h)) return 80;
     return h.message.starts_with("pam_unix(") ? 80 : 0;
   }
 
  private:
+  /// vsftpd.log: "Wed Jul 27 18:32:27 2016 [pid 2] [bob] FAIL LOGIN: Client "192.0.2.1""
+  static bool vsftpd_file(const Header& h) {
+    return h.program.empty() && h.message.starts_with("[pid ") && h.message.find("Client \"") != std::string_view::npos;
+  }
+
   static void outcome(FieldSink& sink, bool success, std::string_view action) {
     sink.put("outcome", success ? "success" : "failure");
     sink.put("action", action);
@@ -349,7 +357,11 @@ class Reader final : public syslog::PayloadReader {
     if (s.find("Client \"") != std::string_view::npos) {
       const std::string_view client = between(s, "Client \"", "\"");
       if (looks_like_ip(client)) sink.put("src_ip", client);
-      put_if(sink, "user", between(s, "[", "]"));
+      std::string_view who = s;
+      if (who.starts_with("[pid ")) who.remove_prefix(std::min(who.size(), who.find(']') + 1));
+      put_if(sink, "user", between(who, "[", "]"));
+      if (s.find("OK LOGIN") != std::string_view::npos) outcome(sink, true, "ftp_login");
+      else if (s.find("FAIL LOGIN") != std::string_view::npos) outcome(sink, false, "ftp_login");
     }
   }
   static bool istarts(std::string_view s, std::string_view what) { return iequals(s.substr(0, what.size()), what); }

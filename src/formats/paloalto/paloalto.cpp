@@ -133,9 +133,11 @@ class Reader final : public syslog::PayloadReader {
   static std::size_t csv_start(std::string_view s) {
     for (std::size_t from = 0; from < s.size() && from <= 300;) {
       Cursor at(s.substr(from));
-      if (at.number(3) && at.skip(',') && at.rest().size() > 19 && at.rest()[4] == '/' && at.rest()[7] == '/' &&
-          at.rest()[13] == ':' && at.rest()[19] == ',')
-        return from;
+      if (at.number(10) && at.skip(',') && at.rest().size() > 20 && at.rest()[13] == ':') {
+        const std::string_view r = at.rest();
+        if (r[4] == '/' && r[7] == '/' && r[19] == ',') return from;
+        if (r[4] == '-' && r[10] == 'T' && r.substr(19, 12).find(',') != std::string_view::npos) return from;  // Cortex Data Lake
+      }
       const std::size_t blank = s.find(' ', from);
       if (blank == std::string_view::npos) break;
       from = blank + 1;

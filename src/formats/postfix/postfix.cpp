@@ -36,6 +36,7 @@ class Reader final : public syslog::PayloadReader {
     const std::size_t slash = h.program.rfind('/');
     const std::string_view daemon = slash == std::string_view::npos ? h.program : h.program.substr(slash + 1);
     sink.put("daemon", daemon);
+    client_ = daemon != "smtp" && daemon != "lmtp" && daemon != "tlsproxy";
     sink.put("message", h.message);
     body(h.message, sink, 0);
     happened(sink, h);
@@ -47,6 +48,8 @@ class Reader final : public syslog::PayloadReader {
   }
 
  private:
+  bool client_ = true;  // addresses without a name of their role: of clients, or of the servers we deliver to
+
   void body(std::string_view s, FieldSink& sink, int depth) {
     for (const std::string_view level : {"warning", "fatal", "error", "panic", "info"}) {
       if (s.starts_with(level) && s.substr(level.size()).starts_with(": ")) {
@@ -188,6 +191,8 @@ class Reader final : public syslog::PayloadReader {
     };
     static constexpr Shape shapes[] = {
         {"connect from ", "client", "connect"},       {"disconnect from ", "client", "disconnect"},
+        {"COMMAND ", "client", "command_error"},      {"NON-SMTP COMMAND from ", "client", "command_error"},
+        {"BARE NEWLINE from ", "client", "command_error"}, {"SSL_accept error from ", "client", "tls_failed"},
         {"CONNECT from ", "client", "connect"},       {"PASS NEW ", "client", "pass_new"},
         {"PASS OLD ", "client", "pass_old"},          {"ALLOWLISTED ", "client", "allowlisted"},
         {"WHITELISTED ", "client", "allowlisted"},    {"BLACKLISTED ", "client", "denylisted"},
@@ -200,6 +205,19 @@ class Reader final : public syslog::PayloadReader {
     for (const Shape& shape : shapes)
       if (s.starts_with(shape.before)) {
         put_if(sink, "action", shape.action);
+        if (const std::size_t after = s.find("after "); after != std::string_view::npos && after < 32) {
+          const std::string_view stage = s.substr(after + 6);
+          if (stage.find(" from ") < 40) put_if(sink, "stage", stage.substr(0, stage.find(" from ")));
+        }
+        for (const std::string_view text : {" said: ", " refused to talk to me: "})
+          if (const std::size_t at = s.find(text); at != std::string_view::npos) {
+            std::string_view response = s.substr(at + text.size());
+            if (const std::size_t in = response.rfind(" (in reply to "); in != std::string_view::npos) {
+              put_if(sink, "stage", between(response.substr(in), "to ", " command)"));
+              response = response.substr(0, in);
+            }
+            put_if(sink, "response", response);
+          }
         if (shape.before == "DNSBL rank ") {
           Cursor at(s.substr(11));
           put_if(sink, "dnsbl_rank", at.word());
@@ -218,7 +236,18 @@ class Reader final : public syslog::PayloadReader {
       return;
     }
     if (s.find("client=") != std::string_view::npos || s.find("relay=") != std::string_view::npos) return;
-    around_bracket(s, sink, "client");
+    around_bracket(s, sink, client_ ? "client" : "relay");
+    if (s.starts_with("addr ") && s.find(" listed by domain ") != std::string_view::npos) {  // dnsblog
+      put_if(sink, "client_ip", between(s, "addr ", " "));
+      put_if(sink, "dnsbl", between(s, "by domain ", " "));
+    } else if (s.starts_with("statistics: ")) {  // anvil: "for (smtpd:192.0.2.1)"
+      const std::string_view who = between(s, "for (", ")");
+      for (std::size_t colon = who.find(':'); colon != std::string_view::npos; colon = who.find(':', colon + 1))
+        if (looks_like_ip(who.substr(colon + 1))) {
+          sink.put("client_ip", who.substr(colon + 1));
+          break;
+        }
+    }
   }
 
   /// The first word with [address] in it.

@@ -1,5 +1,7 @@
 #include "formats/syslog/header.hpp"
 
+#include <algorithm>
+
 #include "base/text.hpp"
 
 namespace bavn::formats::syslog {
@@ -167,6 +169,9 @@ Header read_header(std::string_view line, std::optional<Instant> reference) {
   at.skip('*');  // Cisco: the clock is not synchronised
   auto t = bsd_time(at.rest(), reference);
   if (!t) t = iso_time(at.rest());
+  if (!t && at.rest().size() > 20 && at.rest()[3] == ' ' && month_of(at.rest().substr(4)) != 0) {  // "Wed Jul 27 18:32:27 2016 "
+    if ((t = bsd_time(at.rest().substr(4), reference))) t->length += 4;
+  }
   if (!t) {
     if (h.present) read_tag(h, at.rest());
     return h;
@@ -191,6 +196,19 @@ Header read_header(std::string_view line, std::optional<Instant> reference) {
   h.host = host;
   if (at.rest().starts_with(": ")) at.advance(2);  // "host : %ASA-..."
   at.spaces();
+  // rsyslog's and Ubiquiti's "host facility.severity program: text"
+  if (const std::string_view w = Cursor(at.rest()).word(); w.size() < 20 && h.priority < 0) {
+    const std::size_t dot = w.find('.');
+    if (dot != std::string_view::npos) {
+      const auto f = std::find(kFacilities.begin(), kFacilities.end(), w.substr(0, dot));
+      const auto v = std::find(kSeverities.begin(), kSeverities.end(), w.substr(dot + 1));
+      if (f != kFacilities.end() && v != kSeverities.end()) {
+        h.priority = static_cast<int>((f - kFacilities.begin()) * 8 + (v - kSeverities.begin()));
+        at.word();
+        at.spaces();
+      }
+    }
+  }
   read_tag(h, at.rest());
   return h;
 }
@@ -249,7 +267,11 @@ LineVerdict PayloadReader::read(std::string_view line, FieldSink& sink, std::str
 }
 
 int PayloadReader::likelihood(std::string_view line) const {
-  return payload_likelihood(read_header(line, std::nullopt));
+  const Header h = read_header(line, std::nullopt);
+  const int n = payload_likelihood(h);
+  // Behind a header the syslog reader goes first: its stream may hold other payloads too, and it names this format itself.
+  const bool stream = h.priority >= 0 || !h.host.empty() || !h.program.empty();
+  return h.present && stream && n > 45 ? 45 : n;
 }
 
 void PayloadReader::put_unquoted(FieldSink& sink, std::string_view name, const KeyValue& kv) {

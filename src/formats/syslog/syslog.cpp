@@ -56,7 +56,9 @@ class Reader final : public LineReader {
   int likelihood(std::string_view line) const override {
     const Header h = read_header(line, std::nullopt);
     if (!h.present) return 0;
-    return h.rfc5424 ? 70 : h.has_time && !h.program.empty() ? 60 : h.priority >= 0 ? 50 : h.has_time && !h.host.empty() ? 30 : 10;
+    if (h.rfc5424) return 70;
+    if (h.priority >= 0 || !h.program.empty()) return 60;
+    return h.host.empty() ? 10 : 55;
   }
 
   void set_reference(Instant now) override {

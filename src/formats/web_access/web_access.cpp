@@ -65,7 +65,7 @@ class Reader final : public syslog::PayloadReader {
   /// Where " [10/Oct/2000:..." begins, when a quote follows it.
   static std::size_t access_time(std::string_view s) {
     for (std::size_t at = s.find('['), n = 0; at != std::string_view::npos && n < 4; at = s.find('[', at + 1), ++n) {
-      if (s.size() - at < 24 || s[at + 3] != '/' || s[at + 7] != '/' || s[at + 12] != ':') continue;
+      if (s.size() - at < 22 || !clf_time(s.substr(at + 1, 40))) continue;
       const std::size_t close = s.find(']', at);
       return close != std::string_view::npos && close - at < 40 && s.find('"', close) == close + 2 ? at : std::string_view::npos;
     }
