@@ -13,7 +13,7 @@ using syslog::Header;
 using syslog::put_if;
 
 struct End {
-  std::string_view interface, ip, port;
+  std::string_view interface, ip, port;  // ip: also a host's name
 };
 
 std::string_view strip(std::string_view s) {
@@ -50,10 +50,23 @@ bool end_point(std::string_view w, End& out) {
     }
   }
   if (!looks_like_ip(ip)) {
-    if (!named(ip)) return false;
+    // "dmz:192.0.2.1"; with a port also "dmz:web-server/80" and "DMZ/web-server(80)": the device knows hosts by name
     const std::size_t colon = ip.find(':');
-    interface = ip.substr(0, colon);
-    ip = ip.substr(colon + 1);
+    if (colon == std::string_view::npos && !port.empty() && ip.find('/') != std::string_view::npos) {
+      interface = ip.substr(0, ip.find('/'));
+      ip = ip.substr(ip.find('/') + 1);
+    } else {
+      const std::size_t slash = ip.rfind('/');
+      if (colon == std::string_view::npos || colon == 0) return false;
+      if (!named(ip) && (slash == std::string_view::npos || slash < colon || !all_digits(ip.substr(slash + 1)))) return false;
+      interface = ip.substr(0, colon);
+      if (!named(ip)) {
+        port = ip.substr(slash + 1);
+        ip = ip.substr(0, slash);
+      }
+      ip = ip.substr(colon + 1);
+    }
+    if (ip.empty() || ip.find('/') != std::string_view::npos) return false;
   }
   out = {interface, ip, port};
   return true;
@@ -132,7 +145,14 @@ class Reader final : public syslog::PayloadReader {
       if (iequals(plain, "tcp") || iequals(plain, "udp") || iequals(plain, "icmp")) sink.put("protocol", to_lower(plain));
       if (end_point(w, ends[n])) ++n;
     }
-    if (n == 2 && outbound) std::swap(ends[0], ends[1]);
+    // ICMP: faddr (outside) gaddr laddr (inside); the inside is the source, whoever began
+    if (s.find("faddr ") != std::string_view::npos && s.find("laddr ") != std::string_view::npos) {
+      End inside, outside;
+      if (end_point(Cursor(s.substr(s.find("faddr ") + 6)).word(), outside) && end_point(Cursor(s.substr(s.find("laddr ") + 6)).word(), inside)) {
+        ends = {inside, outside};
+        n = 2;
+      }
+    } else if (n == 2 && outbound) std::swap(ends[0], ends[1]);
     if (n > 0) put(ends[0], "src_ip", "src_port", "src_interface", sink);
     if (n > 1) put(ends[1], "dst_ip", "dst_port", "dst_interface", sink);
     put_if(sink, "access_group", between(s, "access-group \"", "\""));
@@ -148,12 +168,16 @@ class Reader final : public syslog::PayloadReader {
     if (const std::size_t url = s.find("Accessed URL "); url != std::string_view::npos) {
       const std::string_view rest = s.substr(url + 13);
       const std::size_t colon = rest.find(':');
-      const std::size_t first = rest.find(' ') == std::string_view::npos ? 0 : rest.find(' ') + 1;
-      put_if(sink, "url", colon != std::string_view::npos && colon < first ? rest.substr(colon + 1) : rest);
+      if (n == 1 && colon != std::string_view::npos && looks_like_ip(rest.substr(0, colon))) sink.put("dst_ip", rest.substr(0, colon));
+      put_if(sink, "url", colon != std::string_view::npos && looks_like_ip(rest.substr(0, colon)) ? rest.substr(colon + 1) : rest);
     }
   }
   static void put(const End& e, std::string_view ip, std::string_view port, std::string_view interface, FieldSink& sink) {
-    sink.put(ip, e.ip);
+    if (looks_like_ip(e.ip)) {
+      sink.put(ip, e.ip);
+    } else {
+      sink.put(ip == "src_ip" ? "src_host" : "dst_host", e.ip);
+    }
     put_if(sink, port, e.port);
     put_if(sink, interface, e.interface);
   }

@@ -1,4 +1,6 @@
 // Postfix: every daemon's lines. Names as Postfix writes them (from, to, message-id, relay, status ...).
+#include <algorithm>
+
 #include "base/text.hpp"
 #include "formats/syslog/header.hpp"
 
@@ -205,9 +207,10 @@ class Reader final : public syslog::PayloadReader {
     for (const Shape& shape : shapes)
       if (s.starts_with(shape.before)) {
         put_if(sink, "action", shape.action);
-        if (const std::size_t after = s.find("after "); after != std::string_view::npos && after < 32) {
+        if (const std::size_t after = s.find("after "); after != std::string_view::npos && after < 100) {
           const std::string_view stage = s.substr(after + 6);
-          if (stage.find(" from ") < 40) put_if(sink, "stage", stage.substr(0, stage.find(" from ")));
+          if (stage.find(" from ") < 40) put_if(sink, "stage", stage.substr(0, std::min(stage.find(" ("), stage.find(" from "))));
+          else if (shape.before == "COMMAND ") put_if(sink, "stage", stage);
         }
         for (const std::string_view text : {" said: ", " refused to talk to me: "})
           if (const std::size_t at = s.find(text); at != std::string_view::npos) {

@@ -49,6 +49,10 @@ class Reader final : public LineReader {
     }
     put_header(h, sink, scratch_);
     put_if(sink, "message", h.message);
+    if (const std::string_view name = mnemonic(h); !name.empty()) {
+      sink.put("vendor", "cisco");
+      sink.put("mnemonic", name);
+    }
     if (h.time) sink.happened(*h.time);
     return LineVerdict::event;
   }
@@ -82,6 +86,19 @@ class Reader final : public LineReader {
     FieldSink& to;
     bool timed = false;
   };
+
+  /// IOS and NX-OS: "%SYS-5-CONFIG_I", as the tag or in the text.
+  static std::string_view mnemonic(const Header& h) {
+    std::string_view s = h.program.starts_with('%') ? h.program : h.message;
+    const std::size_t at = s.find('%');
+    if (at == std::string_view::npos || at > 80) return {};
+    s = s.substr(at + 1);
+    const std::size_t end = s.find_first_of(": ");
+    s = s.substr(0, end);
+    const std::size_t dash = s.find('-');
+    if (dash == std::string_view::npos || dash == 0 || dash + 2 >= s.size() || s[dash + 1] < '0' || s[dash + 1] > '7' || s[dash + 2] != '-') return {};
+    return s.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") == std::string_view::npos ? s : std::string_view{};
+  }
 
   const Payload* best(const Header& h) const {
     const Payload* found = nullptr;
