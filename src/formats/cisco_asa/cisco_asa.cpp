@@ -153,6 +153,10 @@ class Reader final : public syslog::PayloadReader {
         n = 2;
       }
     } else if (n == 2 && outbound) std::swap(ends[0], ends[1]);
+    if (const std::size_t who = s.find("user IP = "); who != std::string_view::npos) {
+      // AAA: "server = 192.0.2.5 : user = bob : user IP = 203.0.113.1"
+      if (End user; end_point(Cursor(s.substr(who + 10)).word(), user)) ends = {user, ends[0]}, n = 1;
+    }
     if (n > 0) put(ends[0], "src_ip", "src_port", "src_interface", sink);
     if (n > 1) put(ends[1], "dst_ip", "dst_port", "dst_interface", sink);
     put_if(sink, "access_group", between(s, "access-group \"", "\""));

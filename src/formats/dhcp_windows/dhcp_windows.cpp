@@ -49,6 +49,9 @@ class Reader final : public LineReader {
   int likelihood(std::string_view line) const override {
     Civil c;
     if (shape(line, c)) return 95;
+    if (line.starts_with("Event ID  Meaning")) return 90;
+    Cursor at(line);  // "10<tab>A new IP address was leased to a client."
+    if (at.number(5) && at.peek() == '\t') return 60;
     return line.find("Microsoft DHCP Service Activity Log") != std::string_view::npos || line.starts_with("ID,Date,Time,Description") ? 95 : 0;
   }
 

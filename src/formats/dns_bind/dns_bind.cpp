@@ -38,7 +38,7 @@ class Reader final : public syslog::PayloadReader {
       const std::size_t colon = s.find(": ");
       if (colon == std::string_view::npos) break;
       const std::string_view w = s.substr(0, colon);
-      if (one_of(w.substr(0, w.find(' ')), kLevels)) sink.put("level", w);
+      if (one_of(w, kLevels) || (w.starts_with("debug ") && all_digits(w.substr(6)))) sink.put("level", w);
       else if (n == 0 && one_of(w, kCategories)) sink.put("category", w);
       else break;
       s.remove_prefix(colon + 2);

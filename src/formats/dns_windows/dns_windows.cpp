@@ -11,6 +11,20 @@ using syslog::put_if;
 
 class Reader final : public syslog::PayloadReader {
  public:
+  /// "2026-02-22 21:46:06 0E1C PACKET ..." would be taken for a syslog header: the bare line goes first.
+  LineVerdict read(std::string_view line, FieldSink& sink, std::string& reason) override {
+    Header bare;
+    bare.message = line;
+    if (payload_likelihood(bare) != 0) return payload(bare, sink, reason);
+    return PayloadReader::read(line, sink, reason);
+  }
+  int likelihood(std::string_view line) const override {
+    Header bare;
+    bare.message = line;
+    const int n = payload_likelihood(bare);
+    return n != 0 ? n : PayloadReader::likelihood(line);
+  }
+
   LineVerdict payload(const Header& h, FieldSink& sink, std::string& reason) override {
     const std::string_view s = h.message;
     std::size_t used = 0;
@@ -79,7 +93,11 @@ class Reader final : public syslog::PayloadReader {
   int payload_likelihood(const Header& h) const override {
     std::size_t used = 0;
     date(h.message, used);
-    if (used == 0) return h.message.starts_with("DNS Server log file creation at") ? 90 : 0;
+    if (used == 0)
+      return h.message.starts_with("DNS Server log file creation at") || h.message.starts_with("Log file wrap at") ||
+                     h.message.starts_with("Message logging key")
+                 ? 90
+                 : 0;
     Cursor at(h.message.substr(used));
     const std::string_view thread = at.word(), kind = at.word();
     if (thread.empty() || thread.size() > 8 || thread.find_first_not_of("0123456789ABCDEFabcdef") != std::string_view::npos) return 0;

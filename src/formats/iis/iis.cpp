@@ -91,7 +91,8 @@ class Reader final : public LineReader {
 
   int likelihood(std::string_view line) const override {
     if (line.starts_with("#Fields: ")) return 100;
-    if (line.starts_with("#Software: Microsoft") || line.starts_with("#Version: 1.")) return 95;
+    for (const std::string_view key : {"#Software: ", "#Version: ", "#Date: ", "#Remark: ", "#Start-Date: ", "#End-Date: "})
+      if (line.starts_with(key)) return 95;
     if (line.size() < 20 || line[4] != '-' || line[7] != '-' || line[10] != ' ' || line[13] != ':' || line[19] != ' ') return 0;
     if (!known_) return guess(line).empty() ? 0 : 60;
     std::size_t n = 0;

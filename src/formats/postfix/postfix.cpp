@@ -207,7 +207,7 @@ class Reader final : public syslog::PayloadReader {
     for (const Shape& shape : shapes)
       if (s.starts_with(shape.before)) {
         put_if(sink, "action", shape.action);
-        if (const std::size_t after = s.find("after "); after != std::string_view::npos && after < 100) {
+        if (const std::size_t after = s.find("after "); after != std::string_view::npos && after < 100 && !s.starts_with("PREGREET")) {
           const std::string_view stage = s.substr(after + 6);
           if (stage.find(" from ") < 40) put_if(sink, "stage", stage.substr(0, std::min(stage.find(" ("), stage.find(" from "))));
           else if (shape.before == "COMMAND ") put_if(sink, "stage", stage);

@@ -35,8 +35,8 @@ void put_header(const Header& h, FieldSink& sink, std::string& scratch);
 /// A reader of lines that stand alone or behind a syslog header. The syslog reader hands payloads to these.
 class PayloadReader : public LineReader {
  public:
-  LineVerdict read(std::string_view line, FieldSink& sink, std::string& reason) final;
-  int likelihood(std::string_view line) const final;
+  LineVerdict read(std::string_view line, FieldSink& sink, std::string& reason) override;
+  int likelihood(std::string_view line) const override;
   void set_reference(Instant now) override { reference_ = now; }
 
   /// Reads h.message. Sets the time by happened() below, never the header's fields: read() or the syslog reader does that.

@@ -106,6 +106,12 @@ class Reader final : public syslog::PayloadReader {
       sink.put("c-ip", w);
       address = true;
     }
+    // More addresses of proxies behind the first: "192.0.2.1, 198.51.100.2 - - ["
+    for (Cursor next = head; address; head = next) {
+      std::string_view w = next.word();
+      while (!w.empty() && (w.back() == '"' || w.back() == ',')) w.remove_suffix(1);
+      if (!looks_like_ip(w)) break;
+    }
     if (address && words > 1) put_if(sink, "cs-host", dash(host_port(first).host));
     if (!address) {
       put_if(sink, "c-dns", dash(first));

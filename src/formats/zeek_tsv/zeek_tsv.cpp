@@ -79,7 +79,8 @@ class Reader final : public LineReader {
 
   int likelihood(std::string_view line) const override {
     if (line.starts_with("#separator ")) return 100;
-    if (line.starts_with("#fields\t") || line.starts_with("#path\t")) return 95;
+    for (const std::string_view key : {"#fields", "#types", "#path", "#set_separator", "#empty_field", "#unset_field", "#open", "#close"})
+      if (line.starts_with(key) && line.substr(key.size()).starts_with(separator_)) return 95;
     if (columns_.empty() || line.empty() || line.front() == '#') return 0;
     std::size_t n = 1;
     for (std::size_t at = line.find(separator_); at != std::string_view::npos; at = line.find(separator_, at + separator_.size())) ++n;
