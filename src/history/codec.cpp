@@ -29,9 +29,9 @@ Contexts& contexts() {
 
 Dictionary::Dictionary(std::string bytes, int level)
     : bytes_(std::move(bytes)),
-      compress_(ZSTD_createCDict(bytes_.data(), bytes_.size(), level)),
+      compress_(level == 0 ? nullptr : ZSTD_createCDict(bytes_.data(), bytes_.size(), level)),
       decompress_(ZSTD_createDDict(bytes_.data(), bytes_.size())) {
-  BAVN_ASSERT(compress_ != nullptr && decompress_ != nullptr);
+  BAVN_ASSERT((level == 0 || compress_ != nullptr) && decompress_ != nullptr);
 }
 
 Dictionary::~Dictionary() {

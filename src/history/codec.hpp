@@ -12,6 +12,7 @@ namespace bavn::history {
 
 class Dictionary {
  public:
+  /// level 0: for decompression only.
   Dictionary(std::string bytes, int level);
   ~Dictionary();
   Dictionary(const Dictionary&) = delete;

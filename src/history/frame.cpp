@@ -67,6 +67,7 @@ FrameStart begin_frame(std::string& out, const FrameHeader& h) {
   w.fixed(h.municipality.value);
   w.fixed(h.tenant.value);
   w.fixed(h.day);
+  w.fixed(h.key_id);
   w.fixed(h.received_us);
   w.raw({h.batch.data(), h.batch.size()});
   w.fixed(h.count);
@@ -114,6 +115,7 @@ Result<DecodedFrame> decode_frame(std::string_view bytes) {
   h.municipality.value = r.fixed<std::uint16_t>();
   h.tenant.value = r.fixed<std::uint16_t>();
   h.day = r.fixed<std::int32_t>();
+  h.key_id = r.fixed<std::uint32_t>();
   h.received_us = r.fixed<std::int64_t>();
   if (const auto id = r.raw(h.batch.size()); id.size() == h.batch.size()) std::memcpy(h.batch.data(), id.data(), id.size());
   h.count = r.fixed<std::uint32_t>();
@@ -210,6 +212,7 @@ std::string encode(const Directory& d) {
   for (const auto& x : d.dictionaries) {
     w.varint(x.offset);
     w.varint(x.length);
+    w.varint(x.source);
   }
   w.fixed(hash64(out));
   return out;
@@ -248,6 +251,8 @@ Result<Directory> decode_directory(std::string_view bytes) {
     Directory::Dictionary x;
     x.offset = r.varint();
     x.length = static_cast<std::uint32_t>(r.varint());
+    x.source = static_cast<std::uint32_t>(r.varint());
+    if (x.source >= d.sources.size() || x.length > kMaxFrame) return corrupt();
     d.dictionaries.push_back(x);
   }
   if (r.bad() || r.left() != 0) return corrupt();

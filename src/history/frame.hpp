@@ -42,7 +42,8 @@ struct FrameHeader {
   std::uint32_t number = 0;  // lines count from 0, dictionaries from 1, each kind by itself
   MunicipalityId municipality{};
   TenantId tenant{};
-  std::int32_t day = 0;  // of the key
+  std::int32_t day = 0;      // of the key
+  std::uint32_t key_id = 0;  // which key of that day and source: one made after an erasure has another
   std::int64_t received_us = 0;
   BatchId batch{};  // all zero: the sender gave none
   std::uint32_t count = 0;
@@ -131,6 +132,7 @@ struct Directory {
   struct Dictionary {
     std::uint64_t offset = 0;
     std::uint32_t length = 0;
+    std::uint32_t source = 0;
     friend bool operator==(const Dictionary&, const Dictionary&) = default;
   };
   std::vector<Dictionary> dictionaries;  // by number - 1

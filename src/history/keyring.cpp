@@ -8,10 +8,11 @@ namespace bavn::history {
 namespace {
 constexpr std::uint64_t kMaxKeyring = 1U << 30U;
 
-std::string name_bytes(std::int32_t day, const Source& s) {
+std::string name_bytes(std::int32_t day, const Source& s, std::uint32_t id) {
   std::string out;
   ByteWriter w(out);
   w.fixed(day);
+  w.fixed(id);
   w.fixed(s.municipality.value);
   w.fixed(s.tenant.value);
   w.text(s.name);
@@ -20,10 +21,10 @@ std::string name_bytes(std::int32_t day, const Source& s) {
 }  // namespace
 
 // Record: text(name), text(wrapped), xxh3 of both. The name is the associated data of the wrapping.
-std::string Keyring::record(const Name& name, const Key& key) const {
-  const std::string n = name_bytes(name.first, name.second);
+std::string Keyring::record(const Name& name, const SourceKey& key) const {
+  const std::string n = name_bytes(name.first, name.second, key.id);
   std::string wrapped;
-  seal(wrapped, node_, n, key.reveal());
+  seal(wrapped, node_, n, key.key.reveal());
   std::string out;
   ByteWriter w(out);
   w.text(n);
@@ -63,26 +64,28 @@ Result<std::unique_ptr<Keyring>> Keyring::open(Files& files, const std::string& 
     ByteReader n(name);
     Source s;
     const auto day = n.fixed<std::int32_t>();
+    const auto id = n.fixed<std::uint32_t>();
     s.municipality.value = n.fixed<std::uint16_t>();
     s.tenant.value = n.fixed<std::uint16_t>();
     s.name = n.text();
-    ring->keys_.insert_or_assign({day, s}, Key(std::span<const char, Key::kSize>(key->data(), Key::kSize)));
+    ring->keys_.insert_or_assign({day, s}, SourceKey{Key(std::span<const char, Key::kSize>(key->data(), Key::kSize)), id});
     ring->end_ = content.size() - r.left();
   }
   return ring;
 }
 
-std::optional<Key> Keyring::find(std::int32_t day, const Source& source) const {
+std::optional<Key> Keyring::find(std::int32_t day, const Source& source, std::uint32_t id) const {
   const std::lock_guard lock(mutex_);
   const auto it = keys_.find({day, source});
-  return it == keys_.end() ? std::nullopt : std::optional(it->second);
+  return it == keys_.end() || it->second.id != id ? std::nullopt : std::optional(it->second.key);
 }
 
-Result<Key> Keyring::find_or_make(std::int32_t day, const Source& source) {
+Result<SourceKey> Keyring::find_or_make(std::int32_t day, const Source& source) {
   const std::lock_guard lock(mutex_);
   const Name name{day, source};
   if (const auto it = keys_.find(name); it != keys_.end()) return it->second;
-  const Key key = Key::random();
+  SourceKey key{Key::random(), 0};
+  random_bytes({reinterpret_cast<char*>(&key.id), sizeof key.id});
   const std::string bytes = record(name, key);
   BAVN_CHECK(file_->pwrite(end_, bytes));
   if (auto ok = file_->sync(); !ok) {
@@ -104,7 +107,7 @@ Result<Key> Keyring::find_or_make(std::int32_t day, const Source& source) {
 
 Result<std::size_t> Keyring::erase(const std::function<bool(std::int32_t, const Source&)>& which) {
   const std::lock_guard lock(mutex_);
-  std::map<Name, Key> left;
+  std::map<Name, SourceKey> left;
   for (const auto& [name, key] : keys_)
     if (!which(name.first, name.second)) left.emplace(name, key);
   const std::size_t gone = keys_.size() - left.size();
