@@ -39,22 +39,98 @@ std::size_t same_character(std::string_view value, std::size_t i, std::string_vi
   return decode_utf8(folded, j, other) == n && other == lower ? n : 0;
 }
 
+std::size_t character(std::string_view value, std::size_t i) {  // bytes of one character
+  if (static_cast<unsigned char>(value[i]) < 0x80) return 1;
+  std::uint32_t cp = 0;
+  return std::max<std::size_t>(decode_utf8(value, i, cp), 1);
+}
+
+// How many bytes of the value's beginning the segment (no runs) takes; npos when it is not like it.
+std::size_t prefix(std::string_view value, std::string_view segment, bool cased) {
+  std::size_t v = 0;
+  for (std::size_t p = 0; p < segment.size();) {
+    if (v >= value.size()) return std::string_view::npos;
+    if (segment[p] == kAnyOne) {
+      v += character(value, v);
+      ++p;
+      continue;
+    }
+    const std::size_t same = cased ? (value[v] == segment[p] ? 1 : 0) : same_character(value, v, segment, p);
+    if (same == 0) return std::string_view::npos;
+    v += same;
+    p += same;
+  }
+  return v;
+}
+
+// The end of the first place that is like the segment, or npos.
+std::size_t find_segment(std::string_view value, std::string_view segment, bool cased) {
+  if (segment.empty()) return 0;
+  if (segment.find(kAnyOne) == std::string_view::npos) {
+    const std::size_t last = segment.size() - 1;
+    const bool ends_ascii = static_cast<unsigned char>(segment[last]) < 0x80;
+    const std::size_t at = cased ? value.find(segment) : find_folded(value, segment, 0, ends_ascii ? last : 0);
+    return at == std::string_view::npos ? at : at + segment.size();
+  }
+  for (std::size_t at = 0; at < value.size(); at += character(value, at)) {
+    const std::size_t length = prefix(value.substr(at), segment, cased);
+    if (length != std::string_view::npos) return at + length;
+  }
+  return std::string_view::npos;
+}
+
+// The segment at the very end. Its characters are counted back from there: ? takes one character, anything else its own bytes.
+bool suffix(std::string_view value, std::string_view segment, bool cased) {
+  std::size_t v = value.size();
+  for (std::size_t p = segment.size(); p > 0;) {
+    std::size_t step = 1;
+    while (step < p && step < 4 && (static_cast<unsigned char>(segment[p - step]) & 0xC0) == 0x80) ++step;
+    if (segment[p - 1] == kAnyOne) {
+      if (v == 0) return false;
+      std::size_t back = 1;
+      while (back < v && back < 4 && (static_cast<unsigned char>(value[v - back]) & 0xC0) == 0x80) ++back;
+      v -= character(value, v - back) == back ? back : 1;
+      --p;
+      continue;
+    }
+    if (step > v) return false;
+    const std::string_view piece = segment.substr(p - step, step);
+    if (cased ? value.substr(v - step, step) != piece : same_character(value, v - step, piece, 0) != step) return false;
+    v -= step;
+    p -= step;
+  }
+  return true;
+}
+
 }  // namespace
 
 bool equals_folded(std::string_view value, std::string_view folded) {
   if (value.size() != folded.size()) return false;
-  std::size_t i = 0;
   const std::size_t n = value.size();
+  const auto eight = [&](std::size_t at, bool& ascii) {
+    std::uint64_t a, b;
+    std::memcpy(&a, value.data() + at, 8);
+    std::memcpy(&b, folded.data() + at, 8);
+    ascii = (a & kHigh) == 0;
+    return lower8(a) == b;
+  };
+  std::size_t i = 0;
   while (i < n) {
-    if (i + 8 <= n) {
-      std::uint64_t a, b;
-      std::memcpy(&a, value.data() + i, 8);
-      std::memcpy(&b, folded.data() + i, 8);
-      if ((a & kHigh) == 0) {
-        if (lower8(a) != b) return false;
-        i += 8;
+    // The last eight bytes are read together with some that were compared before.
+    const std::size_t at = i + 8 <= n ? i : n - 8;
+    if (n >= 8) {
+      bool ascii = false;
+      const bool same = eight(at, ascii);
+      if (ascii) {
+        if (!same) return false;
+        i = at + 8;
         continue;
       }
+    }
+    if (static_cast<unsigned char>(value[i]) < 0x80) {
+      if (ascii_lower(value[i]) != folded[i]) return false;
+      ++i;
+      continue;
     }
     const std::size_t same = same_character(value, i, folded, i);
     if (same == 0) return false;
@@ -78,7 +154,7 @@ std::size_t find_folded(std::string_view value, std::string_view folded, std::si
   std::size_t i = 0;
 #if defined(__SSE2__)
   const __m128i a = _mm_set1_epi8(low), b = _mm_set1_epi8(up), c = _mm_set1_epi8(low2), d = _mm_set1_epi8(up2);
-  for (; i + 16 <= places; i += 16) {
+  while (places >= 16) {
     const __m128i x = _mm_loadu_si128(reinterpret_cast<const __m128i*>(value.data() + i + probe));
     const __m128i y = _mm_loadu_si128(reinterpret_cast<const __m128i*>(value.data() + i + probe2));
     const __m128i hit = _mm_and_si128(_mm_or_si128(_mm_cmpeq_epi8(x, a), _mm_cmpeq_epi8(x, b)),
@@ -87,6 +163,8 @@ std::size_t find_folded(std::string_view value, std::string_view folded, std::si
       const std::size_t at = i + static_cast<std::size_t>(__builtin_ctz(mask));
       if (equals_folded(value.substr(at, n), folded)) return at;
     }
+    if (i + 16 == places) return std::string_view::npos;
+    i = std::min(i + 16, places - 16);  // the last block looks at some places a second time
   }
 #endif
   for (; i < places; ++i) {
@@ -97,38 +175,19 @@ std::size_t find_folded(std::string_view value, std::string_view folded, std::si
 }
 
 bool like(std::string_view value, std::string_view pattern, bool cased) {
-  const auto character = [&](std::size_t i) {  // bytes of one character of the value
-    if (static_cast<unsigned char>(value[i]) < 0x80) return std::size_t{1};
-    std::uint32_t cp = 0;
-    return std::max<std::size_t>(decode_utf8(value, i, cp), 1);
-  };
-  std::size_t v = 0, p = 0, star = std::string_view::npos, mark = 0;
-  while (v < value.size()) {
-    if (p < pattern.size()) {
-      if (pattern[p] == kAnyRun) {
-        star = p++;
-        mark = v;
-        continue;
-      }
-      if (pattern[p] == kAnyOne) {
-        v += character(v);
-        ++p;
-        continue;
-      }
-      const std::size_t same = cased ? (value[v] == pattern[p] ? 1 : 0) : same_character(value, v, pattern, p);
-      if (same != 0) {
-        v += same;
-        p += same;
-        continue;
-      }
-    }
-    if (star == std::string_view::npos) return false;
-    p = star + 1;
-    mark += character(mark);
-    v = mark;
+  // Segments between runs: the first and the last are fixed to the ends, those between are found in order, each as early as it can.
+  const std::size_t first_run = pattern.find(kAnyRun);
+  if (first_run == std::string_view::npos) return prefix(value, pattern, cased) == value.size();
+  const std::size_t head = prefix(value, pattern.substr(0, first_run), cased);
+  if (head == std::string_view::npos) return false;
+  value.remove_prefix(head);
+  pattern.remove_prefix(first_run + 1);
+  for (std::size_t run = 0; (run = pattern.find(kAnyRun)) != std::string_view::npos; pattern.remove_prefix(run + 1)) {
+    const std::size_t end = find_segment(value, pattern.substr(0, run), cased);
+    if (end == std::string_view::npos) return false;
+    value.remove_prefix(end);
   }
-  while (p < pattern.size() && pattern[p] == kAnyRun) ++p;
-  return p == pattern.size();
+  return suffix(value, pattern, cased);
 }
 
 }  // namespace bavn::match::sigma

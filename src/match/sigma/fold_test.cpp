@@ -75,6 +75,19 @@ TEST(Fold, WildcardsDecideAsTheObviousWayDoes) {
   }
 }
 
+TEST(Fold, WildcardsCountCharactersAndNotBytes) {
+  const std::string any(1, kAnyOne), run(1, kAnyRun);
+  EXPECT_TRUE(like("GRØD", "gr" + any + "d", false));
+  EXPECT_TRUE(like("x ÆØÅ", run + any + "øå", false));
+  EXPECT_TRUE(like("ÆØÅ", "æ" + run + any, false));
+  EXPECT_FALSE(like("Æ", "æ" + run + any, false));
+  EXPECT_TRUE(like("a😀b", "a" + any + "b", true));
+  EXPECT_TRUE(like("xx ÆæA b", run + "æ" + any + "a" + run, false));
+  EXPECT_FALSE(like("xx Ææ b", run + "æ" + any + "a" + run, false));
+  EXPECT_TRUE(like("\xC3\xA6\x80", run + any + any, false));
+  EXPECT_FALSE(like("abc", "ab" + run + "bc", false));
+}
+
 TEST(Fold, ManyWildcardsCostNoExponentialTime) {
   std::string pattern;
   for (int i = 0; i < 30; ++i) (pattern += kAnyRun) += 'a';
