@@ -11,7 +11,7 @@ namespace bavn::match::sigma {
 
 namespace {
 
-constexpr std::string_view kMagic = "bavnsig1";
+constexpr std::string_view kCacheMagic = "bavnsig1";
 constexpr std::size_t kMaxDepth = 256;
 
 // One description of each type serves both directions: Out appends, In reads and remembers the first failure.
@@ -226,7 +226,7 @@ std::string encode_cache(const RuleSet& set, std::string_view key) {
   Out body;
   io_set(body, set);
   Out out;
-  out.bytes = kMagic;
+  out.bytes = kCacheMagic;
   out.io(kCacheVersion);
   out.io(std::string(key));
   out.io(static_cast<std::uint64_t>(body.bytes.size()));
@@ -235,8 +235,8 @@ std::string encode_cache(const RuleSet& set, std::string_view key) {
 }
 
 Result<RuleSet> decode_cache(std::string_view bytes, std::string_view key) {
-  if (!bytes.starts_with(kMagic)) return fail(Code::corrupt, "this is no rule cache");
-  In in{bytes.substr(kMagic.size())};
+  if (!bytes.starts_with(kCacheMagic)) return fail(Code::corrupt, "this is no rule cache");
+  In in{bytes.substr(kCacheMagic.size())};
   std::uint32_t version = 0;
   std::string made_from;
   std::uint64_t size = 0, hash = 0;
