@@ -278,7 +278,75 @@ class Reader::Impl {
         }
       }
     }
+    if (!d.text.empty() && unwrap_depth_ < 3) {
+      if (const auto inner = text_member(r, buf, format)) {
+        finish(r, route_key ^ *inner, catalogue_.at(r.format));
+        return;
+      }
+    }
     finish(r, route_key, d);
+  }
+
+  /// A log line inside a JSON record (journald's MESSAGE, a shipper's message): the text readers try it. What they find joins the
+  /// record's own fields, and the record is of their format then. The record's own time is kept: it has a year and a zone.
+  std::optional<std::uint64_t> text_member(Record& r, const char* buf, FormatId outer) {
+    const Description& d = catalogue_.at(outer);
+    std::string lines[2], program, host, pid;
+    for (const Touch& t : touches_) {
+      if (t.kind == ValueKind::nested || t.kind == ValueKind::null) continue;
+      const std::uint16_t bi = binding_index(t.node, outer);
+      if (bi != 1 && bindings_[bi - 2U].text && t.kind == ValueKind::string && t.length > 7) {
+        std::string& to = lines[lines[0].empty() ? 0 : 1];
+        if (to.empty()) event::append_unescaped(to, {buf + t.offset, t.length});
+      }
+      if (t.length > 255) continue;
+      for (const auto& [name, paths] : d.fields) {
+        std::string* to = name == "program" ? &program : name == "host" ? &host : name == "pid" ? &pid : nullptr;
+        if (to != nullptr && to->empty() && std::find(paths.begin(), paths.end(), t.node->path) != paths.end())
+          to->assign(buf + t.offset, t.length);
+      }
+    }
+    const auto nil = [](std::string& part) {
+      std::erase_if(part, [](char c) { return c <= ' ' || c == '"' || c == '\\'; });
+      return part.empty() ? std::string_view("-") : std::string_view(part);
+    };
+    for (std::string& line : lines) {
+      if (line.empty() || line[0] == '{') continue;
+      while (!line.empty() && (line.back() == '\n' || line.back() == '\r')) line.pop_back();
+      std::replace(line.begin(), line.end(), '\n', ' ');
+      if (!program.empty()) {
+        // Who wrote the line stands beside it: as syslog, the line finds its reader.
+        const std::string syslog = fmt::format("<14>1 {} {} {} {} - - {}", r.happened_us == 0 ? "-" : format_time(from_micros(r.happened_us)),
+                                               nil(host), nil(program), nil(pid), line);
+        if (auto key = inner_line(r, syslog)) return key;
+      }
+      if (auto key = inner_line(r, line)) return key;
+    }
+    return std::nullopt;
+  }
+
+  std::optional<std::uint64_t> inner_line(Record& r, const std::string& text) {
+    std::vector<std::pair<int, FormatId>> ranked;
+    for (FormatId f : order_)
+      if (text_readers_[f])
+        if (const int n = text_readers_[f]->likelihood(text); n >= 50) ranked.emplace_back(n, f);
+    std::stable_sort(ranked.begin(), ranked.end(), [](const auto& x, const auto& y) { return x.first > y.first; });
+    const std::size_t fields = batch_->fields.size(), derived = batch_->derived.size();
+    for (std::size_t i = 0; i < ranked.size() && i < 3; ++i) {
+      const FormatId f = ranked[i].second;
+      batch_->derived += text;
+      Sink sink(*this, f, text, static_cast<std::uint32_t>(derived), Field::kDerived);
+      std::string reason;
+      // A syslog header around text that nobody knows says nothing that the JSON record does not say itself.
+      if (text_readers_[f]->read(text, sink, reason) == LineVerdict::event && catalogue_.at(sink.format_now()).name != "syslog") {
+        r.format = sink.format_now();
+        if (r.happened_us == 0) r.happened_us = sink.happened_us();
+        return sink.route_key();
+      }
+      batch_->fields.resize(fields);
+      batch_->derived.resize(derived);
+    }
+    return std::nullopt;
   }
 
   void emit(const Binding& b, std::uint32_t offset, std::uint32_t length, std::uint8_t flags) {
