@@ -140,6 +140,7 @@ const std::vector<Folder>& folders() {
       {"logs/linux_sysmon", {"linux_sysmon"}},
       {"logs/linux_auditd/elastic_auditd_manager", {"auditbeat"}, 0.0},
       {"logs/linux_journald/vector", {"linux_journald"}},
+      {"logs/linux_journald/elastic", {"iptables"}},
       {"logs/cef/elastic", {"cef_json"}, 0.5},
       {"logs/dns_windows/azure_sentinel", {"dns_windows_etw"}},
       {"logs/proxy_squid/azure_sentinel", {"squid_rows"}},
