@@ -82,6 +82,7 @@ Binding Binder::resolve(std::string_view path) const {
     if (routes_.contains(n)) b.route = true;
     if (std::find(d_.unwrap.begin(), d_.unwrap.end(), n) != d_.unwrap.end()) b.unwrap = true;
     if (!d_.text.empty() && n == d_.text) b.text = true;
+    if (n == "c-uri" && d_.reader == "json") b.url = true;
   }
   for (const PairArray& p : d_.pairs) {
     if (path.size() <= p.path.size() + 1 || !path.starts_with(p.path) || path[p.path.size()] != '.') continue;

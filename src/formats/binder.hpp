@@ -22,9 +22,10 @@ struct Binding {
   bool route = false;          // its value decides the route
   bool unwrap = false;         // holds the whole record as JSON
   bool text = false;           // holds a line for the text readers
+  bool url = false;            // feeds c-uri: its host, path and extension are fields too
   PairPart pair = PairPart::none;
   bool wanted() const {
-    return !slots.empty() || role != event::Role::none || time_rank >= 0 || route || unwrap || text || pair != PairPart::none;
+    return !slots.empty() || role != event::Role::none || time_rank >= 0 || route || unwrap || text || url || pair != PairPart::none;
   }
 };
 

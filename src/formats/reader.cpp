@@ -13,6 +13,7 @@
 #include "base/result.hpp"
 #include "base/text.hpp"
 #include "formats/binder.hpp"
+#include "formats/line_tools.hpp"
 
 namespace bavn::formats {
 
@@ -87,6 +88,12 @@ class Reader::Impl {
         for (const auto& k : r.keys) signature_paths_[k] |= 1;
         for (const auto& [k, v] : r.values) signature_paths_[k] |= 3;
       }
+    }
+    for (const auto& [name, part] : {std::pair{"cs-host", &UrlParts::host}, {"r-dns", &UrlParts::host}, {"cs-uri-stem", &UrlParts::path},
+                                     {"c-uri-stem", &UrlParts::path}, {"c-uri-extension", &UrlParts::extension},
+                                     {"cs-uri-extension", &UrlParts::extension}}) {
+      if (options_.learn != nullptr) options_.learn->add(name);
+      if (const auto slot = plan_.slot(name)) url_slots_.emplace_back(*slot, part);
     }
     names_.resize(catalogue_.all().size());
     text_readers_.resize(catalogue_.all().size());
@@ -262,6 +269,7 @@ class Reader::Impl {
           flags | static_cast<std::uint8_t>(t.kind) |
           (t.kind == ValueKind::string && (!b.slots.empty() || b.role != event::Role::none) && has_escape(p, t.length) ? Field::kEscaped : 0));
       emit(b, field_base + t.offset, t.length, value_flags);
+      if (b.url && t.kind == ValueKind::string) url_fields({p, t.length}, field_base + t.offset, flags);
       if (b.pair == PairPart::name) {
         pair_name = {p, t.length};
         if (pending_value != nullptr && pending_value->node->parent == t.node->parent) {
@@ -285,6 +293,23 @@ class Reader::Impl {
       }
     }
     finish(r, route_key, d);
+  }
+
+  /// Sigma's proxy and webserver rules ask for parts of a URL that most logs write as one.
+  void url_fields(std::string_view url, std::uint32_t offset, std::uint8_t flags) {
+    if (url_slots_.empty()) return;
+    std::string plain;
+    if (has_escape(url.data(), url.size())) {
+      event::append_unescaped(plain, url);
+      offset = static_cast<std::uint32_t>(batch_->derived.size());
+      batch_->derived += plain;
+      url = plain;
+      flags = Field::kDerived;
+    }
+    const UrlParts parts = url_parts(url);
+    for (const auto& [slot, part] : url_slots_)
+      if (const std::string_view v = parts.*part; !v.empty())
+        batch_->fields.push_back({offset + static_cast<std::uint32_t>(v.data() - url.data()), static_cast<std::uint32_t>(v.size()), slot, flags});
   }
 
   /// A log line inside a JSON record (journald's MESSAGE, a shipper's message): the text readers try it. What they find joins the
@@ -1056,6 +1081,7 @@ class Reader::Impl {
   ReaderOptions options_;
   NameSet plan_prefixes_;
   std::vector<Binder> binders_;
+  std::vector<std::pair<Slot, std::string_view UrlParts::*>> url_slots_;
   std::vector<FormatId> order_;  // by priority
   NameMap<int> signature_paths_;  // bit 0: key, bit 1: value too
   std::optional<FormatId> generic_json_, plain_text_;
