@@ -208,7 +208,7 @@ int explain(const hunt::Engine& engine, const std::string& id) {
   return kFailed;
 }
 
-// One line of a .tests.ndjson: {"test":..,"expect":bool,"events":[...],"rule":id or title (when the file beside holds several)}
+// One line of a .tests.ndjson: {"test":..,"expect":bool,"events":[{...} or "text line"],"rule":id or title (when the file beside holds several)}
 int test(hunt::Engine& engine, const RulesOptions& options) {
   const sigma::RuleSet& set = engine.rules();
   std::map<std::string, std::pair<std::string, std::string>> files;  // rule file -> (tests' name, text)
@@ -243,7 +243,11 @@ int test(hunt::Engine& engine, const RulesOptions& options) {
       if (doc["test"].get(name) != simdjson::SUCCESS) name = "(no name)";
       if (doc["rule"].get(wanted_rule) != simdjson::SUCCESS) wanted_rule = "";
       std::string bytes;
-      for (auto e : events) bytes += simdjson::minify(e) + "\n";
+      for (auto e : events) {  // an object, or the line of a text log as a string
+        std::string_view text_line;
+        bytes += e.get(text_line) == simdjson::SUCCESS ? std::string(text_line) : simdjson::minify(e);
+        bytes += '\n';
+      }
       formats::ReaderOptions ro;
       ro.reference = system_now();
       hunt::Worker worker(engine, ro);
