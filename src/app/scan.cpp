@@ -15,6 +15,7 @@
 #include "base/json_writer.hpp"
 #include "base/text.hpp"
 #include "hunt/engine.hpp"
+#include "jail/jail.hpp"
 #include "match/sigma/correlation.hpp"
 
 namespace bavn::app {
@@ -162,23 +163,29 @@ class Scan {
   }
 
   void one_file(hunt::Worker& worker, const std::string& path, Tally& tally) {
+    formats::SourceOptions so;
+    so.parsers = &jail_;
+    auto opened = formats::Source::open_all(path, so);
+    if (!opened) {
+      fmt::print(stderr, "{}\n", to_string(opened.error()));
+      ++tally.files_failed;
+      return;
+    }
+    for (auto& [name, source] : *opened) one_source(worker, name, *source, tally);
+  }
+
+  void one_source(hunt::Worker& worker, const std::string& path, formats::Source& source, Tally& tally) {
     const auto refuse = [&](const char* reason, std::uint64_t line, const std::string& detail) {
       auto& r = tally.refused[reason];
       if (r.n++ == 0) r.first = fmt::format("{}:{}: {}", path, line, detail);
       ++tally.lines_refused;
     };
-    auto source = formats::Source::open(path);
-    if (!source) {
-      fmt::print(stderr, "{}\n", to_string(source.error()));
-      ++tally.files_failed;
-      return;
-    }
-    const std::int64_t modified = (*source)->modified_us();
+    const std::int64_t modified = source.modified_us();
     worker.reader().new_source(format_, modified != 0 ? from_micros(modified) : system_now());
     event::EventBatch batch;
     std::vector<std::uint64_t> by_format(engine_.catalogue().all().size());
-    while (!(*source)->done()) {
-      auto chunk = (*source)->next(batch);
+    while (!source.done()) {
+      auto chunk = source.next(batch);
       if (!chunk) {
         fmt::print(stderr, "{}\n", to_string(chunk.error()));
         ++tally.files_failed;
@@ -209,7 +216,7 @@ class Scan {
         out_.write(f);
       }
     }
-    tally.bytes += (*source)->bytes_read();
+    tally.bytes += source.bytes_read();
     for (std::size_t i = 0; i < by_format.size(); ++i)
       if (by_format[i] != 0) tally.formats[engine_.catalogue().at(static_cast<event::FormatId>(i)).name] += by_format[i];
   }
@@ -219,6 +226,8 @@ class Scan {
   std::optional<event::FormatId> format_;
   Output out_;
   std::mutex correlation_mutex_;
+  Metrics metrics_;
+  jail::Jail jail_{metrics_};
   sigma::CorrelationEngine correlations_;
   std::map<std::uint32_t, std::uint64_t> per_correlation_;
   Tally total_;

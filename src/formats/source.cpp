@@ -11,8 +11,11 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <optional>
+#include <utility>
 
 #include "base/text.hpp"
+#include "jail/archive.hpp"
 
 namespace bavn::formats {
 
@@ -25,6 +28,8 @@ class Bytes {
   virtual ~Bytes() = default;
   /// Up to n bytes into p; 0 at the end.
   virtual Result<std::size_t> read(char* p, std::size_t n) = 0;
+  /// What could not be read so far; line: of what read() gave.
+  virtual std::vector<event::Refusal> take_refusals() { return {}; }
 };
 
 class FileBytes final : public Bytes {
@@ -51,7 +56,8 @@ class FileBytes final : public Bytes {
 
 class MemoryBytes final : public Bytes {
  public:
-  explicit MemoryBytes(std::string_view b) : bytes_(b) {}
+  explicit MemoryBytes(std::string_view b, std::shared_ptr<const std::string> owner = nullptr)
+      : bytes_(b), owner_(std::move(owner)) {}
   Result<std::size_t> read(char* p, std::size_t n) override {
     n = std::min(n, bytes_.size());
     std::memcpy(p, bytes_.data(), n);
@@ -61,6 +67,7 @@ class MemoryBytes final : public Bytes {
 
  private:
   std::string_view bytes_;
+  std::shared_ptr<const std::string> owner_;  // null: the caller keeps the bytes
 };
 
 // What was read ahead to know the kind, then the rest.
@@ -85,7 +92,8 @@ class Joined final : public Bytes {
 
 class GzipBytes final : public Bytes {
  public:
-  GzipBytes(std::unique_ptr<Bytes> in, std::string path) : in_(std::move(in)), path_(std::move(path)), buffer_(64U << 10) {
+  GzipBytes(std::unique_ptr<Bytes> in, std::string path)
+      : in_(std::move(in)), path_(std::move(path)), buffer_(64U << 10) {
     good_ = inflateInit2(&z_, 15 + 32) == Z_OK;
   }
   ~GzipBytes() override { inflateEnd(&z_); }
@@ -160,6 +168,110 @@ class ZstdBytes final : public Bytes {
   std::vector<char> buffer_;
   ZSTD_DStream* d_;
   std::size_t pos_ = 0, size_ = 0, left_ = 0;
+};
+
+// Windows events as XML: parts of whole events go through the jail and come out as one JSON object a line.
+class XmlBytes final : public Bytes {
+ public:
+  XmlBytes(std::unique_ptr<Bytes> in, jail::Parsers& parsers, std::string_view mark)
+      : in_(std::move(in)), parsers_(parsers), mark_(mark), open_(wide("<Event")), close_(wide("</Event>")) {}
+
+  Result<std::size_t> read(char* p, std::size_t n) override {
+    while (at_ == ready_.size()) {
+      if (done_) return std::size_t{0};
+      BAVN_CHECK(next_part());
+    }
+    n = std::min(n, ready_.size() - at_);
+    std::memcpy(p, ready_.data() + at_, n);
+    at_ += n;
+    return n;
+  }
+  std::vector<event::Refusal> take_refusals() override { return std::exchange(refusals_, {}); }
+
+ private:
+  static constexpr std::size_t kPart = 8U << 20;
+
+  std::string wide(std::string_view ascii) const {
+    if (mark_.empty()) return std::string(ascii);
+    std::string out;
+    for (char c : ascii) {
+      if (mark_ == "\xFE\xFF") out += '\0';
+      out += c;
+      if (mark_ == "\xFF\xFE") out += '\0';
+    }
+    return out;
+  }
+
+  Result<void> next_part() {
+    ready_.clear();
+    at_ = 0;
+    std::size_t end = std::string::npos;
+    while (!done_ && (raw_.size() < kPart || (end = raw_.rfind(close_)) == std::string::npos)) {
+      if (raw_.size() > 2 * kPart) break;  // no event is that large: the reader in the jail says so
+      const std::size_t start = raw_.size();
+      raw_.resize(start + (1U << 20));
+      BAVN_TRY(const std::size_t got, in_->read(raw_.data() + start, 1U << 20));
+      raw_.resize(start + got);
+      done_ = got == 0;
+    }
+    // From the first event to the end of the last: what wraps them would be half in one part and half in another.
+    std::string_view part(raw_);
+    if (!done_) part = part.substr(0, end == std::string::npos ? raw_.size() : end + close_.size());
+    const std::size_t used = part.size();
+    if (done_) {
+      const std::size_t last = part.rfind(close_), cut = last == std::string_view::npos ? 0 : last + close_.size();
+      if (part.find(open_, cut) == std::string_view::npos) part = part.substr(0, cut);
+    }
+    const std::string wrapper = wide("<Events");
+    std::size_t first = part.find(open_);
+    while (first != std::string_view::npos && part.substr(first).starts_with(wrapper))
+      first = part.find(open_, first + wrapper.size());
+    part = first == std::string_view::npos ? std::string_view() : part.substr(first);
+    if (!part.empty()) {
+      BAVN_TRY(const std::string lines,
+               parsers_.run(jail::Task::xml_events, mark_.empty() ? std::string(part) : mark_ + std::string(part)));
+      take(lines);
+    }
+    raw_.erase(0, used);
+    if (done_ && line_ == 1 && !refused_any_) {
+      event::Refusal r;
+      r.line = 1;
+      r.reason = "xml_broken";
+      r.detail = "XML without any whole <Event>";
+      refusals_.push_back(std::move(r));
+    }
+    return {};
+  }
+
+  void take(std::string_view lines) {
+    while (!lines.empty()) {
+      const std::size_t end = lines.find('\n');
+      const std::string_view line = lines.substr(0, end);
+      if (line.starts_with("{\"#refused\"")) {
+        const std::size_t why = line.find("\"reason\":\"");
+        event::Refusal r;
+        r.line = line_;
+        r.reason = "xml_broken";
+        if (why != std::string_view::npos) r.detail = line.substr(why + 10, line.size() - why - 13);
+        refusals_.push_back(std::move(r));
+        refused_any_ = true;
+      } else {
+        ready_ += line;
+        ready_ += '\n';
+        ++line_;
+      }
+      lines.remove_prefix(end + 1);
+    }
+  }
+
+  std::unique_ptr<Bytes> in_;
+  jail::Parsers& parsers_;
+  std::string mark_, open_, close_;  // the byte order mark of UTF-16, or nothing
+  std::string raw_, ready_;
+  std::size_t at_ = 0;
+  std::uint64_t line_ = 1;
+  bool done_ = false, refused_any_ = false;
+  std::vector<event::Refusal> refusals_;
 };
 
 // ---- records -----------------------------------------------------------------------------------------------------------
@@ -306,7 +418,8 @@ class Splitter {
   std::size_t max_;
   std::array<char, 512> stack_{};
   std::size_t depth_ = 0, base_ = 0, record_from_ = 0;
-  bool in_string_ = false, escape_ = false, recording_ = false, broken_ = false, too_long_ = false, possible_envelope_ = false, nested_ = false;
+  bool in_string_ = false, escape_ = false, recording_ = false, broken_ = false, too_long_ = false,
+       possible_envelope_ = false, nested_ = false;
   char last_ = 0;
   std::size_t fed_ = 0;
   std::string record_, spill_, key_, last_key_, raw_;
@@ -331,7 +444,8 @@ bool looks_structured(std::string_view head) {
   std::size_t i = 1;
   while (i < line.size() && line[i] == ' ') ++i;
   for (std::string_view e : kEnvelopes) {
-    if (i + e.size() + 2 < line.size() && line[i] == '"' && line.substr(i + 1, e.size()) == e && line[i + 1 + e.size()] == '"') {
+    if (i + e.size() + 2 < line.size() && line[i] == '"' && line.substr(i + 1, e.size()) == e &&
+        line[i + 1 + e.size()] == '"') {
       std::size_t j = i + 2 + e.size();
       while (j < line.size() && (line[j] == ':' || line[j] == ' ')) ++j;
       if (j < line.size() && line[j] == '[') {
@@ -350,6 +464,16 @@ class LineSource final : public Source {
       : in_(std::move(in)), options_(options), modified_(modified) {}
 
   Result<Chunk> next(event::EventBatch& batch) override {
+    auto chunk = read_chunk(batch);
+    for (event::Refusal& r : in_->take_refusals()) batch.refusals.push_back(std::move(r));
+    return chunk;
+  }
+  bool done() const override { return started_ && eof_ && carry_.empty(); }
+  std::uint64_t bytes_read() const override { return bytes_; }
+  std::int64_t modified_us() const override { return modified_; }
+
+ private:
+  Result<Chunk> read_chunk(event::EventBatch& batch) {
     batch.clear();
     Chunk chunk;
     chunk.first_line = line_;
@@ -366,7 +490,9 @@ class LineSource final : public Source {
       const std::size_t before = batch.raw.size();
       if (!eof_) BAVN_CHECK(fill(batch.raw, options_.chunk));
       if (eof_) break;
-      if (batch.raw.find('\n', before) != std::string::npos || (before > 0 && batch.raw.rfind('\n') != std::string::npos)) break;
+      if (batch.raw.find('\n', before) != std::string::npos ||
+          (before > 0 && batch.raw.rfind('\n') != std::string::npos))
+        break;
       if (batch.raw.size() > options_.max_record) {
         // a line beyond any limit: forget its bytes, say so, go on after its end
         event::Refusal r;
@@ -392,11 +518,7 @@ class LineSource final : public Source {
     line_ += static_cast<std::uint64_t>(std::count(batch.raw.begin(), batch.raw.end(), '\n'));
     return chunk;
   }
-  bool done() const override { return started_ && eof_ && carry_.empty(); }
-  std::uint64_t bytes_read() const override { return bytes_; }
-  std::int64_t modified_us() const override { return modified_; }
 
- private:
   Result<void> fill(std::string& to, std::size_t n) {
     const std::size_t start = to.size();
     to.resize(start + n);
@@ -479,15 +601,79 @@ class LineSource final : public Source {
   std::optional<Error> failed_;
 };
 
-}  // namespace
+Result<std::string> read_head(Bytes& in, std::size_t n) {
+  std::string head(n, '\0');
+  std::size_t have = 0;
+  while (have < n) {
+    BAVN_TRY(const std::size_t got, in.read(head.data() + have, n - have));
+    if (got == 0) break;
+    have += got;
+  }
+  head.resize(have);
+  return head;
+}
 
-Result<std::unique_ptr<Source>> Source::open(const std::string& path, SourceOptions options) {
+bool is_archive(std::string_view head) {
+  return head.starts_with("PK\x03\x04") || head.starts_with("PK\x05\x06") || head.starts_with("7z\xBC\xAF\x27\x1C") ||
+         head.starts_with("BZh") ||
+         head.starts_with(std::string_view("\xFD"
+                                           "7zXZ\0",
+                                           6)) ||
+         (head.size() > 262 && head.substr(257, 5) == "ustar");
+}
+
+// The byte order mark of UTF-16 or "" when the head begins Windows events as XML; nothing when it does not.
+std::optional<std::string> xml_events_mark(std::string_view head) {
+  const std::string mark(head.starts_with("\xFF\xFE") || head.starts_with("\xFE\xFF") ? head.substr(0, 2)
+                                                                                      : std::string_view());
+  std::string narrow;
+  if (mark.empty()) {
+    narrow = head.starts_with("\xEF\xBB\xBF") ? head.substr(3) : head;
+  } else {
+    for (char c : head.substr(2))
+      if (c != '\0') narrow += c;
+  }
+  const std::string_view text = trim(narrow);
+  if (!text.starts_with("<?xml") && !text.starts_with("<Event")) return std::nullopt;
+  std::size_t after = text.find("<Event");
+  if (after == std::string_view::npos) return std::nullopt;
+  after += text.substr(after).starts_with("<Events") ? 7 : 6;
+  if (after >= text.size() || std::string_view(" >\t\r\n").find(text[after]) == std::string_view::npos)
+    return std::nullopt;
+  return mark;
+}
+
+// Undoes gzip and zstd, then XML: a stream of lines.
+Result<std::unique_ptr<Bytes>> decoded(std::unique_ptr<Bytes> in, const std::string& path, const SourceOptions& options,
+                                       std::string* packed_head) {
+  auto head = read_head(*in, 4);
+  if (!head) return std::unexpected(head.error());
+  const bool gzip = head->starts_with("\x1F\x8B"), zstd = head->starts_with("\x28\xB5\x2F\xFD");
+  in = std::make_unique<Joined>(*std::move(head), std::move(in));
+  if (gzip) in = std::make_unique<GzipBytes>(std::move(in), path);
+  if (zstd) in = std::make_unique<ZstdBytes>(std::move(in), path);
+  if (options.parsers == nullptr) return in;
+  auto inner = read_head(*in, 4096);
+  if (!inner) return std::unexpected(inner.error());
+  if (packed_head != nullptr) *packed_head = *inner;
+  const auto mark = xml_events_mark(*inner);
+  in = std::make_unique<Joined>(*std::move(inner), std::move(in));
+  if (mark) in = std::make_unique<XmlBytes>(std::move(in), *options.parsers, *mark);
+  return in;
+}
+
+struct OpenFile {
+  std::unique_ptr<Bytes> bytes;
+  std::int64_t modified = 0;
+};
+
+Result<OpenFile> open_file(const std::string& path) {
   int fd = 0;
   std::int64_t modified = 0;
   if (path != "-") {
     fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
     if (fd < 0) return fail(Code::not_found, fmt::format("cannot open it: {}", std::strerror(errno)), path);
-    struct stat st {};
+    struct stat st{};
     if (::fstat(fd, &st) == 0) {
       if (S_ISDIR(st.st_mode)) {
         ::close(fd);
@@ -496,20 +682,45 @@ Result<std::unique_ptr<Source>> Source::open(const std::string& path, SourceOpti
       modified = st.st_mtim.tv_sec * 1'000'000 + st.st_mtim.tv_nsec / 1000;
     }
   }
-  std::unique_ptr<Bytes> in = std::make_unique<FileBytes>(fd, path);
-  std::string head(4, '\0');
-  std::size_t n = 0;
-  while (n < 4) {
-    BAVN_TRY(const std::size_t got, in->read(head.data() + n, 4 - n));
-    if (got == 0) break;
-    n += got;
+  return OpenFile{std::make_unique<FileBytes>(fd, path), modified};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Source>> Source::open(const std::string& path, SourceOptions options) {
+  BAVN_TRY(OpenFile file, open_file(path));
+  BAVN_TRY(auto in, decoded(std::move(file.bytes), path, options, nullptr));
+  return std::unique_ptr<Source>(std::make_unique<LineSource>(std::move(in), options, file.modified));
+}
+
+Result<std::vector<Source::Opened>> Source::open_all(const std::string& path, SourceOptions options) {
+  std::vector<Opened> out;
+  BAVN_TRY(OpenFile file, open_file(path));
+  std::string head;
+  BAVN_TRY(auto in, decoded(std::move(file.bytes), path, options, &head));
+  if (!is_archive(head)) {
+    out.push_back({path, std::make_unique<LineSource>(std::move(in), options, file.modified)});
+    return out;
   }
-  head.resize(n);
-  const bool gzip = head.starts_with("\x1F\x8B"), zstd = head == "\x28\xB5\x2F\xFD";
-  in = std::make_unique<Joined>(std::move(head), std::move(in));
-  if (gzip) in = std::make_unique<GzipBytes>(std::move(in), path);
-  if (zstd) in = std::make_unique<ZstdBytes>(std::move(in), path);
-  return std::unique_ptr<Source>(std::make_unique<LineSource>(std::move(in), options, modified));
+  std::string packed;
+  for (std::size_t got = 1; got != 0;) {
+    const std::size_t start = packed.size();
+    packed.resize(start + (1U << 20));
+    BAVN_TRY(got, in->read(packed.data() + start, 1U << 20));
+    packed.resize(start + got);
+    if (packed.size() > jail::kMaxInput)
+      return fail(Code::bad_input, "an archive of more than 64 MiB; unpack it and name its files", path);
+  }
+  auto unpacked = options.parsers->run(jail::Task::archive_extract, packed);
+  if (!unpacked) return fail(unpacked.error().code, unpacked.error().what, path);
+  const auto flat = std::make_shared<const std::string>(*std::move(unpacked));
+  BAVN_TRY(const auto members, jail::members_of(*flat));
+  for (const jail::Member& m : members) {
+    const std::string name = fmt::format("{}!{}", path, m.name);
+    BAVN_TRY(auto bytes, decoded(std::make_unique<MemoryBytes>(m.content, flat), name, options, nullptr));
+    out.push_back({name, std::make_unique<LineSource>(std::move(bytes), options, file.modified)});
+  }
+  return out;
 }
 
 std::unique_ptr<Source> Source::of_bytes(std::string_view bytes, SourceOptions options) {

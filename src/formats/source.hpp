@@ -1,6 +1,7 @@
 #pragma once
 // Source: a file (plain, gzip, zstd, or standard input for "-") as whole lines for the Reader. Pretty-printed JSON, arrays and the
 // envelopes of APIs ({"value":[...]}, {"records":[...]}, {"events":[...]}) become one record a line.
+// With parsers (SourceOptions) it also reads Windows events as XML, UTF-8 or UTF-16, and archives: they are taken apart in the jail.
 // Limits: one record max_record bytes; a longer line is skipped and reported, the rest goes on. Memory: two chunks.
 #include <cstdint>
 #include <memory>
@@ -10,17 +11,25 @@
 
 #include "base/result.hpp"
 #include "event/batch.hpp"
+#include "jail/task.hpp"
 
 namespace bavn::formats {
 
 struct SourceOptions {
   std::size_t chunk = 256U << 10;
   std::size_t max_record = 4U << 20;
+  jail::Parsers* parsers = nullptr;  // null: XML is lines of text, an archive is refused; else it outlives the source
 };
 
 class Source {
  public:
   static Result<std::unique_ptr<Source>> open(const std::string& path, SourceOptions = {});
+  struct Opened {
+    std::string name;  // the path, or path!member
+    std::unique_ptr<Source> source;
+  };
+  /// The file, or each member of the archive (zip, 7z, tar packed or not; at most 64 MiB packed) that it is.
+  static Result<std::vector<Opened>> open_all(const std::string& path, SourceOptions = {});
   /// A source over bytes in memory (history frames, tests).
   static std::unique_ptr<Source> of_bytes(std::string_view bytes, SourceOptions = {});
   virtual ~Source() = default;
@@ -33,7 +42,7 @@ class Source {
   /// An empty chunk (from == to) with done() is the end; read errors end it with an Error.
   virtual Result<Chunk> next(event::EventBatch& batch) = 0;
   virtual bool done() const = 0;
-  virtual std::uint64_t bytes_read() const = 0;  // decompressed
+  virtual std::uint64_t bytes_read() const = 0;           // decompressed
   virtual std::int64_t modified_us() const { return 0; }  // the file's last change; 0 when unknown
 };
 
