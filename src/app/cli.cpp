@@ -18,10 +18,11 @@ int run_command_line(int argc, char** argv) {
   int rc = kDone;
 
   ScanOptions so;
+  // allow_extra_args(false): an option takes the one word behind it; the next word is a file again.
   auto* scan_cmd = app.add_subcommand("scan", "Match files against rules and indicators, offline");
-  scan_cmd->add_option("--rules", so.rules, "Sigma rules: a file or a folder (repeatable); without it the rules that come with Bavn");
-  scan_cmd->add_option("--indicators", so.indicators, "Indicators: CSV, text, MISP JSON, STIX 2.1; file or folder (repeatable)");
-  scan_cmd->add_option("--allow", so.allow, "Allow lists in MISP warninglist shape; file or folder (repeatable)");
+  scan_cmd->add_option("--rules", so.rules, "Sigma rules: a file or a folder (repeatable); without it the rules that come with Bavn")->allow_extra_args(false);
+  scan_cmd->add_option("--indicators", so.indicators, "Indicators: CSV, text, MISP JSON, STIX 2.1; file or folder (repeatable)")->allow_extra_args(false);
+  scan_cmd->add_option("--allow", so.allow, "Allow lists in MISP warninglist shape; file or folder (repeatable)")->allow_extra_args(false);
   scan_cmd->add_option("--format", so.format, "Name of the format; without it each line is recognised");
   scan_cmd->add_option("--min-level", so.min_level, "Least level: informational, low, medium, high, critical");
   scan_cmd->add_option("--jobs", so.jobs, "Threads; one per core when not given");
@@ -86,8 +87,8 @@ int run_command_line(int argc, char** argv) {
   auto* bench_cmd = app.add_subcommand("bench", "Measure this machine; figures are ratios to limits measured in the same run");
   bench_cmd->require_subcommand(1);
   auto* hot_cmd = bench_cmd->add_subcommand("hotpath", "Reading and matching, one core, in CPU seconds");
-  hot_cmd->add_option("--rules", bo.rules, "Sigma rules: file or folder (repeatable)");
-  hot_cmd->add_option("--events", bo.events, "Event files or folders (NDJSON)")->required();
+  hot_cmd->add_option("--rules", bo.rules, "Sigma rules: file or folder (repeatable)")->allow_extra_args(false);
+  hot_cmd->add_option("--events", bo.events, "Event files or folders (NDJSON)")->allow_extra_args(false)->required();
   hot_cmd->add_option("--random-indicators", bo.random_indicators, "How many made-up indicators to match besides");
   hot_cmd->add_option("--megabytes", bo.megabytes, "Size of each lane");
   hot_cmd->add_flag("--json", bo.json, "One JSON object a lane on stdout");
