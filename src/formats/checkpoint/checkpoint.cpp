@@ -45,7 +45,7 @@ class Reader final : public syslog::PayloadReader {
 
  private:
   void field(std::string_view key, const KeyValue& kv, FieldSink& sink, std::optional<Instant>& own) {
-    if (kv.value.empty()) return;
+    if (kv.value.empty() || key.empty()) return;
     put_unquoted(sink, key, kv);
     if (key == "time") own = any_time(kv.value, reference_);
     if (key == "sys_message" || key == "message_info") put_unquoted(sink, "message", kv);

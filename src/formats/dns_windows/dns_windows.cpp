@@ -127,7 +127,7 @@ class Reader final : public syslog::PayloadReader {
       if (!scratch_.empty()) scratch_ += '.';
       // The count is in octets of the name; a label written otherwise (escaped) ends at the next "(".
       std::string_view label = at.rest().substr(0, length);
-      if (at.rest().size() > length && at.rest()[length] != '(') label = at.rest().substr(0, at.rest().find('('));
+      if (at.rest().size() <= length || at.rest()[length] != '(') label = at.rest().substr(0, at.rest().find('('));
       scratch_ += label;
       at.advance(label.size());
     }

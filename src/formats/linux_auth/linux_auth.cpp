@@ -191,7 +191,7 @@ class Reader final : public syslog::PayloadReader {
       const std::size_t end = rest.find(" ; ");
       const std::string_view part = rest.substr(0, end);
       const std::size_t eq = part.find('=');
-      if (eq != std::string_view::npos && part.substr(0, eq).find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZ_") == std::string_view::npos) {
+      if (eq != std::string_view::npos && eq > 0 && part.substr(0, eq).find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZ_") == std::string_view::npos) {
         put_if(sink, part.substr(0, eq), part.substr(eq + 1));
       } else if (!part.empty()) {
         sink.put("reason", part);

@@ -58,6 +58,7 @@ class Reader final : public LineReader {
       }
       if (value == unset_ || value == empty_ || value.empty()) continue;
       const Column& c = columns_[column];
+      if (c.name.empty()) continue;
       if (c.name == "ts") t = parse_epoch(value);
       if (!c.list) {
         put(sink, c.name, value);
