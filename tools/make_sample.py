@@ -22,6 +22,7 @@ TOOL_SHA256 = "5f2b7c1e9d3a4860b1c2d3e4f5a60718293a4b5c6d7e8f9001122334455667a8"
 VICTIM = f"anna.holm@{HOME}"
 START = datetime.datetime(2024, 10, 7, 5, 0, tzinfo=datetime.timezone.utc)
 CASE = START + datetime.timedelta(days=2, hours=3, minutes=12)  # a Wednesday, 08:12 UTC
+APPS = {"Office 365 Exchange Online": "00000002-0000-0ff1-ce00-000000000000", "OfficeHome": "4765445b-32c6-49b0-83e6-1d93765276ca"}
 BROWSER = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/129.0.0.0 Safari/537.36 Edg/129.0.0.0"
 
 
@@ -43,10 +44,10 @@ class Sample:
     def id(self):
         return "%08x-%04x-4%03x-8%03x-%012x" % tuple(self.random.getrandbits(n) for n in (32, 16, 12, 12, 48))
 
-    def sign_in(self, t, who, address, agent, device, app="Office 365 Exchange Online"):
+    def sign_in(self, t, who, address, agent, device, app="Office 365 Exchange Online", session=None):
         self.add("entra_signin.ndjson", t, {
             "id": self.id(), "createdDateTime": iso(t), "userPrincipalName": who, "userDisplayName": who.split("@")[0].replace(".", " ").title(),
-            "appDisplayName": app, "appId": "00000002-0000-0ff1-ce00-000000000000", "ipAddress": address, "clientAppUsed": "Browser",
+            "appDisplayName": app, "appId": APPS[app], "sessionId": session or self.id(), "ipAddress": address, "clientAppUsed": "Browser",
             "userAgent": agent, "isInteractive": True, "conditionalAccessStatus": "success", "riskLevelDuringSignIn": "none",
             "status": {"errorCode": 0, "failureReason": "Other."},
             "deviceDetail": {"deviceId": device, "operatingSystem": "Windows10", "isManaged": bool(device), "isCompliant": bool(device)},
@@ -115,10 +116,12 @@ class Sample:
         self.relay(t, f"ole.strand@{NEIGHBOUR}", VICTIM, f"mail.{NEIGHBOUR}", "198.51.100.77")
         self.mail(step(seconds=4), f"ole.strand@{NEIGHBOUR}", VICTIM, "Ole Strand har delt «Budget 2025» med dig", "198.51.100.77")
         self.dns(step(minutes=3), "10.4.0.31", LURE_HOST, THEIR_ADDRESS)
-        self.sign_in(step(minutes=4), VICTIM, THEIR_ADDRESS, "axios/1.7.7", "", "OfficeHome")
-        self.audit(step(minutes=9), VICTIM, "Consent to application.", "AzureActiveDirectory", THEIR_ADDRESS, ObjectId="mail-helper",
+        session = self.id()
+        self.sign_in(step(minutes=4), VICTIM, THEIR_ADDRESS, BROWSER, "", "OfficeHome", session)
+        self.sign_in(step(minutes=7), VICTIM, "203.0.113.140", "axios/1.7.7", "", "OfficeHome", session)
+        self.audit(step(minutes=9), VICTIM, "Consent to application.", "AzureActiveDirectory", THEIR_ADDRESS, ObjectId="mail-helper", SessionId=session,
                    ModifiedProperties=[{"Name": "ConsentAction.Permissions", "NewValue": "Scope: Mail.ReadWrite Mail.Send offline_access"}])
-        self.audit(step(minutes=14), VICTIM, "New-InboxRule", "Exchange", THEIR_ADDRESS + ":50122", ObjectId=VICTIM,
+        self.audit(step(minutes=14), VICTIM, "New-InboxRule", "Exchange", THEIR_ADDRESS + ":50122", ObjectId=VICTIM, SessionId=session,
                    Parameters=[{"Name": "Name", "Value": ".."}, {"Name": "SubjectContainsWords", "Value": "hacket;phishing;delt"}, {"Name": "DeleteMessage", "Value": "True"}])
         for i in range(40):
             self.mail(step(minutes=31, seconds=9 * i), VICTIM, f"modtager{i:02d}@" + (NEIGHBOUR if i % 3 else "fjord-eksempel.example.org"),
