@@ -147,6 +147,7 @@ const std::vector<Folder>& folders() {
       {"logs/proxy_zscaler", {"zscaler"}, 1.0, "", "alerts"},
       {"logs/suricata_eve/elastic", {"suricata_eve"}},
       {"logs/suricata_eve/crowdsec", {"suricata_eve"}, 1.0, "eve"},
+      {"logs/dns_coredns", {"dns_coredns"}, 0.2, "json"},
       {"logs/zeek_json", {"zeek"}},
       {"detection/zeek-json", {"zeek"}},
       {"detection/suricata-eve", {"suricata_eve"}},
