@@ -13,7 +13,8 @@ class Reader final : public syslog::PayloadReader {
     if (payload_likelihood(h) == 0) return not_mine(reason);
     std::string_view date, time, tz, event_time;
     std::size_t pairs = 0;
-    KeyValues values(body(h));
+    const bool commas = body(h).starts_with("date=") && body(h).size() > 16 && body(h)[15] == ',';  // "set format csv"
+    KeyValues values(body(h), commas ? "," : " \t");
     for (KeyValue kv; values.next(kv);) {
       ++pairs;
       if (kv.key == "date") date = kv.value;
@@ -34,14 +35,15 @@ class Reader final : public syslog::PayloadReader {
 
   int payload_likelihood(const Header& h) const override {
     const std::string_view s = body(h);
-    const bool ids = s.find("logid=") != std::string_view::npos || s.find("devid=") != std::string_view::npos ||
-                     s.find("log_id=") != std::string_view::npos;
+    // FortiOS 4 writes log_id=; so do FortiMail (commas) and Sophos (log_type=), which have readers of their own.
+    const bool old = s.find("log_id=") != std::string_view::npos && s.find(",time=") == std::string_view::npos &&
+                     s.find("log_type=") == std::string_view::npos;
+    const bool ids = old || s.find("logid=") != std::string_view::npos || s.find("devid=") != std::string_view::npos;
     if (!ids || s.find("type=") == std::string_view::npos) return 0;
     return s.starts_with("date=") ? 95 : 60;
   }
 
  private:
-  /// "date=" may have been read as a syslog tag or stand behind one.
   static std::string_view body(const Header& h) { return h.message; }
 
   /// date and time are the device's local time. tz tells the zone; without it eventtime (UTC) is used when it agrees within a day.

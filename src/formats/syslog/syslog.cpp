@@ -6,7 +6,7 @@
 
 // One line per format whose lines come inside syslog. Their folders define make_payload_reader().
 #define BAVN_PAYLOADS(X)                                                                                      \
-  X(cef) X(leef) X(fortigate) X(paloalto) X(checkpoint) X(cisco_asa) X(postfix) X(linux_auth) X(dovecot)      \
+  X(cef) X(leef) X(fortigate) X(fortimail) X(sophos_xg) X(paloalto) X(checkpoint) X(cisco_asa) X(postfix) X(linux_auth) X(dovecot)      \
   X(dns_bind) X(dns_unbound) X(auditd) X(squid) X(iptables) X(pfsense) X(windows_syslog_snare) X(web_access)      \
   X(dns_windows)
 

@@ -82,7 +82,8 @@ class Reader final : public LineReader {
     if (line.starts_with("#separator ")) return 100;
     for (const std::string_view key : {"#fields", "#types", "#path", "#set_separator", "#empty_field", "#unset_field", "#open", "#close"})
       if (line.starts_with(key) && line.substr(key.size()).starts_with(separator_)) return 95;
-    if (columns_.empty() || line.empty() || line.front() == '#') return 0;
+    if (columns_.empty() || line.empty()) return 0;
+    if (line.front() == '#') return 60;  // a comment between the lines of the log
     std::size_t n = 1;
     for (std::size_t at = line.find(separator_); at != std::string_view::npos; at = line.find(separator_, at + separator_.size())) ++n;
     return n == columns_.size() ? 90 : 0;
