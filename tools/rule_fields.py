@@ -2,9 +2,9 @@
 """Which fields do the Sigma rules of a folder ask for, per log source?
 
     tools/rule_fields.py FOLDER... [--logsource m365] [--values] [--json]
-    tools/rule_fields.py FOLDER... --check FORMATS
+    tools/rule_fields.py FOLDER... --check content/formats --check src/formats
 
---check compares the log sources of the rules with those that the format descriptions below FORMATS (content/formats)
+--check compares the log sources of the rules with those that the format descriptions below FORMATS
 can give, and says which of a deliverable log source's fields no description names. A field may still reach a rule
 under its own name from the record, so the second list is for reading, not an error.
 """
@@ -67,8 +67,8 @@ def collect(folders):
     return sources
 
 
-def formats_in(folder):
-    for path in sorted(pathlib.Path(folder).glob("*/format.yml")):
+def formats_in(folders):
+    for path in sorted(p for folder in folders for p in pathlib.Path(folder).glob("*/format.yml")):
         yield path.parent.name, yaml.load(path.read_text(encoding="utf-8"), Loader=Loader)
 
 
@@ -77,7 +77,7 @@ def offers(formats):
     for name, text in formats:
         names = set(text.get("fields") or {})
         for entry in text.get("logsource") or []:
-            more = set(entry.get("aliases") or {}) | set(entry.get("add") or {})
+            more = set(entry.get("aliases") or {}) | set(entry.get("adds") or {})
             yield name, entry, names | more
 
 
@@ -85,8 +85,8 @@ def listed(value):
     return [str(v).lower() for v in (value if isinstance(value, list) else [value])] if value else []
 
 
-def check(sources, folder):
-    given = list(offers(formats_in(folder)))
+def check(sources, folders):
+    given = list(offers(formats_in(folders)))
     without = 0
     for (product, category, service), entry in sorted(sources.items()):
         formats, names = set(), set()
@@ -114,7 +114,7 @@ def main():
     parser.add_argument("folder", nargs="+")
     parser.add_argument("--logsource", help="only log sources that contain this text")
     parser.add_argument("--values", action="store_true", help="the most used values too")
-    parser.add_argument("--check", metavar="FORMATS", help="compare with the descriptions below this folder")
+    parser.add_argument("--check", metavar="FORMATS", action="append", help="compare with the descriptions below this folder (repeatable)")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
     sources = {k: v for k, v in collect(args.folder).items() if not args.logsource or args.logsource.lower() in "/".join(k)}
