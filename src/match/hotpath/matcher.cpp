@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/text.hpp"
+
 namespace bavn::match::hotpath {
 
 using event::Field;
@@ -24,6 +26,17 @@ std::uint64_t mix(std::uint64_t h, std::uint64_t with) {
   h ^= with * 0x9E3779B97F4A7C15ULL;
   h ^= h >> 32;
   return h * 0xD6E8FEB86659FD93ULL;
+}
+
+void fold(std::string_view s, std::string& out) {
+  out.resize(s.size());
+  unsigned char high = 0;
+  for (std::size_t i = 0; i < s.size(); ++i) {
+    const auto c = static_cast<unsigned char>(s[i]);
+    high |= c;
+    out[i] = static_cast<char>(c + (static_cast<unsigned char>(c - 'A') < 26U ? 32 : 0));
+  }
+  if ((high & 0x80) != 0) out = to_lower_utf8(s);
 }
 
 }  // namespace
@@ -124,7 +137,7 @@ void Matcher::match(const event::EventBatch& batch, std::vector<Hit>& hits) {
       for (auto* v : {&rule_epoch_, &predicate_epoch_, &slot_epoch_, &text_epoch_}) std::fill(v->begin(), v->end(), 0);
       epoch_ = 1;
     }
-    indexed_ = false;
+    indexed_ = values_listed_ = false;
     candidates_.clear();
     const Field* const fields = batch.fields.data() + record.first_field;
     for (std::uint32_t i = 0; i < record.field_count; ++i) {
@@ -202,9 +215,13 @@ void Matcher::match(const event::EventBatch& batch, std::vector<Hit>& hits) {
         line = line_;
       }
       found_.clear();
-      p.keywords.find(program_.set(), line, ValueKind::string, folded_, found_);
+      fold(line, folded_);
+      p.keywords.find(folded_, found_);
       for (const Field& f : batch.fields_of(record))
-        if ((f.flags & Field::kDerived) != 0) p.keywords.find(program_.set(), batch.text(f, scratch_), f.kind(), folded_, found_);
+        if ((f.flags & Field::kDerived) != 0) {
+          fold(batch.text(f, scratch_), folded_);
+          p.keywords.find(folded_, found_);
+        }
       for (PredicateId id : found_)
         if (const auto it = p.witness_number.find(id); it != p.witness_number.end()) propose(p, it->second);
     }
@@ -315,12 +332,18 @@ bool Matcher::has_a_field(const Node& n) {
 }
 
 bool Matcher::keyword(const Predicate& p) {
-  bool yes = false;
-  BatchRecordView(program_.plan(), *batch_, *record_).for_any([&](std::string_view v, ValueKind kind) {
-    yes = sigma::satisfied(p, v, kind);
-    return !yes;
-  });
-  return yes;
+  if (!values_listed_) {
+    values_listed_ = true;
+    all_values_.clear();
+    all_text_.clear();
+    const std::string_view line = batch_->line(*record_);
+    BatchRecordView(program_.plan(), *batch_, *record_).for_any([&](std::string_view v, ValueKind kind) {
+      const bool lasts = v.data() >= line.data() && v.data() + v.size() <= line.data() + line.size();
+      all_values_.emplace_back(lasts ? v : std::string_view(all_text_.emplace_back(v)), kind);
+      return all_values_.size() < 100'000;
+    });
+  }
+  return std::any_of(all_values_.begin(), all_values_.end(), [&](const auto& v) { return sigma::satisfied(p, v.first, v.second); });
 }
 
 }  // namespace bavn::match::hotpath

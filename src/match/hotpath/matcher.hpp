@@ -3,6 +3,7 @@
 // hash; the memo only proposes, every hit is the rule evaluated exactly on the record's own values.
 // Life: one per worker over a shared Program; not thread safe.
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <span>
 #include <string>
@@ -98,6 +99,10 @@ class Matcher {
   std::vector<PredicateId> found_;
   std::vector<std::uint32_t> numbers_;
   std::string folded_, scratch_, line_;
+  // Every value of the record, for keywords; filled on demand.
+  std::vector<std::pair<std::string_view, sigma::ValueKind>> all_values_;
+  std::deque<std::string> all_text_;
+  bool values_listed_ = false;
   const event::EventBatch* batch_ = nullptr;
   const event::Record* record_ = nullptr;
   Stats stats_;

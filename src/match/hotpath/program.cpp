@@ -143,6 +143,19 @@ std::string required_literal(const Predicate& p) {
   return to_lower_utf8(best);
 }
 
+/// What must stand in the folded record for the keyword to hold on any value of it.
+std::string keyword_literal(const Predicate& p) {
+  switch (p.op) {
+    case Op::equals:
+    case Op::contains:
+    case Op::starts_with:
+    case Op::ends_with: return p.cased ? to_lower_utf8(p.value) : p.value;
+    case Op::wildcard:
+    case Op::regex: return required_literal(p);
+    default: return {};
+  }
+}
+
 bool is_base_name(std::string_view v) {
   return v.size() > 2 && (v[0] == '\\' || v[0] == '/') && v.find_first_of("\\/", 1) == std::string_view::npos;
 }
@@ -207,8 +220,8 @@ Choice choose(const RuleSet& set, const Node& n) {
       const Predicate& p = set.predicates[n.predicate];
       Choice c;
       c.cost = cost(p);
-      // A keyword is looked for in the whole record at once, which only a plain substring survives.
-      if (p.field.empty() && p.op != Op::contains) return {};
+      // A keyword is looked for in the whole record at once: a literal of it must stand there.
+      if (p.field.empty() && keyword_literal(p).size() < 4) return {};
       if (c.cost < std::numeric_limits<double>::infinity()) c.witnesses.push_back(n.predicate);
       return c;
     }
@@ -368,6 +381,49 @@ void Witnesses::find(const RuleSet& set, std::string_view value, event::ValueKin
   }
 }
 
+void KeywordWitnesses::add(PredicateId id, std::string literal) {
+  const std::size_t at = *rarest_run(literal);
+  entries_.push_back({gram_at(literal.data() + at), static_cast<std::uint32_t>(at), id, std::move(literal)});
+}
+
+void KeywordWitnesses::seal() {
+  std::sort(entries_.begin(), entries_.end(), [](const Entry& a, const Entry& b) { return a.gram < b.gram; });
+  bits_.assign(1024, 0);
+  std::size_t n = 64;
+  while (n < entries_.size() * 2) n *= 2;
+  first_.assign(n, 0);
+  for (std::size_t i = 0; i < entries_.size(); ++i) {
+    if (i != 0 && entries_[i].gram == entries_[i - 1].gram) continue;
+    const std::uint32_t h = gram_hash(entries_[i].gram) >> 16;
+    bits_[h >> 6] |= 1ULL << (h & 63U);
+    std::size_t k = gram_key(entries_[i].gram) & (n - 1);
+    while (first_[k] != 0) k = (k + 1) & (n - 1);
+    first_[k] = static_cast<std::uint32_t>(i + 1);
+  }
+}
+
+void KeywordWitnesses::find(std::string_view v, std::vector<PredicateId>& out) const {
+  if (entries_.empty() || v.size() < 4) return;
+  const char* p = v.data();
+  const std::uint64_t* bits = bits_.data();
+  const std::size_t mask = first_.size() - 1;
+  for (std::size_t i = 0, n = v.size() - 3; i < n; ++i) {
+    const std::uint32_t g = gram_at(p + i);
+    const std::uint32_t h = gram_hash(g) >> 16;
+    if ((bits[h >> 6] >> (h & 63U) & 1U) == 0) continue;
+    for (std::size_t k = gram_key(g) & mask; first_[k] != 0; k = (k + 1) & mask) {
+      if (entries_[first_[k] - 1].gram != g) continue;
+      for (std::size_t e = first_[k] - 1; e < entries_.size() && entries_[e].gram == g; ++e) {
+        const Entry& x = entries_[e];
+        if (i >= x.offset && i - x.offset + x.literal.size() <= v.size() &&
+            std::memcmp(p + i - x.offset, x.literal.data(), x.literal.size()) == 0)
+          out.push_back(x.id);
+      }
+      break;
+    }
+  }
+}
+
 bool Program::applies(const sigma::LogSource& l, const event::Route& r) {
   if (r.unknown) return true;
   const auto has = [](const std::vector<std::string>& v, const std::string& x) {
@@ -410,7 +466,7 @@ const RouteProgram& Program::route(event::RouteId id, const event::Route& r) con
         p->targets.emplace_back();
         const Predicate& predicate = set_->predicates[w];
         if (predicate.field.empty()) {
-          p->keywords.add(w, predicate);
+          p->keywords.add(w, keyword_literal(predicate));
           p->has_keywords = true;
         } else if (slots_[w] != event::kNoSlot) {
           std::uint16_t& field = p->by_slot[slots_[w]];

@@ -78,12 +78,33 @@ class Witnesses {
   bool use_ends_[3] = {false, false, false}, use_starts_[3] = {false, false, false};
 };
 
+/// Keywords of one route: literals that must stand somewhere in a record for some rule to hold; all found in one pass.
+class KeywordWitnesses {
+ public:
+  /// literal: folded, at least 4 bytes.
+  void add(PredicateId id, std::string literal);
+  void seal();
+  bool empty() const { return entries_.empty(); }
+  /// Appends the ids whose literal stands in `folded` (already lower case). May repeat one.
+  void find(std::string_view folded, std::vector<PredicateId>& out) const;
+
+ private:
+  struct Entry {
+    std::uint32_t gram = 0, offset = 0;  // the literal's rarest 4 bytes and where they stand in it
+    PredicateId id = 0;
+    std::string literal;
+  };
+  std::vector<Entry> entries_;             // sorted by gram
+  std::vector<std::uint32_t> first_;       // by hash of the gram: index + 1 of the first entry with it, 0 none
+  std::vector<std::uint64_t> bits_;
+};
+
 struct RouteProgram {
   std::vector<RuleIndex> rules;                  // all that apply
   std::vector<RuleIndex> always;                 // no witness: evaluated on every record of the route
   std::vector<std::uint16_t> by_slot;            // slot -> index + 1 into fields, 0: no rule cares
   std::vector<Witnesses> fields;
-  Witnesses keywords;                            // on the raw record
+  KeywordWitnesses keywords;                     // on the raw record
   bool has_keywords = false;
   bool unknown = false;                          // a record of no known log source
   std::vector<std::vector<RuleIndex>> targets;   // by witness number
