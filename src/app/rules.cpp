@@ -26,39 +26,6 @@ namespace sigma = match::sigma;
 
 namespace {
 
-std::string describe(const sigma::LogSource& l) {
-  std::string out;
-  for (const auto& [name, value] : {std::pair{"category", &l.category}, {"product", &l.product}, {"service", &l.service}})
-    if (!value->empty()) out += fmt::format("{}{}={}", out.empty() ? "" : " ", name, *value);
-  return out.empty() ? "any" : out;
-}
-
-// Which formats could ever deliver a log source: every combination of their table's entries is allowed, so this errs on the side of
-// "may match".
-bool deliverable(const formats::Catalogue& catalogue, const sigma::LogSource& l, std::string& missing) {
-  const auto any = [&](auto member, const std::string& value) {
-    if (value.empty()) return true;
-    for (const auto& d : catalogue.all())
-      for (const auto& e : d.logsource)
-        if (e.*member == value) return true;
-    return false;
-  };
-  for (const auto& d : catalogue.all()) {
-    if (d.name == "json") continue;  // takes every rule, by field names alone
-    const auto has = [&](auto member, const std::string& value) {
-      return value.empty() || std::any_of(d.logsource.begin(), d.logsource.end(), [&](const auto& e) { return e.*member == value; });
-    };
-    if (has(&formats::LogsourceEntry::product, l.product) && has(&formats::LogsourceEntry::service, l.service) &&
-        has(&formats::LogsourceEntry::category, l.category))
-      return true;
-  }
-  if (!any(&formats::LogsourceEntry::product, l.product)) missing = "product " + l.product;
-  else if (!any(&formats::LogsourceEntry::service, l.service)) missing = "service " + l.service;
-  else if (!any(&formats::LogsourceEntry::category, l.category)) missing = "category " + l.category;
-  else missing = "this combination (" + describe(l) + ")";
-  return false;
-}
-
 std::string show(const sigma::Predicate& p) {
   std::string value = p.value;
   for (char& c : value) {
@@ -115,7 +82,7 @@ int check(const hunt::Engine& engine, double seconds, bool json) {
   for (std::size_t i = 0; i < set.rules.size(); ++i) {
     const sigma::Rule& r = set.rules[i];
     std::string missing;
-    const bool can = deliverable(engine.catalogue(), r.logsource, missing);
+    const bool can = hunt::deliverable(engine.catalogue(), r.logsource, missing);
     const bool witness = engine.program().has_witness(static_cast<std::uint32_t>(i));
     never += !can;
     no_witness += !witness;
@@ -131,7 +98,7 @@ int check(const hunt::Engine& engine, double seconds, bool json) {
       fmt::print("never        {}:{}: no known format delivers {} ({})\n", r.meta.file, r.meta.line, missing, r.meta.title);
     } else {
       fmt::print("slow         {}:{}: no test in it must hold for a match, so every record of {} is looked at ({})\n", r.meta.file,
-                 r.meta.line, describe(r.logsource), r.meta.title);
+                 r.meta.line, hunt::describe(r.logsource), r.meta.title);
     }
   }
   for (const auto& w : set.warnings)
@@ -164,7 +131,7 @@ int list(const hunt::Engine& engine, bool json) {
       fmt::print("{:<36} {:<13} {:<40} {}\n", m.id, sigma::to_string(m.level), source, m.title);
     }
   };
-  for (const auto& r : engine.rules().rules) row(r.meta, describe(r.logsource), "rule");
+  for (const auto& r : engine.rules().rules) row(r.meta, hunt::describe(r.logsource), "rule");
   for (const auto& c : engine.rules().correlations) row(c.meta, fmt::format("correlation {}", sigma::to_string(c.type)), "correlation");
   return kDone;
 }
@@ -174,9 +141,9 @@ int explain(const hunt::Engine& engine, const std::string& id) {
   for (std::size_t i = 0; i < set.rules.size(); ++i) {
     const sigma::Rule& r = set.rules[i];
     if (r.meta.id != id && !iequals(r.meta.title, id) && r.meta.name != id) continue;
-    fmt::print("{} ({})\n{}:{}\nlog source: {}\n", r.meta.title, r.meta.id, r.meta.file, r.meta.line, describe(r.logsource));
+    fmt::print("{} ({})\n{}:{}\nlog source: {}\n", r.meta.title, r.meta.id, r.meta.file, r.meta.line, hunt::describe(r.logsource));
     std::string missing;
-    if (!deliverable(engine.catalogue(), r.logsource, missing)) fmt::print("NEVER MATCHES: no known format delivers {}\n", missing);
+    if (!hunt::deliverable(engine.catalogue(), r.logsource, missing)) fmt::print("NEVER MATCHES: no known format delivers {}\n", missing);
     fmt::print("condition:\n");
     tree(set, r.condition, 1);
     const auto& witnesses = engine.program().witnesses(static_cast<std::uint32_t>(i));

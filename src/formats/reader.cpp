@@ -123,11 +123,13 @@ class Reader::Impl {
       if (base[at] == '{' && json_allowed()) {
         // gather a run of lines that begin with '{'
         std::size_t end = at;
+        ends_.clear();
         while (end < to && base[end] == '{' && end - at < kRun) {
           const void* nl = std::memchr(base + end, '\n', to - end);
           const std::size_t next = nl == nullptr ? to : static_cast<std::size_t>(static_cast<const char*>(nl) - base) + 1;
           if (next - at > kRun && end > at) break;
           end = next;
+          ends_.push_back(next);
         }
         line += json_run(at, end, line);
         at = end;
@@ -188,9 +190,7 @@ class Reader::Impl {
     const std::uint32_t* s = index().structural_indexes.get();
     const std::uint32_t* const s_end = s + index().n_structural_indexes;
     std::size_t at = from;
-    while (at < to) {
-      const char* nl = static_cast<const char*>(std::memchr(base + at, '\n', to - at));
-      const std::size_t next = nl == nullptr ? to : static_cast<std::size_t>(nl - base) + 1;
+    for (const std::size_t next : ends_) {
       const auto limit = static_cast<std::uint32_t>(next - from);
       const std::uint32_t* const line_s = s;
       s = skip_to(s, s_end, limit);
@@ -413,8 +413,12 @@ class Reader::Impl {
 
   void finish(Record& r, std::uint64_t route_key, const Description& d) {
     RouteId route;
-    if (auto it = route_cache_.find(route_key); it != route_cache_.end()) {
+    RecentRoute& recent = recent_routes_[(route_key >> 20) & (kRecent - 1)];
+    if (recent.key == route_key && recent.route != event::kNoRoute) {
+      route = recent.route;
+    } else if (auto it = route_cache_.find(route_key); it != route_cache_.end()) {
       route = it->second;
+      recent = {route_key, route};
     } else {
       r.field_count = static_cast<std::uint32_t>(batch_->fields.size()) - r.first_field;
       route = resolve_route(r, d);
@@ -633,6 +637,8 @@ class Reader::Impl {
     formats_by_signature_.clear();
     last_signature_ = 0;
     route_cache_.clear();
+    std::fill(recent_routes_.begin(), recent_routes_.end(), RecentRoute{});
+    std::fill(recent_formats_.begin(), recent_formats_.end(), RecentFormat{});
   }
 
   Node* child(Node* parent, const char* p, std::size_t n) {
@@ -707,7 +713,12 @@ class Reader::Impl {
 
   FormatId recognise(const char* buf) {
     if (signature_ == last_signature_ && last_signature_ != 0) return last_format_;
+    RecentFormat& recent = recent_formats_[(signature_ >> 7) & (kRecent - 1)];
     FormatId found;
+    if (recent.known && recent.signature == signature_) {
+      last_signature_ = signature_;
+      return last_format_ = recent.format;
+    }
     if (auto it = formats_by_signature_.find(signature_); it != formats_by_signature_.end()) {
       found = it->second;
     } else {
@@ -717,6 +728,7 @@ class Reader::Impl {
     }
     last_signature_ = signature_;
     last_format_ = found;
+    recent = {signature_, found, true};
     return found;
   }
 
@@ -1101,11 +1113,24 @@ class Reader::Impl {
   FormatId last_format_ = 0;
   std::unordered_map<std::uint64_t, FormatId> formats_by_signature_;
   std::unordered_map<std::uint64_t, RouteId> route_cache_;
+  static constexpr std::size_t kRecent = 2048;  // small caches before the maps: a look costs one line
+  struct RecentRoute {
+    std::uint64_t key = 0;
+    RouteId route = event::kNoRoute;
+  };
+  struct RecentFormat {
+    std::uint64_t signature = 0;
+    FormatId format = 0;
+    bool known = false;
+  };
+  std::vector<RecentRoute> recent_routes_ = std::vector<RecentRoute>(kRecent);
+  std::vector<RecentFormat> recent_formats_ = std::vector<RecentFormat>(kRecent);
   std::vector<RouteExtras> extras_;
   RouteExtras no_extras_;
   std::vector<NameMap<Binding>> names_;  // text formats: field name -> binding
   std::vector<std::unique_ptr<LineReader>> text_readers_;  // by format; null for JSON
   FormatId sticky_ = 0xFFFF;
+  std::vector<std::size_t> ends_;  // line ends of the run that is read
   std::size_t unwrap_depth_ = 0;
   bool repairing_ = false;
   EventBatch* batch_ = nullptr;

@@ -7,6 +7,10 @@
 #include <zlib.h>
 #include <zstd.h>
 
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
 #include <algorithm>
 #include <array>
 #include <cerrno>
@@ -458,6 +462,24 @@ bool looks_structured(std::string_view head) {
   return line.starts_with("{\"@odata.context\"") || line.starts_with("{ \"@odata.context\"");
 }
 
+// std::count is one byte a step at -O2; SSE2 is part of every amd64.
+std::uint64_t count_lines(std::string_view s) {
+  std::uint64_t n = 0;
+  std::size_t i = 0;
+#if defined(__SSE2__)
+  const __m128i nl = _mm_set1_epi8('\n');
+  while (i + 16 <= s.size()) {
+    __m128i sum = _mm_setzero_si128();
+    for (int k = 0; k < 255 && i + 16 <= s.size(); ++k, i += 16)
+      sum = _mm_sub_epi8(sum, _mm_cmpeq_epi8(_mm_loadu_si128(reinterpret_cast<const __m128i*>(s.data() + i)), nl));
+    const __m128i total = _mm_sad_epu8(sum, _mm_setzero_si128());
+    n += static_cast<std::uint64_t>(_mm_cvtsi128_si64(total)) + static_cast<std::uint64_t>(_mm_cvtsi128_si64(_mm_srli_si128(total, 8)));
+  }
+#endif
+  for (; i < s.size(); ++i) n += s[i] == '\n';
+  return n;
+}
+
 class LineSource final : public Source {
  public:
   LineSource(std::unique_ptr<Bytes> in, SourceOptions options, std::int64_t modified)
@@ -515,13 +537,13 @@ class LineSource final : public Source {
       batch.raw.resize(end);
     }
     chunk.to = end;
-    line_ += static_cast<std::uint64_t>(std::count(batch.raw.begin(), batch.raw.end(), '\n'));
+    line_ += count_lines(batch.raw);
     return chunk;
   }
 
   Result<void> fill(std::string& to, std::size_t n) {
     const std::size_t start = to.size();
-    to.resize(start + n);
+    to.resize_and_overwrite(start + n, [&](char*, std::size_t) { return start + n; });  // not filled: read() does
     std::size_t got = 0;
     while (got < n) {
       auto r = in_->read(to.data() + start + got, n - got);

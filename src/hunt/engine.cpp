@@ -25,6 +25,39 @@ void fields_of(const sigma::RuleSet& set, const sigma::Node& n, std::vector<std:
 
 }  // namespace
 
+std::string describe(const sigma::LogSource& l) {
+  std::string out;
+  for (const auto& [name, value] : {std::pair{"category", &l.category}, {"product", &l.product}, {"service", &l.service}})
+    if (!value->empty()) out.append(out.empty() ? "" : " ").append(name).append("=").append(*value);
+  return out.empty() ? "any" : out;
+}
+
+// Which formats could ever deliver a log source: every combination of their table's entries is allowed, so this errs on the side of
+// "may match".
+bool deliverable(const formats::Catalogue& catalogue, const sigma::LogSource& l, std::string& missing) {
+  const auto any = [&](auto member, const std::string& value) {
+    if (value.empty()) return true;
+    for (const auto& d : catalogue.all())
+      for (const auto& e : d.logsource)
+        if (e.*member == value) return true;
+    return false;
+  };
+  for (const auto& d : catalogue.all()) {
+    if (d.name == "json") continue;  // takes every rule, by field names alone
+    const auto has = [&](auto member, const std::string& value) {
+      return value.empty() || std::any_of(d.logsource.begin(), d.logsource.end(), [&](const auto& e) { return e.*member == value; });
+    };
+    if (has(&formats::LogsourceEntry::product, l.product) && has(&formats::LogsourceEntry::service, l.service) &&
+        has(&formats::LogsourceEntry::category, l.category))
+      return true;
+  }
+  if (!any(&formats::LogsourceEntry::product, l.product)) missing = "product " + l.product;
+  else if (!any(&formats::LogsourceEntry::service, l.service)) missing = "service " + l.service;
+  else if (!any(&formats::LogsourceEntry::category, l.category)) missing = "category " + l.category;
+  else missing = "this combination (" + describe(l) + ")";
+  return false;
+}
+
 Result<std::unique_ptr<Engine>> Engine::open(const EngineOptions& options) {
   auto e = std::unique_ptr<Engine>(new Engine);
   BAVN_TRY(e->catalogue_, formats::Catalogue::builtin());
@@ -43,7 +76,10 @@ Result<std::unique_ptr<Engine>> Engine::open(const EngineOptions& options) {
   }
   hotpath::add_names(*e->rules_, e->plan_);
   e->catalogue_.add_names(e->plan_);
-  e->program_ = std::make_unique<hotpath::Program>(e->rules_, e->plan_);
+  e->program_ = std::make_unique<hotpath::Program>(e->rules_, e->plan_, [&](const sigma::LogSource& l) {
+    std::string missing;
+    return deliverable(e->catalogue_, l, missing);
+  });
   e->min_level_ = options.min_level;
   return e;
 }

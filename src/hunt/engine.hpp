@@ -26,6 +26,11 @@ struct EngineOptions {
   match::sigma::Level min_level = match::sigma::Level::unset;
 };
 
+/// "category=.. product=.. service=..".
+std::string describe(const match::sigma::LogSource& l);
+/// Does a known format deliver this log source? If not, `missing` says what no format has.
+bool deliverable(const formats::Catalogue& catalogue, const match::sigma::LogSource& l, std::string& missing);
+
 class Engine {
  public:
   static Result<std::unique_ptr<Engine>> open(const EngineOptions& options);

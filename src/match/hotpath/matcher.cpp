@@ -28,17 +28,6 @@ std::uint64_t mix(std::uint64_t h, std::uint64_t with) {
   return h * 0xD6E8FEB86659FD93ULL;
 }
 
-void fold(std::string_view s, std::string& out) {
-  out.resize(s.size());
-  unsigned char high = 0;
-  for (std::size_t i = 0; i < s.size(); ++i) {
-    const auto c = static_cast<unsigned char>(s[i]);
-    high |= c;
-    out[i] = static_cast<char>(c + (static_cast<unsigned char>(c - 'A') < 26U ? 32 : 0));
-  }
-  if ((high & 0x80) != 0) out = to_lower_utf8(s);
-}
-
 }  // namespace
 
 void each_json_value(std::string_view s, const sigma::RecordView::Visit& visit) {
@@ -137,7 +126,7 @@ void Matcher::match(const event::EventBatch& batch, std::vector<Hit>& hits) {
       for (auto* v : {&rule_epoch_, &predicate_epoch_, &slot_epoch_, &text_epoch_}) std::fill(v->begin(), v->end(), 0);
       epoch_ = 1;
     }
-    indexed_ = values_listed_ = false;
+    indexed_ = values_listed_ = line_folded_ = false;
     candidates_.clear();
     const Field* const fields = batch.fields.data() + record.first_field;
     for (std::uint32_t i = 0; i < record.field_count; ++i) {
@@ -209,19 +198,16 @@ void Matcher::match(const event::EventBatch& batch, std::vector<Hit>& hits) {
     }
     if (p.has_keywords) {
       std::string_view line = batch.line(record);
-      if (!line.empty() && line[0] == '{' && std::memchr(line.data(), '\\', line.size()) != nullptr) {
+      // Letters need no escape in JSON, but may have one: then the decoded line is searched.
+      if (!line.empty() && line[0] == '{' && line.find("\\u00") != std::string_view::npos) {
         line_.clear();
         event::append_unescaped(line_, line);
         line = line_;
       }
       found_.clear();
-      fold(line, folded_);
-      p.keywords.find(folded_, found_);
+      p.keywords.find(line, keyword_scratch_, found_);
       for (const Field& f : batch.fields_of(record))
-        if ((f.flags & Field::kDerived) != 0) {
-          fold(batch.text(f, scratch_), folded_);
-          p.keywords.find(folded_, found_);
-        }
+        if ((f.flags & Field::kDerived) != 0) p.keywords.find(batch.text(f, scratch_), keyword_scratch_, found_);
       for (PredicateId id : found_)
         if (const auto it = p.witness_number.find(id); it != p.witness_number.end()) propose(p, it->second);
     }
@@ -300,7 +286,7 @@ bool Matcher::predicate(PredicateId id) {
   const Predicate& p = program_.set().predicates[id];
   bool yes = false;
   if (p.field.empty()) {
-    yes = keyword(p);
+    yes = keyword(id);
   } else if (p.op == Op::field_ref) {
     yes = sigma::satisfied(p, BatchRecordView(program_.plan(), *batch_, *record_));
   } else {
@@ -331,12 +317,24 @@ bool Matcher::has_a_field(const Node& n) {
   return std::any_of(n.children.begin(), n.children.end(), [&](const Node& c) { return has_a_field(c); });
 }
 
-bool Matcher::keyword(const Predicate& p) {
+bool Matcher::keyword(PredicateId id) {
+  const Predicate& p = program_.set().predicates[id];
+  const std::string_view line = batch_->line(*record_);
+  if (!line_folded_) {
+    line_folded_ = true;
+    folded_line_.clear();
+    if (!line.empty() && line[0] == '{') event::append_unescaped(folded_line_, line);
+    else folded_line_ = line;
+    for (const Field& f : batch_->fields_of(*record_))
+      if ((f.flags & Field::kDerived) != 0) folded_line_.append("\n").append(batch_->text(f, scratch_));
+    folded_line_ = to_lower_utf8(folded_line_);
+  }
+  for (const std::string& part : program_.keyword_parts(id))
+    if (folded_line_.find(part) == std::string::npos) return false;
   if (!values_listed_) {
     values_listed_ = true;
     all_values_.clear();
     all_text_.clear();
-    const std::string_view line = batch_->line(*record_);
     BatchRecordView(program_.plan(), *batch_, *record_).for_any([&](std::string_view v, ValueKind kind) {
       const bool lasts = v.data() >= line.data() && v.data() + v.size() <= line.data() + line.size();
       all_values_.emplace_back(lasts ? v : std::string_view(all_text_.emplace_back(v)), kind);

@@ -76,7 +76,7 @@ class Matcher {
   std::string_view decoded(std::uint32_t field);
   // On a route of no known log source, a rule that needs nothing to be there must at least find one of its fields.
   bool has_a_field(const sigma::Node& n);
-  bool keyword(const sigma::Predicate& p);
+  bool keyword(PredicateId id);
 
   const Program& program_;
   const event::RouteTable& routes_;
@@ -102,7 +102,9 @@ class Matcher {
   // Every value of the record, for keywords; filled on demand.
   std::vector<std::pair<std::string_view, sigma::ValueKind>> all_values_;
   std::deque<std::string> all_text_;
-  bool values_listed_ = false;
+  std::string folded_line_;
+  bool values_listed_ = false, line_folded_ = false;
+  KeywordWitnesses::Scratch keyword_scratch_;
   const event::EventBatch* batch_ = nullptr;
   const event::Record* record_ = nullptr;
   Stats stats_;

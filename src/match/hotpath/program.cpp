@@ -1,5 +1,7 @@
 #include "match/hotpath/program.hpp"
 
+#include <hs.h>
+
 #include <algorithm>
 #include <array>
 #include <cstring>
@@ -7,6 +9,7 @@
 #include <optional>
 
 #include "base/hash.hpp"
+#include "base/result.hpp"
 #include "base/text.hpp"
 #include "match/sigma/exact.hpp"
 
@@ -143,8 +146,19 @@ std::string required_literal(const Predicate& p) {
   return to_lower_utf8(best);
 }
 
-/// What must stand in the folded record for the keyword to hold on any value of it.
-std::string keyword_literal(const Predicate& p) {
+/// The longest run of characters that stand in JSON and text alike.
+std::string plain_run(std::string_view literal) {
+  std::string best, now;
+  for (char c : literal) {
+    const bool plain = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || std::string_view(" _.-:=,;()@#$%!^*[]{}|~?").find(c) != std::string_view::npos;
+    if (plain) now += c;
+    if (now.size() > best.size()) best = now;
+    if (!plain) now.clear();
+  }
+  return best;
+}
+
+std::string keyword_literal_of(const Predicate& p) {
   switch (p.op) {
     case Op::equals:
     case Op::contains:
@@ -154,6 +168,30 @@ std::string keyword_literal(const Predicate& p) {
     case Op::regex: return required_literal(p);
     default: return {};
   }
+}
+
+/// What must stand in the raw record, in any case, for the keyword to hold on any value of it.
+std::string keyword_literal(const Predicate& p) { return plain_run(keyword_literal_of(p)); }
+
+/// Every run of plain bytes that must stand in the folded value.
+std::vector<std::string> literal_parts(const Predicate& p) {
+  if (p.op != Op::wildcard) return {keyword_literal_of(p)};
+  std::vector<std::string> out;
+  std::string now;
+  for (char c : p.value + sigma::kAnyRun) {
+    if (c != sigma::kAnyRun && c != sigma::kAnyOne) {
+      now += c;
+      continue;
+    }
+    if (!now.empty()) out.push_back(to_lower_utf8(now));
+    now.clear();
+  }
+  return out;
+}
+
+bool has_keyword(const RuleSet& set, const Node& n) {
+  if (n.kind == Node::Kind::leaf) return set.predicates[n.predicate].field.empty();
+  return std::any_of(n.children.begin(), n.children.end(), [&](const Node& c) { return has_keyword(set, c); });
 }
 
 bool is_base_name(std::string_view v) {
@@ -381,47 +419,51 @@ void Witnesses::find(const RuleSet& set, std::string_view value, event::ValueKin
   }
 }
 
-void KeywordWitnesses::add(PredicateId id, std::string literal) {
-  const std::size_t at = *rarest_run(literal);
-  entries_.push_back({gram_at(literal.data() + at), static_cast<std::uint32_t>(at), id, std::move(literal)});
+KeywordWitnesses::~KeywordWitnesses() {
+  hs_free_database(database_);
+}
+
+KeywordWitnesses::Scratch::~Scratch() {
+  hs_free_scratch(raw_);
 }
 
 void KeywordWitnesses::seal() {
-  std::sort(entries_.begin(), entries_.end(), [](const Entry& a, const Entry& b) { return a.gram < b.gram; });
-  bits_.assign(1024, 0);
-  std::size_t n = 64;
-  while (n < entries_.size() * 2) n *= 2;
-  first_.assign(n, 0);
-  for (std::size_t i = 0; i < entries_.size(); ++i) {
-    if (i != 0 && entries_[i].gram == entries_[i - 1].gram) continue;
-    const std::uint32_t h = gram_hash(entries_[i].gram) >> 16;
-    bits_[h >> 6] |= 1ULL << (h & 63U);
-    std::size_t k = gram_key(entries_[i].gram) & (n - 1);
-    while (first_[k] != 0) k = (k + 1) & (n - 1);
-    first_[k] = static_cast<std::uint32_t>(i + 1);
+  if (runs_.empty()) return;
+  std::vector<std::string> escaped;
+  for (const auto& [run, id] : runs_) {
+    std::string e;
+    for (char c : run) {
+      const bool plain = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == ' ' || c == '_';
+      if (!plain) e += '\\';
+      e += c;
+    }
+    escaped.push_back(std::move(e));
   }
+  std::vector<const char*> patterns;
+  std::vector<unsigned> flags, ids;
+  for (std::size_t i = 0; i < escaped.size(); ++i) {
+    patterns.push_back(escaped[i].c_str());
+    flags.push_back(HS_FLAG_CASELESS | HS_FLAG_SINGLEMATCH);
+    ids.push_back(runs_[i].second);
+  }
+  hs_compile_error_t* error = nullptr;
+  const auto rc = hs_compile_multi(patterns.data(), flags.data(), ids.data(), static_cast<unsigned>(patterns.size()), HS_MODE_BLOCK,
+                                   nullptr, &database_, &error);
+  hs_free_compile_error(error);
+  BAVN_ASSERT(rc == HS_SUCCESS);
 }
 
-void KeywordWitnesses::find(std::string_view v, std::vector<PredicateId>& out) const {
-  if (entries_.empty() || v.size() < 4) return;
-  const char* p = v.data();
-  const std::uint64_t* bits = bits_.data();
-  const std::size_t mask = first_.size() - 1;
-  for (std::size_t i = 0, n = v.size() - 3; i < n; ++i) {
-    const std::uint32_t g = gram_at(p + i);
-    const std::uint32_t h = gram_hash(g) >> 16;
-    if ((bits[h >> 6] >> (h & 63U) & 1U) == 0) continue;
-    for (std::size_t k = gram_key(g) & mask; first_[k] != 0; k = (k + 1) & mask) {
-      if (entries_[first_[k] - 1].gram != g) continue;
-      for (std::size_t e = first_[k] - 1; e < entries_.size() && entries_[e].gram == g; ++e) {
-        const Entry& x = entries_[e];
-        if (i >= x.offset && i - x.offset + x.literal.size() <= v.size() &&
-            std::memcmp(p + i - x.offset, x.literal.data(), x.literal.size()) == 0)
-          out.push_back(x.id);
-      }
-      break;
-    }
+void KeywordWitnesses::find(std::string_view bytes, Scratch& scratch, std::vector<PredicateId>& out) const {
+  if (database_ == nullptr) return;
+  if (std::find(scratch.ready_.begin(), scratch.ready_.end(), this) == scratch.ready_.end()) {
+    BAVN_ASSERT(hs_alloc_scratch(database_, &scratch.raw_) == HS_SUCCESS);
+    scratch.ready_.push_back(this);
   }
+  const auto on_match = [](unsigned id, unsigned long long, unsigned long long, unsigned, void* to) {
+    static_cast<std::vector<PredicateId>*>(to)->push_back(id);
+    return 0;
+  };
+  hs_scan(database_, bytes.data(), static_cast<unsigned>(bytes.size()), 0, scratch.raw_, on_match, &out);
 }
 
 bool Program::applies(const sigma::LogSource& l, const event::Route& r) {
@@ -432,7 +474,16 @@ bool Program::applies(const sigma::LogSource& l, const event::Route& r) {
   return has(r.products, l.product) && has(r.services, l.service) && has(r.categories, l.category);
 }
 
-Program::Program(std::shared_ptr<const RuleSet> set, const event::FieldPlan& plan) : set_(std::move(set)), plan_(plan) {
+const std::vector<std::string>& Program::keyword_parts(PredicateId p) const {
+  const auto it = keyword_parts_.find(p);
+  return it == keyword_parts_.end() ? no_parts_ : it->second;
+}
+
+Program::Program(std::shared_ptr<const RuleSet> set, const event::FieldPlan& plan,
+                 std::function<bool(const sigma::LogSource&)> delivered)
+    : set_(std::move(set)), plan_(plan) {
+  for (PredicateId id = 0; id < set_->predicates.size(); ++id)
+    if (set_->predicates[id].field.empty()) keyword_parts_[id] = literal_parts(set_->predicates[id]);
   for (const Predicate& p : set_->predicates) {
     slots_.push_back(p.field.empty() ? event::kNoSlot : plan_.slot(p.field).value_or(event::kNoSlot));
     other_slots_.push_back(p.other_field.empty() ? event::kNoSlot : plan_.slot(p.other_field).value_or(event::kNoSlot));
@@ -442,6 +493,9 @@ Program::Program(std::shared_ptr<const RuleSet> set, const event::FieldPlan& pla
     std::sort(c.witnesses.begin(), c.witnesses.end());
     c.witnesses.erase(std::unique(c.witnesses.begin(), c.witnesses.end()), c.witnesses.end());
     has_witness_.push_back(c.witnesses.empty() ? 0 : 1);
+    bool keywords = c.witnesses.empty() && has_keyword(*set_, r.condition);
+    for (PredicateId w : c.witnesses) keywords = keywords || set_->predicates[w].field.empty();
+    keyword_rule_.push_back(keywords && delivered && delivered(r.logsource) ? 1 : 0);
     witnesses_.push_back(std::move(c.witnesses));
   }
 }
@@ -454,7 +508,7 @@ const RouteProgram& Program::route(event::RouteId id, const event::Route& r) con
   p->by_slot.assign(plan_.size(), 0);
   p->unknown = r.unknown;
   for (RuleIndex i = 0; i < set_->rules.size(); ++i) {
-    if (!applies(set_->rules[i].logsource, r)) continue;
+    if (!applies(set_->rules[i].logsource, r) || (r.unknown && keyword_rule_[i] != 0)) continue;
     p->rules.push_back(i);
     if (has_witness_[i] == 0) {
       p->always.push_back(i);

@@ -3,6 +3,7 @@
 // must hold for a rule to hold. A record touches only the rules whose witness it carries; those are then evaluated exactly.
 // Life: immutable once built and shared by all workers; route programs are built on first use under a lock and never move.
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -13,6 +14,9 @@
 #include "event/plan.hpp"
 #include "event/route.hpp"
 #include "match/sigma/rule.hpp"
+
+struct hs_database;
+struct hs_scratch;
 
 namespace bavn::match::hotpath {
 
@@ -78,25 +82,38 @@ class Witnesses {
   bool use_ends_[3] = {false, false, false}, use_starts_[3] = {false, false, false};
 };
 
-/// Keywords of one route: literals that must stand somewhere in a record for some rule to hold; all found in one pass.
+/// Keywords of one route: runs of plain characters that must stand somewhere in a record, in any case, for some rule to hold; all
+/// found in one pass over the raw bytes (Hyperscan). Runs hold nothing that JSON may escape, so raw JSON and text are searched alike.
 class KeywordWitnesses {
  public:
-  /// literal: folded, at least 4 bytes.
-  void add(PredicateId id, std::string literal);
+  /// Per thread memory of the search; grows to the largest route used with it.
+  class Scratch {
+   public:
+    Scratch() = default;
+    ~Scratch();
+    Scratch(const Scratch&) = delete;
+    Scratch& operator=(const Scratch&) = delete;
+
+   private:
+    friend class KeywordWitnesses;
+    hs_scratch* raw_ = nullptr;
+    std::vector<const KeywordWitnesses*> ready_;
+  };
+
+  KeywordWitnesses() = default;
+  ~KeywordWitnesses();
+  KeywordWitnesses(const KeywordWitnesses&) = delete;
+  KeywordWitnesses& operator=(const KeywordWitnesses&) = delete;
+
+  void add(PredicateId id, std::string run) { runs_.emplace_back(std::move(run), id); }
   void seal();
-  bool empty() const { return entries_.empty(); }
-  /// Appends the ids whose literal stands in `folded` (already lower case). May repeat one.
-  void find(std::string_view folded, std::vector<PredicateId>& out) const;
+  bool empty() const { return runs_.empty(); }
+  /// Appends the ids whose run stands in `bytes`.
+  void find(std::string_view bytes, Scratch& scratch, std::vector<PredicateId>& out) const;
 
  private:
-  struct Entry {
-    std::uint32_t gram = 0, offset = 0;  // the literal's rarest 4 bytes and where they stand in it
-    PredicateId id = 0;
-    std::string literal;
-  };
-  std::vector<Entry> entries_;             // sorted by gram
-  std::vector<std::uint32_t> first_;       // by hash of the gram: index + 1 of the first entry with it, 0 none
-  std::vector<std::uint64_t> bits_;
+  std::vector<std::pair<std::string, PredicateId>> runs_;
+  hs_database* database_ = nullptr;
 };
 
 struct RouteProgram {
@@ -118,7 +135,10 @@ struct WitnessReport {
 
 class Program {
  public:
-  Program(std::shared_ptr<const sigma::RuleSet> set, const event::FieldPlan& plan);
+  /// delivered: does any known format deliver this log source? A rule that is all keywords is not tried on records of no known log
+  /// source when there are formats for its own: words like "show" or "select" stand everywhere.
+  Program(std::shared_ptr<const sigma::RuleSet> set, const event::FieldPlan& plan,
+          std::function<bool(const sigma::LogSource&)> delivered = {});
   const sigma::RuleSet& set() const { return *set_; }
   const event::FieldPlan& plan() const { return plan_; }
   /// Built on the first call for a route.
@@ -128,6 +148,8 @@ class Program {
   event::Slot other_slot_of(PredicateId p) const { return other_slots_[p]; }
   /// What must be seen for the rule to be looked at.
   const std::vector<PredicateId>& witnesses(RuleIndex r) const { return witnesses_[r]; }
+  /// Keyword predicates: every literal part that must stand in the decoded, folded record; tried before the predicate itself.
+  const std::vector<std::string>& keyword_parts(PredicateId p) const;
   bool has_witness(RuleIndex r) const { return has_witness_[r]; }
   static bool applies(const sigma::LogSource& l, const event::Route& r);
 
@@ -136,7 +158,9 @@ class Program {
   const event::FieldPlan& plan_;
   std::vector<event::Slot> slots_, other_slots_;
   std::vector<std::vector<PredicateId>> witnesses_;
-  std::vector<char> has_witness_;
+  std::vector<char> has_witness_, keyword_rule_;
+  std::unordered_map<PredicateId, std::vector<std::string>> keyword_parts_;
+  std::vector<std::string> no_parts_;
   mutable std::mutex mutex_;
   mutable std::vector<std::unique_ptr<RouteProgram>> routes_;
 };
