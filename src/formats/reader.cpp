@@ -72,6 +72,33 @@ std::uint64_t key_hash(std::uint32_t parent, const char* p, std::size_t n) {
 
 std::uint64_t value_hash(std::string_view s) { return XXH3_64bits(s.data(), s.size()); }
 
+// memcmp is a call; keys are short.
+bool same_bytes(const char* a, const char* b, std::size_t n) {
+  if (n >= 8) {
+    std::size_t i = 0;
+    std::uint64_t x, y;
+    for (; i + 8 <= n; i += 8) {
+      std::memcpy(&x, a + i, 8);
+      std::memcpy(&y, b + i, 8);
+      if (x != y) return false;
+    }
+    std::memcpy(&x, a + n - 8, 8);
+    std::memcpy(&y, b + n - 8, 8);
+    return x == y;
+  }
+  if (n >= 4) {
+    std::uint32_t x, y, v, w;
+    std::memcpy(&x, a, 4);
+    std::memcpy(&y, b, 4);
+    std::memcpy(&v, a + n - 4, 4);
+    std::memcpy(&w, b + n - 4, 4);
+    return x == y && v == w;
+  }
+  for (std::size_t i = 0; i < n; ++i)
+    if (a[i] != b[i]) return false;
+  return true;
+}
+
 bool space(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
 
 bool has_escape(const char* p, std::size_t n) { return std::memchr(p, '\\', n) != nullptr; }
@@ -491,7 +518,7 @@ class Reader::Impl {
     }
     const std::uint32_t n = stop - start;
     Node* guess = prev == nullptr ? container->child_guess : prev->next_guess;
-    if (guess != nullptr && guess->key_length == n && std::memcmp(guess->key, buf + start, n) == 0) {
+    if (guess != nullptr && guess->key_length == n && same_bytes(guess->key, buf + start, n)) {
       node = guess;
     } else {
       node = child(container, buf + start, n);
@@ -648,7 +675,7 @@ class Reader::Impl {
     std::size_t i = h & mask;
     for (; table_[i] != nullptr; i = (i + 1) & mask) {
       Node* x = table_[i];
-      if (x->parent == parent && x->key_length == n && std::memcmp(x->key, p, n) == 0) return x;
+      if (x->parent == parent && x->key_length == n && same_bytes(x->key, p, n)) return x;
     }
     return create(parent, p, n);
   }

@@ -197,15 +197,16 @@ void Matcher::match(const event::EventBatch& batch, std::vector<Hit>& hits) {
       }
     }
     if (p.has_keywords) {
-      std::string_view line = batch.line(record);
-      // Letters need no escape in JSON, but may have one: then the decoded line is searched.
-      if (!line.empty() && line[0] == '{' && line.find("\\u00") != std::string_view::npos) {
-        line_.clear();
-        event::append_unescaped(line_, line);
-        line = line_;
-      }
+      const std::string_view line = batch.line(record);
       found_.clear();
       p.keywords.find(line, keyword_scratch_, found_);
+      // Letters need no escape in JSON, but may have one: then the decoded line is searched.
+      if (!line.empty() && line[0] == '{' &&
+          std::find(found_.begin(), found_.end(), KeywordWitnesses::kEscapedLetters) != found_.end()) {
+        line_.clear();
+        event::append_unescaped(line_, line);
+        p.keywords.find(line_, keyword_scratch_, found_);
+      }
       for (const Field& f : batch.fields_of(record))
         if ((f.flags & Field::kDerived) != 0) p.keywords.find(batch.text(f, scratch_), keyword_scratch_, found_);
       for (PredicateId id : found_)

@@ -446,6 +446,9 @@ void KeywordWitnesses::seal() {
     flags.push_back(HS_FLAG_CASELESS | HS_FLAG_SINGLEMATCH);
     ids.push_back(runs_[i].second);
   }
+  patterns.push_back("\\\\u00[2-7]");
+  flags.push_back(HS_FLAG_SINGLEMATCH);
+  ids.push_back(kEscapedLetters);
   hs_compile_error_t* error = nullptr;
   const auto rc = hs_compile_multi(patterns.data(), flags.data(), ids.data(), static_cast<unsigned>(patterns.size()), HS_MODE_BLOCK,
                                    nullptr, &database_, &error);

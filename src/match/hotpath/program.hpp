@@ -100,6 +100,7 @@ class KeywordWitnesses {
     std::vector<const KeywordWitnesses*> ready_;
   };
 
+  static constexpr PredicateId kEscapedLetters = 0xFFFFFFFF;
   KeywordWitnesses() = default;
   ~KeywordWitnesses();
   KeywordWitnesses(const KeywordWitnesses&) = delete;
@@ -108,7 +109,8 @@ class KeywordWitnesses {
   void add(PredicateId id, std::string run) { runs_.emplace_back(std::move(run), id); }
   void seal();
   bool empty() const { return runs_.empty(); }
-  /// Appends the ids whose run stands in `bytes`.
+  /// Appends the ids whose run stands in `bytes`; kEscapedLetters when JSON escapes hide plain characters, so that the decoded text
+  /// must be searched.
   void find(std::string_view bytes, Scratch& scratch, std::vector<PredicateId>& out) const;
 
  private:
