@@ -391,9 +391,9 @@ std::optional<Kind> canonical_into(Kind kind, std::string_view value, std::strin
   switch (kind) {
     case Kind::domain:
     case Kind::mail_domain:
-      if (kind == Kind::mail_domain && value.front() == '@') value.remove_prefix(1);
+      if (kind == Kind::mail_domain && value.starts_with('@')) value.remove_prefix(1);
       if (value.starts_with("*.")) value.remove_prefix(2);
-      else if (value.front() == '.') value.remove_prefix(1);
+      else if (value.starts_with('.')) value.remove_prefix(1);
       return if_ok(canonical_domain(value, out));
     case Kind::url: {
       UrlParts parts;
@@ -445,7 +445,8 @@ std::optional<Kind> canonical_into(Kind kind, std::string_view value, std::strin
     case Kind::app_id:
       value = without(value, '{', '}');
       if (value.empty() || value.size() > 256 || value == "-") return std::nullopt;
-      if (std::any_of(value.begin(), value.end(), [](char c) { return static_cast<unsigned char>(c) <= ' '; })) return std::nullopt;
+      if (std::any_of(value.begin(), value.end(), [](char c) { return static_cast<unsigned char>(c) <= ' ' || c == '{' || c == '}'; }))
+        return std::nullopt;
       append_folded(value, out);
       return kind;
     case Kind::account:

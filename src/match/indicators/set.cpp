@@ -42,102 +42,126 @@ std::size_t Snapshot::size() const {
 }
 
 IndicatorSet::IndicatorSet(std::shared_ptr<const IndicatorBase> base)
-    : base_(std::move(base)), middle_(IndicatorBase::empty()), recent_base_(middle_), removed_(std::make_shared<std::set<Removal>>()) {
-  const std::lock_guard lock(mutex_);
-  publish_locked();
+    : base_(std::move(base)), removed_(std::make_shared<std::set<Removal>>()) {
+  publish();
 }
 
-void IndicatorSet::publish_locked() {
+void IndicatorSet::publish() {
   auto s = std::make_shared<Snapshot>();
   s->version = version_.load() + 1;
-  s->layers = {base_, middle_, recent_base_};
+  s->layers.push_back(base_);
+  pending_ = removed_->size();
+  for (const Chunk& c : chunks_) {
+    s->layers.push_back(c.base);
+    pending_ += c.list.size();
+  }
   s->removed = removed_;
   for (const auto& l : s->layers) s->present.merge(l->present());
+  const std::lock_guard lock(snapshot_mutex_);
   snapshot_ = std::move(s);
   version_.store(snapshot_->version, std::memory_order_release);
 }
 
 std::shared_ptr<const Snapshot> IndicatorSet::snapshot() const {
-  const std::lock_guard lock(mutex_);
+  const std::lock_guard lock(snapshot_mutex_);
   return snapshot_;
 }
 
+void IndicatorSet::join_chunks() {
+  Chunk all;
+  for (Chunk& c : chunks_)
+    all.list.insert(all.list.end(), std::make_move_iterator(c.list.begin()), std::make_move_iterator(c.list.end()));
+  all.base = built(all.list);
+  chunks_.clear();
+  if (!all.list.empty()) chunks_.push_back(std::move(all));
+}
+
+template <class P>
+std::size_t IndicatorSet::erase_from_chunks(P&& p) {
+  std::size_t n = 0;
+  for (Chunk& c : chunks_) {
+    const std::size_t erased = std::erase_if(c.list, p);
+    if (erased != 0) c.base = built(c.list);
+    n += erased;
+  }
+  return n;
+}
+
+namespace {
+
+/// f(source) for every record of the base that is this indicator.
+template <class F>
+void sources_in(const IndicatorBase& base, event::Kind kind, std::string_view value, F&& f) {
+  if (kind == event::Kind{}) {
+    for (std::size_t i = 0; i < base.patterns().size(); ++i)
+      if (base.patterns()[i].text() == value) f(base.pattern_indicator(i).source);
+    return;
+  }
+  std::uint64_t hash = event::observable_hash(kind, value);
+  if (const auto network = kind == event::Kind::cidr ? event::parse_cidr(value) : std::nullopt)
+    hash = IndicatorBase::network_hash(network->network, network->prefix);
+  base.find(kind, value, hash, [&](const IndicatorView& v) {
+    if (v.pattern() == nullptr) f(v.source());
+  });
+}
+
+}  // namespace
+
 Result<void> IndicatorSet::add(std::span<const Indicator> indicators) {
+  if (indicators.empty()) return {};
   IndicatorBuilder check;
   for (const Indicator& i : indicators)
     if (auto ok = check.add(i); !ok) return fail(ok.error().code, ok.error().what, i.value);
-  const std::lock_guard lock(mutex_);
-  // The newest of one (kind, value, source) counts: an older one in the base is hidden, one in the upper layers replaced.
+  const std::lock_guard lock(write_mutex_);
+  // The newest of one (kind, value, source) counts: an older one in the base is hidden, one in a chunk replaced.
   std::set<Removal> fresh;
   for (const Indicator& i : indicators) fresh.insert({i.kind, i.value, i.source});
-  const auto replaced = [&](const Indicator& i) { return fresh.contains({i.kind, i.value, i.source}); };
-  std::erase_if(recent_, replaced);
-  if (std::erase_if(middle_list_, replaced) != 0) middle_ = built(middle_list_);
-  std::string scratch;
-  std::shared_ptr<std::set<Removal>> hidden;
-  for (const Indicator& i : indicators) {
-    bool there = false;
-    if (i.is_pattern()) {
-      there = std::any_of(base_->patterns().begin(), base_->patterns().end(), [&](const StixPattern& p) { return p.text() == i.value; });
-    } else {
-      std::uint64_t hash = event::observable_hash(i.kind, i.value);
-      if (const auto network = i.kind == event::Kind::cidr ? event::parse_cidr(i.value) : std::nullopt)
-        hash = IndicatorBase::network_hash(network->network, network->prefix);
-      base_->find(i.kind, i.value, hash, [&](const IndicatorView& v) { there |= v.pattern() == nullptr && v.source() == i.source; });
-    }
-    if (!there) continue;
-    if (!hidden) hidden = std::make_shared<std::set<Removal>>(*removed_);
-    hidden->insert({i.kind, i.value, i.source});
-  }
-  if (hidden) removed_ = std::move(hidden);
-  recent_.insert(recent_.end(), indicators.begin(), indicators.end());
-  if (recent_.size() > kMostRecent) {
-    middle_list_.insert(middle_list_.end(), std::make_move_iterator(recent_.begin()), std::make_move_iterator(recent_.end()));
-    recent_.clear();
-    middle_ = built(middle_list_);
-  }
-  recent_base_ = built(recent_);
-  publish_locked();
+  erase_from_chunks([&](const Indicator& i) { return fresh.contains({i.kind, i.value, i.source}); });
+  auto hidden = std::make_shared<std::set<Removal>>(*removed_);
+  for (const Removal& r : fresh)
+    sources_in(*base_, r.kind, r.value, [&](std::string_view source) {
+      if (source == r.source) hidden->insert(r);
+    });
+  removed_ = std::move(hidden);
+  if (chunks_.empty() || chunks_.back().list.size() + indicators.size() > kMostRecent) chunks_.emplace_back();
+  Chunk& last = chunks_.back();
+  last.list.insert(last.list.end(), indicators.begin(), indicators.end());
+  last.base = built(last.list);
+  if (chunks_.size() > kMostChunks) join_chunks();
+  publish();
   return {};
 }
 
 bool IndicatorSet::remove(event::Kind kind, std::string_view value, std::string_view source) {
   const Removal r{kind, std::string(value), std::string(source)};
-  const std::lock_guard lock(mutex_);
-  bool any = false;
-  if (std::erase_if(recent_, [&](const Indicator& i) { return names(r, i); }) != 0) {
-    recent_base_ = built(recent_);
-    any = true;
-  }
-  if (std::erase_if(middle_list_, [&](const Indicator& i) { return names(r, i); }) != 0) {
-    middle_ = built(middle_list_);
-    any = true;
-  }
+  const std::lock_guard lock(write_mutex_);
+  bool any = erase_from_chunks([&](const Indicator& i) { return names(r, i); }) != 0;
   bool in_base = false;
-  if (kind == event::Kind{}) {
-    for (std::size_t i = 0; i < base_->patterns().size(); ++i) in_base |= names(r, base_->pattern_indicator(i));
-  } else {
-    std::uint64_t hash = event::observable_hash(kind, value);
-    if (const auto network = kind == event::Kind::cidr ? event::parse_cidr(value) : std::nullopt)
-      hash = IndicatorBase::network_hash(network->network, network->prefix);
-    base_->find(kind, value, hash, [&](const IndicatorView& v) { in_base |= v.pattern() == nullptr && (source.empty() || v.source() == source); });
-  }
+  sources_in(*base_, kind, value, [&](std::string_view of) {
+    in_base |= (source.empty() || of == source) && !removed_->contains({kind, r.value, std::string(of)});
+  });
   if (in_base && !removed_->contains(r)) {
     auto next = std::make_shared<std::set<Removal>>(*removed_);
     next->insert(r);
     removed_ = std::move(next);
     any = true;
   }
-  if (any) publish_locked();
+  if (any) publish();
   return any;
 }
 
 void IndicatorSet::replace_base(std::shared_ptr<const IndicatorBase> base) {
   const std::lock_guard fold_lock(fold_mutex_);
-  const std::lock_guard lock(mutex_);
+  const std::lock_guard lock(write_mutex_);
   base_ = std::move(base);
-  removed_ = std::make_shared<std::set<Removal>>();
-  publish_locked();
+  auto hidden = std::make_shared<std::set<Removal>>();
+  for (const Chunk& c : chunks_)
+    for (const Indicator& i : c.list)
+      sources_in(*base_, i.kind, i.value, [&](std::string_view source) {
+        if (source == i.source) hidden->insert({i.kind, i.value, i.source});
+      });
+  removed_ = std::move(hidden);
+  publish();
 }
 
 Result<void> IndicatorSet::fold() {
@@ -146,11 +170,10 @@ Result<void> IndicatorSet::fold() {
   std::shared_ptr<const std::set<Removal>> removed;
   std::vector<Indicator> folded;
   {
-    const std::lock_guard lock(mutex_);
+    const std::lock_guard lock(write_mutex_);
     base = base_;
     removed = removed_;
-    folded = middle_list_;
-    folded.insert(folded.end(), recent_.begin(), recent_.end());
+    for (const Chunk& c : chunks_) folded.insert(folded.end(), c.list.begin(), c.list.end());
   }
   if (folded.empty() && removed->empty()) return {};
   IndicatorBuilder builder;
@@ -163,40 +186,37 @@ Result<void> IndicatorSet::fold() {
   for (const Indicator& i : folded) BAVN_CHECK(builder.add(i));
   auto fresh = builder.build();
 
-  const std::lock_guard lock(mutex_);
+  const std::lock_guard lock(write_mutex_);
   base_ = std::move(fresh);
-  // What was folded and still stands leaves the upper layers; what was removed or replaced meanwhile must be hidden in the new base.
+  // What was folded and still stands leaves the chunks; what was removed or replaced meanwhile is hidden in the new base.
   auto still = std::make_shared<std::set<Removal>>();
   for (const Removal& r : *removed_)
     if (!removed->contains(r)) still->insert(r);
-  std::vector<Indicator> now = std::move(middle_list_);
-  now.insert(now.end(), std::make_move_iterator(recent_.begin()), std::make_move_iterator(recent_.end()));
-  middle_list_.clear();
-  recent_.clear();
+  join_chunks();
+  std::vector<Indicator> now;
+  if (!chunks_.empty()) now = std::move(chunks_[0].list);
+  chunks_.clear();
   const auto key = [](const Indicator& i) { return std::tie(i.kind, i.value, i.source); };
   const auto before = [&](const Indicator& a, const Indicator& b) { return key(a) < key(b); };
   std::sort(folded.begin(), folded.end(), before);
   std::set<Removal> standing;
+  Chunk rest;
   for (Indicator& i : now) {
     standing.insert({i.kind, i.value, i.source});
     const auto at = std::lower_bound(folded.begin(), folded.end(), i, before);
     if (at != folded.end() && *at == i) continue;
     if (at != folded.end() && key(*at) == key(i)) still->insert({i.kind, i.value, i.source});
-    recent_.push_back(std::move(i));
+    rest.list.push_back(std::move(i));
   }
   for (const Indicator& i : folded)
     if (!standing.contains({i.kind, i.value, i.source})) still->insert({i.kind, i.value, i.source});
-  if (recent_.size() > kMostRecent) middle_list_.swap(recent_);
-  middle_ = built(middle_list_);
-  recent_base_ = built(recent_);
+  if (!rest.list.empty()) {
+    rest.base = built(rest.list);
+    chunks_.push_back(std::move(rest));
+  }
   removed_ = std::move(still);
-  publish_locked();
+  publish();
   return {};
-}
-
-std::size_t IndicatorSet::pending() const {
-  const std::lock_guard lock(mutex_);
-  return middle_list_.size() + recent_.size() + removed_->size();
 }
 
 void Matcher::add(event::Kind kind, std::string_view value, std::uint32_t tag, std::uint64_t hash) {

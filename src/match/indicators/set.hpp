@@ -1,7 +1,8 @@
 #pragma once
 // IndicatorSet: a base plus live additions and removals. Readers take a Snapshot (one pointer copy under a mutex held for
 // nanoseconds) and never wait for a writer; an addition is in the snapshot before add() returns.
-// Layers: base (file or memory) | middle (folded additions) | recent (at most 2,048, rebuilt at each add).
+// Layers: base (file or memory) | chunks of additions; the last one is rebuilt at each add until it holds 2,048. fold() makes one base
+// of all: call it from a background thread when pending() is above some thousands. Beyond 16 chunks add() joins them itself.
 // Thread rules: every function of IndicatorSet from any thread; a Snapshot is immutable; a Matcher belongs to one thread.
 #include <atomic>
 #include <functional>
@@ -35,6 +36,7 @@ struct Snapshot {
 class IndicatorSet {
  public:
   static constexpr std::size_t kMostRecent = 2048;
+  static constexpr std::size_t kMostChunks = 16;
   explicit IndicatorSet(std::shared_ptr<const IndicatorBase> base = IndicatorBase::empty());
   std::shared_ptr<const Snapshot> snapshot() const;
   /// Cheap: readers take a new snapshot when it changed.
@@ -48,17 +50,26 @@ class IndicatorSet {
   void replace_base(std::shared_ptr<const IndicatorBase> base);  // keeps additions, forgets removals
   /// One new base out of everything, without removals; takes seconds at millions, readers and writers go on meanwhile.
   Result<void> fold();
-  std::size_t pending() const;  // additions and removals that fold() would work in
+  std::size_t pending() const { return pending_.load(std::memory_order_relaxed); }  // additions and removals that fold() would work in
 
  private:
-  void publish_locked();
-  mutable std::mutex mutex_;
-  std::mutex fold_mutex_;
-  std::shared_ptr<const Snapshot> snapshot_;
-  std::atomic<std::uint64_t> version_ = 0;
-  std::shared_ptr<const IndicatorBase> base_, middle_, recent_base_;
-  std::vector<Indicator> middle_list_, recent_;
+  struct Chunk {
+    std::vector<Indicator> list;
+    std::shared_ptr<const IndicatorBase> base;
+  };
+  void publish();  // with write_mutex_ held
+  void join_chunks();
+  template <class P>
+  std::size_t erase_from_chunks(P&& p);
+
+  std::mutex fold_mutex_, write_mutex_;  // taken in this order
+  std::shared_ptr<const IndicatorBase> base_;
+  std::vector<Chunk> chunks_;
   std::shared_ptr<const std::set<Removal>> removed_;
+  std::atomic<std::size_t> pending_ = 0;
+  std::atomic<std::uint64_t> version_ = 0;
+  mutable std::mutex snapshot_mutex_;  // around the pointer only
+  std::shared_ptr<const Snapshot> snapshot_;
 };
 
 /// A confirmed hit: bytes were compared, pattern not yet evaluated.
