@@ -467,7 +467,11 @@ std::optional<Observable> canonical(Kind kind, std::string_view value) {
 }
 
 std::optional<Observable> canonical(std::string_view kind_name, std::string_view value) {
-  if (const auto kind = parse_kind(kind_name)) return canonical(*kind, value);
+  if (const auto kind = parse_kind(kind_name)) {
+    auto found = canonical(*kind, value);
+    if (!found && *kind == Kind::domain && parse_ip(trim(value))) found = canonical(Kind::ipv4, value);
+    return found;
+  }
   if (!iequals(trim(kind_name), "hash")) return std::nullopt;
   value = trim(value);
   for (Kind kind : {Kind::md5, Kind::sha1, Kind::sha256})

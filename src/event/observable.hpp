@@ -42,7 +42,7 @@ struct Observable {
 /// Canonical form of a value of a known kind; empty optional when it is none. Strict: for indicators and user input.
 /// The result's kind may differ from what was asked for among ipv4, ipv6 and cidr: it is what the value is.
 std::optional<Observable> canonical(Kind kind, std::string_view value);
-/// The same by name; besides the kinds' names also "hash" (told apart by length).
+/// The same by name, as lists write it: also "hash" (told apart by length), and an address called a domain is an address.
 std::optional<Observable> canonical(std::string_view kind_name, std::string_view value);
 /// Without allocating when `out` has room: clears it and writes the canonical form; the kind, or empty.
 std::optional<Kind> canonical_into(Kind kind, std::string_view value, std::string& out);

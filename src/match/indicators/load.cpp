@@ -104,6 +104,9 @@ Result<LoadReport> load_bytes(std::string_view bytes, std::string_view name, con
     }
   }
   if (bytes.substr(0, 4096).find('\0') != std::string_view::npos) return fail(Code::bad_input, "binary data, no list of indicators", std::string(name));
+  const std::string_view line = trim(bytes.substr(0, bytes.find('\n')));
+  if (line.size() == 69 && line[32] == ',' && line[41] == '-' && line.find_first_not_of("0123456789abcdef-,") == std::string_view::npos)
+    return fail(Code::bad_input, "hashes.csv of a MISP feed: it names no values, load the feed's folder with its events", std::string(name));
   if (looks_like_csv(bytes)) {
     report.format = "csv";
     load_csv(bytes, to);

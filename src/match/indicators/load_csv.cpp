@@ -140,7 +140,7 @@ bool looks_like_csv(std::string_view text) {
     value |= column_of(n) == Column::value;
     kinds += column_of(n) == Column::of_kind ? 1 : 0;
   }
-  return value || kinds > 0;
+  return value || kinds == names.size();  // an "email" column beside others is somebody's contact
 }
 
 void load_csv(std::string_view text, ListTarget& to) {

@@ -136,8 +136,8 @@ bool misp(dom::element root, const std::string& where, ListTarget& to, unsigned 
     }
     return true;
   }
-  if (root["Object"].get(inner) == simdjson::SUCCESS && is_array(inner)) {
-    misp_event(root, where, to);
+  if (root["Object"].get(inner) == simdjson::SUCCESS) {
+    misp_event(is_array(inner) ? root : inner, where + (is_array(inner) ? "" : "/Object"), to);
     return true;
   }
   if (!text(root, "type").empty() && root["value"].error() == simdjson::SUCCESS && root["spec_version"].error() != simdjson::SUCCESS &&
@@ -181,6 +181,9 @@ void stix_indicator(dom::element e, const StixContext& context, const std::strin
     const auto by = context.identities.find(text(e, "created_by_ref"));
     i.source = by == context.identities.end() ? "stix" : by->second;
   }
+  for (const char* key : {"valid_from", "valid_until"})
+    if (dom::element t; e[key].get(t) == simdjson::SUCCESS && t.type() != dom::element_type::STRING && !t.is_null())
+      return to.refuse(std::string(key) + " is no time", where, scalar(t));
   if (!read_time(text(e, "valid_from"), i.valid_from)) return to.refuse("valid_from is no time", where, text(e, "valid_from"));
   if (!read_time(text(e, "valid_until"), i.valid_until)) return to.refuse("valid_until is no time", where, text(e, "valid_until"));
   if (std::int64_t n = 0; e["confidence"].get(n) == simdjson::SUCCESS) {
@@ -299,9 +302,11 @@ Result<void> load_json(std::string_view bytes, ListTarget& to) {
       to.report.format = "stix";
       return {};
     }
-    if (text(root, "type") == "indicator" && root["pattern"].error() == simdjson::SUCCESS) {
+    if (const auto id = text(root, "id"), type = text(root, "type"); !type.empty() && id.size() > type.size() + 2 && id.starts_with(type) &&
+                                                                     id.substr(type.size(), 2) == "--") {  // one STIX object alone
       to.report.format = "stix";
-      stix_indicator(root, {}, "", to);
+      if (type == "indicator") stix_indicator(root, {}, "", to);
+      else to.skip("STIX " + std::string(type.substr(0, 60)) + " is no indicator", "", id);
       return {};
     }
     if (root["list"].error() == simdjson::SUCCESS && root["name"].error() == simdjson::SUCCESS && root["matching_attributes"].error() == simdjson::SUCCESS)
