@@ -70,7 +70,7 @@ Look further:
   build/dev/src/app/bavn scan --indicators content/demo/indicators.csv build/demo
   build/dev/src/app/bavn rules explain 'Takeover: odd sign-in, foothold, mass mail'
   build/dev/src/app/bavn formats list
-  build/dev/src/app/bavn scan --help              your own logs: JSON, syslog, CSV of the formats above, also .gz and .zst
+  build/dev/src/app/bavn scan --help              your own logs: JSON lines, text logs, Windows event XML; also .gz, .zst, .zip, .tar
   docs/analyst.md, docs/operator.md               what it can do and how; ./test runs the tests""")
 
 

@@ -4,7 +4,7 @@
 usage: ./test [--fast | --long] [--only STEP[,STEP...]] [--list]
 
   (nothing)   what continuous integration runs
-  --fast      the lane for working: checks, build A, unit, golden, end to end
+  --fast      the lane for working: checks, build A, unit (with golden files and test events of rules), end to end
   --long      the full counts (kills, seeds, minutes of fuzzing); run by hand, results logged in docs/
   --only      just these steps, in their order; --list names them
 
@@ -147,14 +147,7 @@ def build_a(step):
 
 
 def unit(step):
-    step.ctest("build/dev", "-L", "unit")
-
-
-def golden(step):
-    """Samples against expected results: every format describes and proves itself (bavn formats test), rules likewise."""
-    step.one("bavn formats test", BINARY, "formats", "test")
-    if (ROOT / "content" / "rules").is_dir():
-        step.one("bavn rules test", BINARY, "rules", "test")
+    step.ctest("build/dev")
 
 
 def e2e(step):
@@ -215,7 +208,6 @@ STEPS = [
     ("checks", checks, ALL),
     ("build_a", build_a, ALL),
     ("unit", unit, ALL),
-    ("golden", golden, ALL),
     ("e2e", e2e, ALL),
     ("crash", crash, NOT_FAST),
     ("interop", interop, NOT_FAST),
@@ -224,7 +216,7 @@ STEPS = [
     ("unit_asan", unit_asan, NOT_FAST),
     ("fuzz", fuzz, NOT_FAST),
 ]
-BUILDS = {"build_a": ("unit", "golden", "e2e", "crash", "interop", "bench"), "build_b": ("unit_asan", "fuzz")}
+BUILDS = {"build_a": ("unit", "e2e", "crash", "interop", "bench"), "build_b": ("unit_asan", "fuzz")}
 
 
 def tail(path, lines=25):
