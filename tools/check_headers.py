@@ -10,7 +10,7 @@ import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-COMMAND = ["g++", "-std=c++23", "-fsyntax-only", "-Wall", "-Wextra", "-Wno-pragma-once-outside-header", "-I", str(ROOT / "src"), "-x", "c++"]
+COMMAND = ["g++", "-std=c++23", "-fsyntax-only", "-Wall", "-Wextra", "-Wno-pragma-once-outside-header", "-I", str(ROOT / "src"), "-DBAVN_SOURCE_DIR=\"\"", "-x", "c++"]
 
 
 def fault_of(header):
