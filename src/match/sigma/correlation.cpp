@@ -14,13 +14,15 @@ namespace bavn::match::sigma {
 
 namespace {
 
-constexpr std::size_t kGroupCombinations = 32;    // groups that one event with lists in its group-by fields may count in
+constexpr std::size_t kGroupCombinations = 32;  // groups that one event with lists in its group-by fields may count in
 constexpr std::size_t kValueCombinations = 1000;  // values of one event that value_count takes
 constexpr std::size_t kPlaces = 100'000;          // distinct (municipality, format, file)
 constexpr std::size_t kKeptBySketch = 32;         // last events of a group whose values are estimated, for the finding
 constexpr Micros kFuture = std::chrono::microseconds(std::chrono::minutes{10}).count();
 
-bool only_rises(const Bound& b) { return b.compare == Compare::greater || b.compare == Compare::greater_equal; }
+bool only_rises(const Bound& b) {
+  return b.compare == Compare::greater || b.compare == Compare::greater_equal;
+}
 
 bool negates(const Node& n) {
   return n.kind == Node::Kind::negate || std::ranges::any_of(n.children, negates);
@@ -32,11 +34,14 @@ bool is_settled(const Correlation& c) {
   return (c.has_expression && negates(c.expression)) || !std::ranges::all_of(c.bounds, only_rises);
 }
 
-bool is_temporal(CorrelationType t) { return t == CorrelationType::temporal || t == CorrelationType::temporal_ordered; }
+bool is_temporal(CorrelationType t) {
+  return t == CorrelationType::temporal || t == CorrelationType::temporal_ordered;
+}
 
 Micros plus(Micros a, Micros b) {
   Micros sum = 0;
-  if (__builtin_add_overflow(a, b, &sum)) return b > 0 ? std::numeric_limits<Micros>::max() : std::numeric_limits<Micros>::min();
+  if (__builtin_add_overflow(a, b, &sum))
+    return b > 0 ? std::numeric_limits<Micros>::max() : std::numeric_limits<Micros>::min();
   return sum;
 }
 
@@ -136,7 +141,8 @@ void CorrelationEngine::Impl::prepare() {
         if (!ref.is_correlation) return index_of(needed[ref.index], field);
         // The inner's result_fields begin with its group-by names once it is its turn; until then they are kept apart.
         const auto& groups = all[ref.index].group_by;
-        if (auto it = std::ranges::find(groups, field); it != groups.end()) return static_cast<std::uint16_t>(it - groups.begin());
+        if (auto it = std::ranges::find(groups, field); it != groups.end())
+          return static_cast<std::uint16_t>(it - groups.begin());
         return static_cast<std::uint16_t>(groups.size() + index_of(plans[ref.index].result_fields, field));
       };
       for (const auto& name : c.group_by) source.group.push_back(resolve(name));
@@ -233,10 +239,8 @@ void CorrelationEngine::Impl::apply(const Hit& hit, const Sink& sink) {
     ++stats.without_time;
     return;
   }
-  if (now && time > plus(*now, kFuture))
-    ++stats.from_future;
-  else
-    newest = std::max(newest, time);
+  if (now && time > plus(*now, kFuture)) ++stats.from_future;
+  else newest = std::max(newest, time);
   if (time < watermark()) {
     ++stats.too_late;
     return;
@@ -271,7 +275,8 @@ void CorrelationEngine::Impl::feed(const Plan& plan, std::uint16_t ref, const So
 
   std::vector<std::uint64_t> measured;
   bool text = false;
-  if (const auto type = plan.rule->type; type == CorrelationType::value_count || type == CorrelationType::value_percentile) {
+  if (const auto type = plan.rule->type;
+      type == CorrelationType::value_count || type == CorrelationType::value_percentile) {
     std::vector<std::vector<std::string_view>> lists;
     for (const auto field : from.value) {
       lists.push_back(values_of(source.values, field));
@@ -320,8 +325,9 @@ void CorrelationEngine::Impl::feed(const Plan& plan, std::uint16_t ref, const So
   if (!whole) ++counts.cut_values;
 }
 
-void CorrelationEngine::Impl::add(const Plan& plan, std::uint16_t ref, const Source& source, std::span<const std::string_view> values,
-                                  std::span<const std::uint64_t> measured, bool text, const Sink& sink) {
+void CorrelationEngine::Impl::add(const Plan& plan, std::uint16_t ref, const Source& source,
+                                  std::span<const std::string_view> values, std::span<const std::uint64_t> measured,
+                                  bool text, const Sink& sink) {
   std::string key = municipalities[source.municipality];
   key += '\0';
   for (const auto v : values) append_counted(key, to_lower_utf8(v));
@@ -340,8 +346,10 @@ void CorrelationEngine::Impl::add(const Plan& plan, std::uint16_t ref, const Sou
   Group& g = *found->second;
   g.touched = ++touch;
   const bool in_order = g.entries.empty() || g.entries.back().time <= source.time;
-  const std::size_t at = in_order ? g.entries.size() : static_cast<std::size_t>(
-      std::ranges::upper_bound(g.entries, source.time, {}, &Entry::time) - g.entries.begin());
+  const std::size_t at =
+      in_order ? g.entries.size()
+               : static_cast<std::size_t>(std::ranges::upper_bound(g.entries, source.time, {}, &Entry::time) -
+                                          g.entries.begin());
   if (!in_order) g.counted = false;
   std::vector<Entry> fresh(measured.size());
   for (std::size_t i = 0; i < measured.size(); ++i) {
@@ -365,10 +373,8 @@ void CorrelationEngine::Impl::add(const Plan& plan, std::uint16_t ref, const Sou
   }
   g.entries.insert(g.entries.begin() + static_cast<std::ptrdiff_t>(at), std::make_move_iterator(fresh.begin()),
                    std::make_move_iterator(fresh.end()));
-  if (plan.settled)
-    schedule(plan, g);
-  else
-    evaluate(plan, g, source.time, in_order, sink);
+  if (plan.settled) schedule(plan, g);
+  else evaluate(plan, g, source.time, in_order, sink);
   prune(plan, g);
   make_room(plan, g);
   account(g);
@@ -392,7 +398,9 @@ void CorrelationEngine::Impl::evaluate(const Plan& plan, Group& g, Micros from, 
     const Micros at = e.back().time, begin = plus(at, -plan.timespan);
     Measured m = judged(plan, g.sketch->estimate(begin));
     m.approximate = true;
-    if (m.holds) moment(plan, g, at, at, fresh_at(at, [&] { return g.episode_end >= begin; }), m, first_at(g, begin), e.size(), sink);
+    if (m.holds)
+      moment(plan, g, at, at, fresh_at(at, [&] { return g.episode_end >= begin; }), m, first_at(g, begin), e.size(),
+             sink);
     return;
   }
 
@@ -412,8 +420,9 @@ void CorrelationEngine::Impl::evaluate(const Plan& plan, Group& g, Micros from, 
     for (; g.counted_to < e.size(); ++g.counted_to) ++g.counts[e[g.counted_to].value];
     Measured m = judged(plan, static_cast<double>(g.counts.size()));
     m.approximate = g.approximate;
-    if (m.holds) 
-      moment(plan, g, from, from, fresh_at(from, [&] { return judged(plan, before).holds; }), m, g.window_begin, e.size(), sink);
+    if (m.holds)
+      moment(plan, g, from, from, fresh_at(from, [&] { return judged(plan, before).holds; }), m, g.window_begin,
+             e.size(), sink);
     return;
   }
 
@@ -438,13 +447,14 @@ void CorrelationEngine::Impl::evaluate(const Plan& plan, Group& g, Micros from, 
       m = measure(plan, g, lo, hi);
     }
     if (m.holds)
-      moment(plan, g, at, at, fresh_at(at, [&] { return lo < before_hi && measure(plan, g, lo, before_hi).holds; }), m, lo, hi, sink);
+      moment(plan, g, at, at, fresh_at(at, [&] { return lo < before_hi && measure(plan, g, lo, before_hi).holds; }), m,
+             lo, hi, sink);
   }
 }
 
 /// The condition is true from `begin` to `at`: a finding when it is fresh, and an event for the correlations that refer to this one.
-void CorrelationEngine::Impl::moment(const Plan& plan, Group& g, Micros at, Micros begin, bool fresh, const Measured& m, std::size_t lo,
-                                     std::size_t hi, const Sink& sink) {
+void CorrelationEngine::Impl::moment(const Plan& plan, Group& g, Micros at, Micros begin, bool fresh, const Measured& m,
+                                     std::size_t lo, std::size_t hi, const Sink& sink) {
   if (!g.had_episode || begin > plus(g.episode_end, plan.quiet)) {
     g.had_episode = true;
     g.episode_begin = begin;
@@ -465,7 +475,8 @@ void CorrelationEngine::Impl::moment(const Plan& plan, Group& g, Micros at, Micr
     std::vector<std::size_t> chosen = m.chosen;
     if (chosen.empty())
       for (std::size_t i = lo; i < hi; ++i)
-        if (chosen.empty() || g.entries[chosen.back()].event != g.entries[i].event || g.entries[chosen.back()].ref != g.entries[i].ref)
+        if (chosen.empty() || g.entries[chosen.back()].event != g.entries[i].event ||
+            g.entries[chosen.back()].ref != g.entries[i].ref)
           chosen.push_back(i);
     f.first.t = from_micros(g.entries[chosen.front()].time);
     f.last.t = from_micros(g.entries[chosen.back()].time);
@@ -478,7 +489,8 @@ void CorrelationEngine::Impl::moment(const Plan& plan, Group& g, Micros at, Micr
       Contribution& c = f.contributing.emplace_back();
       c.ref = e.ref;
       c.at.t = from_micros(e.time);
-      if (e.place < places.size()) c.where = {places[e.place].municipality, places[e.place].format, places[e.place].file, e.line};
+      if (e.place < places.size())
+        c.where = {places[e.place].municipality, places[e.place].format, places[e.place].file, e.line};
       c.where.line = e.line;
     }
     sink(f);
@@ -512,8 +524,8 @@ void CorrelationEngine::Impl::moment(const Plan& plan, Group& g, Micros at, Micr
 }
 
 void CorrelationEngine::Impl::schedule(const Plan& plan, Group& g) {
-  const Micros when =
-      g.entries.empty() ? std::numeric_limits<Micros>::max() : plus(plus(g.entries.front().time, plan.timespan), plan.delay);
+  const Micros when = g.entries.empty() ? std::numeric_limits<Micros>::max()
+                                        : plus(plus(g.entries.front().time, plan.timespan), plan.delay);
   if (when == g.close_at) return;
   if (g.close_at != std::numeric_limits<Micros>::max()) closing.erase({{g.close_at, g.serial}, {plan.index, &g}});
   g.close_at = when;
@@ -531,7 +543,8 @@ void CorrelationEngine::Impl::close(Micros mark, const Sink& sink) {
 /// Conditions that more events could make false: the window begins with the first event that is in no judged window.
 void CorrelationEngine::Impl::judge(const Plan& plan, Group& g, const Sink& sink) {
   const Micros begin = g.entries.front().time, end = plus(begin, plan.timespan);
-  const std::size_t hi = static_cast<std::size_t>(std::ranges::upper_bound(g.entries, end, {}, &Entry::time) - g.entries.begin());
+  const std::size_t hi =
+      static_cast<std::size_t>(std::ranges::upper_bound(g.entries, end, {}, &Entry::time) - g.entries.begin());
   const Measured m = measure(plan, g, 0, hi);
   if (m.holds) {
     const bool fresh = options.rearm == Rearm::every_event || !g.had_episode || begin > plus(g.episode_end, plan.quiet);
@@ -541,7 +554,8 @@ void CorrelationEngine::Impl::judge(const Plan& plan, Group& g, const Sink& sink
   }
   for (std::size_t i = 0; i < hi; ++i)
     if (g.entries[i].carried)
-      for (const auto& s : *g.entries[i].carried) g.carried_bytes -= std::min(g.carried_bytes, sizeof(std::string) + s.capacity());
+      for (const auto& s : *g.entries[i].carried)
+        g.carried_bytes -= std::min(g.carried_bytes, sizeof(std::string) + s.capacity());
   g.entries.erase(g.entries.begin(), g.entries.begin() + static_cast<std::ptrdiff_t>(hi));
   g.approximate = false;
   schedule(plan, g);
@@ -557,7 +571,8 @@ void CorrelationEngine::Impl::prune(const Plan& plan, Group& g) {
   if (old == 0 || 2 * old < g.entries.size()) return;
   for (std::size_t i = 0; i < old; ++i)
     if (g.entries[i].carried)
-      for (const auto& s : *g.entries[i].carried) g.carried_bytes -= std::min(g.carried_bytes, sizeof(std::string) + s.capacity());
+      for (const auto& s : *g.entries[i].carried)
+        g.carried_bytes -= std::min(g.carried_bytes, sizeof(std::string) + s.capacity());
   g.entries.erase(g.entries.begin(), g.entries.begin() + static_cast<std::ptrdiff_t>(old));
   g.counted = false;
   if (g.sketch) g.sketch->forget_before(horizon);
@@ -571,7 +586,8 @@ void CorrelationEngine::Impl::make_room(const Plan& plan, Group& g) {
     e.erase(e.begin(), e.end() - static_cast<std::ptrdiff_t>(kKeptBySketch));
     return;
   }
-  const std::size_t limit = type == CorrelationType::value_count ? std::max(options.exact_values, options.max_events) : plan.max_events;
+  const std::size_t limit =
+      type == CorrelationType::value_count ? std::max(options.exact_values, options.max_events) : plan.max_events;
   // Thinning may move where a settled group's windows begin: only when it must be.
   if ((plan.settled || e.size() < g.thin_at) && e.size() <= limit) return;
 
@@ -605,7 +621,8 @@ void CorrelationEngine::Impl::make_room(const Plan& plan, Group& g) {
     for (std::size_t i = 0; i < e.size(); ++i) {
       if (away[i]) {
         if (e[i].carried)
-          for (const auto& s : *e[i].carried) g.carried_bytes -= std::min(g.carried_bytes, sizeof(std::string) + s.capacity());
+          for (const auto& s : *e[i].carried)
+            g.carried_bytes -= std::min(g.carried_bytes, sizeof(std::string) + s.capacity());
         continue;
       }
       if (to != i) e[to] = std::move(e[i]);
@@ -640,7 +657,8 @@ void CorrelationEngine::Impl::make_room(const Plan& plan, Group& g) {
           away[i + 1] = true;
           e[i].weight += e[i + 1].weight;
           if (type == CorrelationType::value_sum || type == CorrelationType::value_avg)
-            e[i].value = std::bit_cast<std::uint64_t>(std::bit_cast<double>(e[i].value) + std::bit_cast<double>(e[i + 1].value));
+            e[i].value =
+                std::bit_cast<std::uint64_t>(std::bit_cast<double>(e[i].value) + std::bit_cast<double>(e[i + 1].value));
         }
     }
     sweep();
@@ -650,8 +668,8 @@ void CorrelationEngine::Impl::make_room(const Plan& plan, Group& g) {
 }
 
 void CorrelationEngine::Impl::account(Group& g) {
-  std::size_t now_bytes = sizeof(Group) + 64 + 2 * g.key.capacity() + g.entries.capacity() * sizeof(Entry) + g.carried_bytes +
-                          g.counts.size() * 32 + g.counts.bucket_count() * 8;
+  std::size_t now_bytes = sizeof(Group) + 64 + 2 * g.key.capacity() + g.entries.capacity() * sizeof(Entry) +
+                          g.carried_bytes + g.counts.size() * 32 + g.counts.bucket_count() * 8;
   for (const auto& s : g.shown) now_bytes += sizeof(std::string) + s.capacity();
   if (g.sketch) now_bytes += g.sketch->bytes();
   bytes += now_bytes - g.bytes;
@@ -659,7 +677,8 @@ void CorrelationEngine::Impl::account(Group& g) {
 }
 
 void CorrelationEngine::Impl::drop(std::uint32_t correlation, std::list<Group>::iterator group) {
-  if (group->close_at != std::numeric_limits<Micros>::max()) closing.erase({{group->close_at, group->serial}, {correlation, &*group}});
+  if (group->close_at != std::numeric_limits<Micros>::max())
+    closing.erase({{group->close_at, group->serial}, {correlation, &*group}});
   bytes -= std::min(bytes, group->bytes);
   of[correlation].by_key.erase(group->key);
   of[correlation].groups.erase(group);
@@ -687,7 +706,8 @@ void CorrelationEngine::Impl::keep_within_memory() {
   while (bytes > options.max_memory - options.max_memory / 10) {
     std::optional<std::uint32_t> oldest;
     for (std::uint32_t i = 0; i < of.size(); ++i)
-      if (!of[i].groups.empty() && (!oldest || of[i].groups.front().touched < of[*oldest].groups.front().touched)) oldest = i;
+      if (!of[i].groups.empty() && (!oldest || of[i].groups.front().touched < of[*oldest].groups.front().touched))
+        oldest = i;
     if (!oldest) return;
     ++stats.evicted;
     ++stats.of[*oldest].evicted;
@@ -723,7 +743,8 @@ void CorrelationEngine::Impl::play(std::size_t count, const Sink& sink) {
 }
 
 std::size_t CorrelationEngine::Impl::size_of(const Hit& hit) {
-  std::size_t n = sizeof(Hit) + hit.where.file.capacity() + hit.where.municipality.capacity() + hit.where.format.capacity();
+  std::size_t n =
+      sizeof(Hit) + hit.where.file.capacity() + hit.where.municipality.capacity() + hit.where.format.capacity();
   for (const auto& v : hit.values) n += sizeof v + v.second.capacity();
   return n;
 }
@@ -735,9 +756,13 @@ CorrelationEngine::CorrelationEngine(const RuleSet& set, CorrelationOptions opti
 CorrelationEngine::~CorrelationEngine() = default;
 CorrelationEngine::CorrelationEngine(CorrelationEngine&&) noexcept = default;
 
-bool CorrelationEngine::wants(std::uint32_t rule) const { return rule < impl_->targets.size() && !impl_->targets[rule].empty(); }
+bool CorrelationEngine::wants(std::uint32_t rule) const {
+  return rule < impl_->targets.size() && !impl_->targets[rule].empty();
+}
 
-const std::vector<std::string>& CorrelationEngine::needed_fields(std::uint32_t rule) const { return impl_->needed[rule]; }
+const std::vector<std::string>& CorrelationEngine::needed_fields(std::uint32_t rule) const {
+  return impl_->needed[rule];
+}
 
 Hit CorrelationEngine::capture(std::uint32_t rule, HappenedAt at, const RecordView& record, Origin where) const {
   return impl_->capture(rule, at, record, std::move(where));
@@ -763,7 +788,9 @@ void CorrelationEngine::advance(HappenedAt newest, const Sink& sink) {
   i.keep_within_memory();
 }
 
-void CorrelationEngine::clock(Instant now) { impl_->now = micros(now); }
+void CorrelationEngine::clock(Instant now) {
+  impl_->now = micros(now);
+}
 
 void CorrelationEngine::finish(const Sink& sink) {
   Impl& i = *impl_;
@@ -803,8 +830,9 @@ event::Finding to_finding(const RuleSet& set, const CorrelationFinding& found, I
   f.fields.emplace_back("first", format_time(found.first.t));
   f.fields.emplace_back("last", format_time(found.last.t));
   if (found.approximate) f.fields.emplace_back("approximate", "true");
-  for (const Contribution& e : found.contributing)
-    f.fields.emplace_back("event", fmt::format("{} {}:{} {}", format_time(e.at.t), e.where.file, e.where.line, c.rules[e.ref].written));
+  for (std::size_t i = 0; const Contribution& e : found.contributing)
+    f.fields.emplace_back(fmt::format("event.{}", ++i), fmt::format("{} {}:{} {}", format_time(e.at.t), e.where.file,
+                                                                    e.where.line, c.rules[e.ref].written));
   return f;
 }
 

@@ -40,10 +40,11 @@ struct CorrelationOptions {
   std::chrono::microseconds allowed_lateness = std::chrono::hours{2};
   /// Hits are kept back and played in the order of their times by finish(): for files in any order. No lateness then.
   bool replay = false;
-  std::size_t max_memory = std::size_t{64} << 20;  // bytes of all groups (and of held back hits); the longest unused group goes first
-  std::size_t max_events = 10'000;                 // kept one by one in a group; above, neighbours are merged and it says so
-  std::size_t exact_values = 10'000;               // distinct values counted exactly in a group; above, estimated (HyperLogLog)
-  std::size_t max_contributing = 20;               // events named in a finding
+  std::size_t max_memory = std::size_t{64}
+                           << 20;   // bytes of all groups (and of held back hits); the longest unused group goes first
+  std::size_t max_events = 10'000;  // kept one by one in a group; above, neighbours are merged and it says so
+  std::size_t exact_values = 10'000;  // distinct values counted exactly in a group; above, estimated (HyperLogLog)
+  std::size_t max_contributing = 20;  // events named in a finding
   Rearm rearm = Rearm::after_quiet;
   std::optional<std::chrono::microseconds> quiet = std::nullopt;
   std::uint64_t hash_seed = 0;  // keys the hashes that distinct values are counted by
@@ -54,7 +55,8 @@ struct Hit {
   std::uint32_t rule = 0;  // RuleSet::rules
   HappenedAt at;
   Origin where;
-  std::vector<std::pair<std::uint16_t, std::string>> values;  // index into needed_fields(rule), ascending; a list has several
+  std::vector<std::pair<std::uint16_t, std::string>>
+      values;  // index into needed_fields(rule), ascending; a list has several
 };
 
 struct Contribution {
@@ -64,17 +66,18 @@ struct Contribution {
 };
 
 struct CorrelationFinding {
-  std::uint32_t correlation = 0;                            // RuleSet::correlations
+  std::uint32_t correlation = 0;  // RuleSet::correlations
   std::string municipality;
-  std::vector<std::pair<std::string, std::string>> group;   // group-by name, value as first seen
-  double measured = 0;       // events, distinct values, sum, average, percentile or share, rules seen, length of the chain
-  bool approximate = false;  // merged or estimated: see correlation.md
-  HappenedAt first, last;    // of the events in the window
-  std::uint64_t events = 0;  // in the window
+  std::vector<std::pair<std::string, std::string>> group;  // group-by name, value as first seen
+  double measured = 0;  // events, distinct values, sum, average, percentile or share, rules seen, length of the chain
+  bool approximate = false;                // merged or estimated: see correlation.md
+  HappenedAt first, last;                  // of the events in the window
+  std::uint64_t events = 0;                // in the window
   std::vector<Contribution> contributing;  // at most max_contributing: the oldest and the newest
 };
 
-/// A finding as it leaves the matcher: kind correlation; fields: the group, "measured", "events", "first", "last", "approximate".
+/// A finding as it leaves the matcher: kind correlation; fields: the group, "measured", "events", "first", "last", "approximate",
+/// "event.1" ... (time, file:line, rule).
 event::Finding to_finding(const RuleSet& set, const CorrelationFinding& found, Instant found_at);
 
 struct CorrelationStats {
@@ -92,12 +95,14 @@ struct CorrelationStats {
     std::uint64_t groups = 0;    // now
   };
   std::uint64_t hits = 0;
-  std::uint64_t too_late = 0;     // older than the allowed lateness: not counted
-  std::uint64_t without_time = 0; // not counted
-  std::uint64_t from_future = 0;  // later than the clock by more than ten minutes: counted, but they do not move the watermark
-  std::uint64_t evicted = 0, expired = 0, unknown_state = 0;  // unknown_state: groups in loaded bytes whose rule is gone or changed
-  std::uint64_t groups = 0, bytes = 0, held_back = 0;         // now
-  std::vector<PerCorrelation> of;  // same order as RuleSet::correlations
+  std::uint64_t too_late = 0;      // older than the allowed lateness: not counted
+  std::uint64_t without_time = 0;  // not counted
+  std::uint64_t from_future =
+      0;  // later than the clock by more than ten minutes: counted, but they do not move the watermark
+  std::uint64_t evicted = 0, expired = 0,
+                unknown_state = 0;  // unknown_state: groups in loaded bytes whose rule is gone or changed
+  std::uint64_t groups = 0, bytes = 0, held_back = 0;  // now
+  std::vector<PerCorrelation> of;                      // same order as RuleSet::correlations
 };
 
 class CorrelationEngine {

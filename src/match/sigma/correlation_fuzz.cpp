@@ -38,7 +38,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (!engine.load(bytes)) return 0;
   const auto sink = [](const CorrelationFinding&) {};
   for (std::uint32_t i = 0; i < 4; ++i)
-    engine.on_hit({.rule = i % 2, .at = {from_micros(1'700'000'000'000'000 + i)}, .where = {"m", "f", "x", i}, .values = {{0, "u"}, {1, "7"}}}, sink);
+    engine.on_hit({.rule = i % 2,
+                   .at = {from_micros(1'700'000'000'000'000 + i)},
+                   .where = {"m", "f", "x", i},
+                   .values = {{0, "u"}, {1, "7"}}},
+                  sink);
   std::string again;
   if (!engine.save(again) || !CorrelationEngine(set).load(again)) __builtin_trap();
   engine.finish(sink);

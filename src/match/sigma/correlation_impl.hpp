@@ -1,8 +1,8 @@
 #pragma once
 // Inside of CorrelationEngine, shared by correlation.cpp (flow), correlation_window.cpp (what a window measures) and
 // correlation_state.cpp (save, load). Not for other modules.
-#include <list>
 #include <limits>
+#include <list>
 #include <set>
 #include <span>
 #include <unordered_map>
@@ -22,11 +22,11 @@ struct Entry {
   Micros time = 0;
   std::uint64_t event = 0;  // identity of the record: one record is one event, however many rules it hits
   std::uint64_t line = 0;
-  std::uint64_t value = 0;  // value_count, percentile of texts: hash; else the bits of a double
-  std::uint32_t place = 0;  // Impl::places
-  std::uint32_t weight = 1; // events merged into this one
-  std::uint16_t ref = 0;    // Correlation::rules
-  bool text = false;        // value_percentile: value is a hash
+  std::uint64_t value = 0;   // value_count, percentile of texts: hash; else the bits of a double
+  std::uint32_t place = 0;   // Impl::places
+  std::uint32_t weight = 1;  // events merged into this one
+  std::uint16_t ref = 0;     // Correlation::rules
+  bool text = false;         // value_percentile: value is a hash
   std::unique_ptr<std::vector<std::string>> carried;  // for the correlations that refer to this one, as Plan::carried
 };
 
@@ -40,16 +40,16 @@ struct Measured {
 
 struct Group {
   std::string key;
-  std::uint32_t municipality = 0;   // Impl::municipalities
-  std::vector<std::string> shown;   // group values as first seen
-  std::vector<Entry> entries;       // by time
+  std::uint32_t municipality = 0;  // Impl::municipalities
+  std::vector<std::string> shown;  // group values as first seen
+  std::vector<Entry> entries;      // by time
   std::uint64_t serial = 0, touched = 0;
   bool had_episode = false;
   Micros episode_begin = 0, episode_end = 0;
   bool approximate = false;
   std::size_t thin_at = 64;
   std::size_t carried_bytes = 0;
-  std::size_t bytes = 0;            // as last added to Impl::bytes
+  std::size_t bytes = 0;                                 // as last added to Impl::bytes
   Micros close_at = std::numeric_limits<Micros>::max();  // settled: key in Impl::closing
   std::unique_ptr<DistinctSketch> sketch;
   // value_count: distinct values of the window that ends at the newest entry; made anew when `counted` is false.
@@ -63,17 +63,17 @@ struct Plan {
   const Correlation* rule = nullptr;
   std::uint32_t index = 0;
   Micros timespan = 0, quiet = 0;
-  Micros delay = 0;        // how long after its time a referred correlation's result may come
-  bool settled = false;    // judged when its window is over (an upper bound, an average, a percentile, a negation)
+  Micros delay = 0;      // how long after its time a referred correlation's result may come
+  bool settled = false;  // judged when its window is over (an upper bound, an average, a percentile, a negation)
   std::size_t max_events = 0;
-  struct Source {          // one referred rule
+  struct Source {                                      // one referred rule
     std::vector<std::uint16_t> group, value, carried;  // index into the source's fields
   };
   std::vector<Source> sources;
-  std::vector<std::string> carried;       // fields of its last event that results take along
-  std::vector<std::string> result_fields; // what results offer: group-by names, then `carried`
+  std::vector<std::string> carried;                             // fields of its last event that results take along
+  std::vector<std::string> result_fields;                       // what results offer: group-by names, then `carried`
   std::vector<std::pair<std::uint32_t, std::uint16_t>> outers;  // (correlation, ref) fed by its results
-  std::uint64_t fingerprint = 0;          // of the definition: state of another definition is not taken over
+  std::uint64_t fingerprint = 0;  // of the definition: state of another definition is not taken over
 };
 
 struct PlaceKey {
@@ -103,8 +103,8 @@ struct CorrelationEngine::Impl {
   void add(const Plan& plan, std::uint16_t ref, const Source& source, std::span<const std::string_view> values,
            std::span<const std::uint64_t> measured, bool text, const Sink& sink);
   void evaluate(const Plan& plan, Group& group, Micros from, bool in_order, const Sink& sink);
-  void moment(const Plan& plan, Group& group, Micros at, Micros begin, bool fresh, const Measured& m, std::size_t lo, std::size_t hi,
-              const Sink& sink);
+  void moment(const Plan& plan, Group& group, Micros at, Micros begin, bool fresh, const Measured& m, std::size_t lo,
+              std::size_t hi, const Sink& sink);
   void schedule(const Plan& plan, Group& group);
   void close(Micros watermark, const Sink& sink);
   void judge(const Plan& plan, Group& group, const Sink& sink);
@@ -126,12 +126,13 @@ struct CorrelationEngine::Impl {
   const RuleSet* set;
   CorrelationOptions options;
   std::vector<Plan> plans;
-  std::vector<std::vector<std::string>> needed;                                     // by rule
-  std::vector<std::vector<std::pair<std::uint32_t, std::uint16_t>>> targets;        // by rule: (correlation, ref)
+  std::vector<std::vector<std::string>> needed;                               // by rule
+  std::vector<std::vector<std::pair<std::uint32_t, std::uint16_t>>> targets;  // by rule: (correlation, ref)
 
   // state
   std::vector<Of> of;
-  std::set<std::pair<std::pair<Micros, std::uint64_t>, std::pair<std::uint32_t, Group*>>> closing;  // (when, serial), whose
+  std::set<std::pair<std::pair<Micros, std::uint64_t>, std::pair<std::uint32_t, Group*>>>
+      closing;  // (when, serial), whose
   Micros newest = std::numeric_limits<Micros>::min();
   std::optional<Micros> now;
   std::uint64_t serial = 0, touch = 0;

@@ -71,7 +71,8 @@ class Reader {
       return 0;
     }
     std::uint64_t v = 0;
-    for (std::size_t i = 0; i < bytes; ++i) v |= static_cast<std::uint64_t>(static_cast<unsigned char>(in_[i])) << (8 * i);
+    for (std::size_t i = 0; i < bytes; ++i)
+      v |= static_cast<std::uint64_t>(static_cast<unsigned char>(in_[i])) << (8 * i);
     in_.remove_prefix(bytes);
     return v;
   }
@@ -113,7 +114,8 @@ void write(Writer& w, const Plan& plan, const Group& g) {
     w.u32(e.weight);
     w.u16(e.ref);
     w.u8(e.text);
-    for (std::size_t i = 0; i < plan.carried.size(); ++i) w.text(e.carried ? std::string_view((*e.carried)[i]) : std::string_view{});
+    for (std::size_t i = 0; i < plan.carried.size(); ++i)
+      w.text(e.carried ? std::string_view((*e.carried)[i]) : std::string_view{});
   }
   w.u8(g.sketch != nullptr);
   if (!g.sketch) return;
@@ -239,7 +241,8 @@ Result<void> CorrelationEngine::save(std::string& out) const {
 Result<void> CorrelationEngine::load(std::string_view bytes) {
   const auto refuse = [](const char* why) { return fail(Code::corrupt, std::string("correlation state: ") + why); };
   if (bytes.size() < kMagic.size() + 9 || !bytes.starts_with(kMagic)) return refuse("not one");
-  if (static_cast<std::uint8_t>(bytes[kMagic.size()]) != kVersion) return refuse("of another version; start without it");
+  if (static_cast<std::uint8_t>(bytes[kMagic.size()]) != kVersion)
+    return refuse("of another version; start without it");
   Reader end(bytes.substr(bytes.size() - 8));
   const std::string_view body = bytes.substr(0, bytes.size() - 8);
   if (end.u64() != hash64(body, kChecksumSeed)) return refuse("the checksum is wrong: cut or changed");
@@ -268,7 +271,9 @@ Result<void> CorrelationEngine::load(std::string_view bytes) {
     Plan* plan = nullptr;
     for (Plan& p : fresh.plans)
       if (p.fingerprint == print) plan = &p;
-    if (plan && (shown != plan->rule->group_by.size() || carried != plan->carried.size() || refs != plan->rule->rules.size())) r.refuse();
+    if (plan &&
+        (shown != plan->rule->group_by.size() || carried != plan->carried.size() || refs != plan->rule->rules.size()))
+      r.refuse();
     if (shown > 1000 || carried > 100'000) r.refuse();
     for (std::size_t groups = r.count(60); groups > 0 && r.ok(); --groups) {
       Group g = read(r, shown, carried, refs, fresh.places.size());
@@ -283,7 +288,8 @@ Result<void> CorrelationEngine::load(std::string_view bytes) {
       }
       // What the flow relies on: a sketch only where values are counted and entries to speak of, no two groups of one key.
       const bool values = plan->rule->type == CorrelationType::value_count;
-      if ((g.sketch && (!values || plan->settled || g.entries.empty())) || fresh.of[plan->index].by_key.contains(g.key)) {
+      if ((g.sketch && (!values || plan->settled || g.entries.empty())) ||
+          fresh.of[plan->index].by_key.contains(g.key)) {
         r.refuse();
         break;
       }

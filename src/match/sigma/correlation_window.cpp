@@ -28,10 +28,8 @@ bool within(const Correlation& rule, double value) {
 Measured temporal(const Correlation& rule, const std::vector<bool>& seen, std::size_t count) {
   Measured m;
   m.value = static_cast<double>(count);
-  if (rule.has_expression)
-    m.holds = holds(rule.expression, seen);
-  else
-    m.holds = rule.bounds.empty() ? count == rule.rules.size() : within(rule, m.value);
+  if (rule.has_expression) m.holds = holds(rule.expression, seen);
+  else m.holds = rule.bounds.empty() ? count == rule.rules.size() : within(rule, m.value);
   return m;
 }
 
@@ -42,7 +40,8 @@ Measured ordered(const Plan& plan, const Group& group, std::size_t lo, std::size
   struct Best {
     std::size_t length = 0, entry = 0;
   };
-  std::vector<std::array<Best, 2>> best(rules);  // per rule the longest chain that ends in it, and the longest by another event
+  std::vector<std::array<Best, 2>> best(
+      rules);  // per rule the longest chain that ends in it, and the longest by another event
   std::vector<std::size_t> parent(hi - lo, SIZE_MAX);
   std::vector<std::size_t> order(hi - lo);
   for (std::size_t i = 0; i < order.size(); ++i) order[i] = lo + i;
@@ -125,7 +124,9 @@ Measured percentile(const Plan& plan, const Group& group, std::size_t lo, std::s
   }
   if (texts.empty()) return m;
   double lowest = 101;
-  const auto share = [&](std::uint64_t value) { return 100.0 * static_cast<double>(texts[value]) / static_cast<double>(events); };
+  const auto share = [&](std::uint64_t value) {
+    return 100.0 * static_cast<double>(texts[value]) / static_cast<double>(events);
+  };
   for (std::size_t i = lo; i < hi; ++i) {
     const Entry& e = group.entries[i];
     if (!e.text || !within(*plan.rule, share(e.value))) continue;
