@@ -34,16 +34,22 @@ constexpr std::size_t kMaxNumber = 1000;
 constexpr std::size_t kRun = 256U << 10;  // bytes of JSON lines indexed in one go
 
 /// One path of the records seen so far. Format-agnostic; bindings are resolved per format on first use.
-struct Node {
-  const char* key = nullptr;
+struct alignas(64) Node {
+  // what the walk reads: one cache line
+  char head[16] = {};           // the key when it is short, else its beginning
   std::uint32_t key_length = 0;
-  std::uint32_t id = 0;
-  Node* parent = nullptr;
+  std::uint16_t hot_format = 0xFFFF, hot_binding = 0;  // the binding of the format seen last
   Node* next_guess = nullptr;   // the key that followed this one last time
   Node* child_guess = nullptr;  // the first key inside, last time
-  std::uint64_t signature = 0;  // not 0: some format is recognised by it
+  const char* key = nullptr;
+  bool quiet = false;           // no format wants its values
+  bool marks = false;           // signature != 0
   bool signature_value = false;
-  bool descend = false;
+  std::int8_t descend = -1;     // is anything below wanted? -1: not yet asked
+  std::uint32_t id = 0;
+  // the rest
+  Node* parent = nullptr;
+  std::uint64_t signature = 0;  // not 0: some format is recognised by it
   std::string path;
   std::vector<std::uint16_t> binding;  // by format; 0: not yet resolved, 1: nothing, else index + 2
 };
@@ -53,24 +59,6 @@ struct Touch {
   std::uint32_t offset, length;
   ValueKind kind;
 };
-
-std::uint64_t load_tail(const char* p, std::size_t n) {
-  std::uint64_t v = 0;
-  if (n >= 8) std::memcpy(&v, p + n - 8, 8);
-  else std::memcpy(&v, p, n);
-  return v;
-}
-
-std::uint64_t key_hash(std::uint32_t parent, const char* p, std::size_t n) {
-  std::uint64_t head = 0;
-  std::memcpy(&head, p, n < 8 ? n : 8);
-  std::uint64_t h = (head ^ (n << 56) ^ parent) * 0x9E3779B97F4A7C15ULL;
-  h ^= load_tail(p, n) * 0xC2B2AE3D27D4EB4FULL;
-  if (n > 16) h ^= XXH3_64bits(p, n);
-  return h ^ (h >> 29);
-}
-
-std::uint64_t value_hash(std::string_view s) { return XXH3_64bits(s.data(), s.size()); }
 
 // memcmp is a call; keys are short.
 bool same_bytes(const char* a, const char* b, std::size_t n) {
@@ -99,6 +87,30 @@ bool same_bytes(const char* a, const char* b, std::size_t n) {
   return true;
 }
 
+bool same_key(const Node& n, const char* p, std::size_t length) {
+  if (n.key_length != length) return false;
+  if (length > 16) return same_bytes(n.key, p, length);
+  return same_bytes(n.head, p, length);
+}
+
+std::uint64_t load_tail(const char* p, std::size_t n) {
+  std::uint64_t v = 0;
+  if (n >= 8) std::memcpy(&v, p + n - 8, 8);
+  else std::memcpy(&v, p, n);
+  return v;
+}
+
+std::uint64_t key_hash(std::uint32_t parent, const char* p, std::size_t n) {
+  std::uint64_t head = 0;
+  std::memcpy(&head, p, n < 8 ? n : 8);
+  std::uint64_t h = (head ^ (n << 56) ^ parent) * 0x9E3779B97F4A7C15ULL;
+  h ^= load_tail(p, n) * 0xC2B2AE3D27D4EB4FULL;
+  if (n > 16) h ^= XXH3_64bits(p, n);
+  return h ^ (h >> 29);
+}
+
+std::uint64_t value_hash(std::string_view s) { return XXH3_64bits(s.data(), s.size()); }
+
 bool space(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
 
 bool has_escape(const char* p, std::size_t n) { return std::memchr(p, '\\', n) != nullptr; }
@@ -111,6 +123,17 @@ class Reader::Impl {
       : catalogue_(catalogue), plan_(plan), routes_(routes), options_(options), plan_prefixes_(dotted_prefixes(plan)) {
     for (const Description& d : catalogue_.all()) {
       binders_.emplace_back(d, plan_, plan_prefixes_, options_.learn);
+      for (const auto& [name, paths] : d.fields) wanted_.insert(paths.begin(), paths.end());
+      for (const auto& [name, role] : d.observables) wanted_.insert(name);
+      wanted_.insert(d.time.begin(), d.time.end());
+      wanted_.insert(d.unwrap.begin(), d.unwrap.end());
+      wanted_.insert(d.text);
+      for (const auto& l : d.logsource)
+        for (const auto& [name, values] : l.when) wanted_.insert(name);
+      for (const auto& p : d.pairs) {
+        wanted_.insert(p.path + "." + p.name);
+        wanted_.insert(p.path + "." + p.value);
+      }
       for (const Recognition& r : d.recognise) {
         for (const auto& k : r.keys) signature_paths_[k] |= 1;
         for (const auto& [k, v] : r.values) signature_paths_[k] |= 3;
@@ -518,7 +541,7 @@ class Reader::Impl {
     }
     const std::uint32_t n = stop - start;
     Node* guess = prev == nullptr ? container->child_guess : prev->next_guess;
-    if (guess != nullptr && guess->key_length == n && same_bytes(guess->key, buf + start, n)) {
+    if (guess != nullptr && same_key(*guess, buf + start, n)) {
       node = guess;
     } else {
       node = child(container, buf + start, n);
@@ -542,8 +565,8 @@ class Reader::Impl {
       if (stop < start) return "json_string_malformed";
       touch(node, buf, start, stop - start, ValueKind::string);
     } else if (c == '{') {
-      if (node->signature != 0) touch(node, buf, *s, 1, ValueKind::nested);
-      if (!node->descend) {
+      if (node->marks) touch(node, buf, *s, 1, ValueKind::nested);
+      if (!descends(*node)) {
         if (const char* reason = skip(buf, s, end, depth)) return reason;
       } else {
         if (depth + 1 >= kMaxDepth) return "json_too_deep";
@@ -553,7 +576,7 @@ class Reader::Impl {
         goto object;
       }
     } else if (c == '[') {
-      if (node->signature != 0) touch(node, buf, *s, 1, ValueKind::nested);
+      if (node->marks) touch(node, buf, *s, 1, ValueKind::nested);
       if (depth + 1 >= kMaxDepth) return "json_too_deep";
       stack[depth++] = {container, in_array};
       container = node;
@@ -597,9 +620,10 @@ class Reader::Impl {
     goto after;
   }
 
-  void touch(Node* node, const char* buf, std::uint32_t offset, std::uint32_t length, ValueKind kind) {
+  [[gnu::always_inline]] void touch(Node* node, const char* buf, std::uint32_t offset, std::uint32_t length, ValueKind kind) {
+    if (node->quiet) return;
     touches_.push_back({node, offset, length, kind});
-    if (node->signature != 0) {
+    if (node->marks) [[unlikely]] {
       signature_ += node->signature;
       if (node->signature_value && kind != ValueKind::nested)
         signature_ ^= value_hash({buf + offset, length}) * (node->id | 1U);
@@ -659,7 +683,7 @@ class Reader::Impl {
     keys_.clear();
     table_.assign(4096, nullptr);
     root_ = Node{};
-    root_.descend = true;
+    root_.descend = 1;
     root_.id = 0;
     formats_by_signature_.clear();
     last_signature_ = 0;
@@ -675,7 +699,7 @@ class Reader::Impl {
     std::size_t i = h & mask;
     for (; table_[i] != nullptr; i = (i + 1) & mask) {
       Node* x = table_[i];
-      if (x->parent == parent && x->key_length == n && same_bytes(x->key, p, n)) return x;
+      if (x->parent == parent && same_key(*x, p, n)) return x;
     }
     return create(parent, p, n);
   }
@@ -702,11 +726,9 @@ class Reader::Impl {
       x.signature = value_hash(x.path) | 1;
       x.signature_value = (it->second & 2) != 0;
     }
-    for (const Binder& b : binders_)
-      if (b.below(x.path)) {
-        x.descend = true;
-        break;
-      }
+    std::memcpy(x.head, p, std::min<std::size_t>(n, 16));
+    x.marks = x.signature != 0;
+    x.quiet = !x.marks && options_.learn == nullptr && !wanted_by_any(x.path);
     x.binding.assign(catalogue_.all().size(), 0);
     if (nodes_.size() * 2 > table_.size()) {
       table_.assign(table_.size() * 2, nullptr);
@@ -717,6 +739,24 @@ class Reader::Impl {
     return &x;
   }
 
+  bool descends(Node& n) {
+    if (n.descend < 0)
+      n.descend = std::any_of(binders_.begin(), binders_.end(), [&](const Binder& b) { return b.below(n.path); }) ? 1 : 0;
+    return n.descend != 0;
+  }
+
+  // Short names are what follows some root, so a name that any format wants is the path or what follows one of its dots. Element names
+  // of pair arrays are matched by their array's path.
+  bool wanted_by_any(std::string_view path) const {
+    for (std::string_view p = path;;) {
+      if (wanted_.contains(p) || plan_.slot(p)) return true;
+      const std::size_t dot = p.find('.');
+      if (dot == std::string_view::npos) break;
+      p.remove_prefix(dot + 1);
+    }
+    return false;
+  }
+
   void insert(Node* x) {
     const std::size_t mask = table_.size() - 1;
     std::size_t i = key_hash(x->parent->id, x->key, x->key_length) & mask;
@@ -725,7 +765,12 @@ class Reader::Impl {
   }
 
   std::uint16_t binding_index(Node* node, FormatId format) {
+    if (node->hot_format == format) return node->hot_binding;
     std::uint16_t& slot = node->binding[format];
+    if (slot != 0) {
+      node->hot_format = format;
+      node->hot_binding = slot;
+    }
     if (slot != 0) return slot;
     Binding b = binders_[format].resolve(node->path);
     slot = b.wanted() ? intern(std::move(b)) : 1;
@@ -1118,7 +1163,7 @@ class Reader::Impl {
   const event::FieldPlan& plan_;
   event::RouteTable& routes_;
   ReaderOptions options_;
-  NameSet plan_prefixes_;
+  NameSet plan_prefixes_, wanted_;  // wanted_: every path that some description names
   std::vector<Binder> binders_;
   std::vector<std::pair<Slot, std::string_view UrlParts::*>> url_slots_;
   std::vector<FormatId> order_;  // by priority
