@@ -194,6 +194,15 @@ def fuzz(step):
                  seconds=seconds + 120, **SANITIZERS)
 
 
+def tsan(step):
+    """What threads share, under the thread sanitizer."""
+    good, _ = step.one("configure tsan", "cmake", "--preset", "tsan")
+    for tests in ("base",) if good else ():
+        built, _ = step.one(f"build tsan {tests}", "cmake", "--build", "--preset", "tsan", "--target", f"{tests}_tests", seconds=3600)
+        if built:
+            step.one(f"{tests}_tests without data races", f"build/tsan/src/{tests}/{tests}_tests", TSAN_OPTIONS="halt_on_error=1")
+
+
 def interop(step):
     for path in sorted((ROOT / "tests" / "interop").glob("*/run.sh")):
         step.one(f"interop {path.parent.name}", path, seconds=1800)
@@ -215,6 +224,7 @@ STEPS = [
     ("build_b", build_b, NOT_FAST),
     ("unit_asan", unit_asan, NOT_FAST),
     ("fuzz", fuzz, NOT_FAST),
+    ("tsan", tsan, NOT_FAST),
 ]
 BUILDS = {"build_a": ("unit", "e2e", "crash", "interop", "bench"), "build_b": ("unit_asan", "fuzz")}
 
