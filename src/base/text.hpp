@@ -10,6 +10,9 @@ namespace bavn {
 constexpr char ascii_lower(char c) {
   return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
 }
+constexpr bool ascii_digit(char c) {
+  return c >= '0' && c <= '9';
+}
 std::string to_lower(std::string_view s);       // ASCII letters only
 std::string to_lower_utf8(std::string_view s);  // simple case folding of all of Unicode; bad bytes kept
 /// What to_lower_utf8 makes of one character. Its UTF-8 form is as long as before, and ASCII comes only from ASCII: matchers rely

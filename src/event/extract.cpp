@@ -12,7 +12,6 @@ namespace bavn::event {
 
 namespace {
 
-bool digit(char c) { return c >= '0' && c <= '9'; }
 
 enum CharClass : std::uint8_t {
   kBreak = 0,   // ends a word of free text
@@ -174,7 +173,7 @@ void Extractor::word(std::string_view w, ObservableSink sink) {
   const auto dot = w.find('.');
   if (dot == std::string_view::npos || dot == 0) return;
   const auto last = w.rfind('.');
-  if (digit(w[last + 1 < w.size() ? last + 1 : last])) return;  // "1.2.3": a number or a version
+  if (ascii_digit(w[last + 1 < w.size() ? last + 1 : last])) return;  // "1.2.3": a number or a version
   if (canonical_domain(w, out_) && has_known_tld(out_) && !looks_like_file(out_)) sink(Kind::domain, out_);
 }
 

@@ -5,11 +5,12 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/text.hpp"
+
 namespace bavn::event {
 
 namespace {
 
-bool digit(char c) { return c >= '0' && c <= '9'; }
 
 bool parse_v4(std::string_view s, std::uint8_t* out) {
   if (s.size() < 7 || s.size() > 15) return false;
@@ -21,7 +22,7 @@ bool parse_v4(std::string_view s, std::uint8_t* out) {
     }
     const std::size_t from = i;
     unsigned n = 0;
-    while (i < s.size() && digit(s[i]) && i - from < 3) n = n * 10 + static_cast<unsigned>(s[i++] - '0');
+    while (i < s.size() && ascii_digit(s[i]) && i - from < 3) n = n * 10 + static_cast<unsigned>(s[i++] - '0');
     if (i == from || n > 255 || (i - from > 1 && s[from] == '0')) return false;
     out[part] = static_cast<std::uint8_t>(n);
   }
@@ -55,7 +56,7 @@ std::optional<Ip> parse_v6(std::string_view s) {
 
 std::optional<Ip> parse_ip(std::string_view s) {
   if (s.empty()) return std::nullopt;
-  if (digit(s[0])) {
+  if (ascii_digit(s[0])) {
     Ip ip;
     if (parse_v4(s, ip.bytes.data())) return ip;
   }
@@ -86,7 +87,7 @@ std::optional<Ip> parse_ip_like_browser(std::string_view s) {
     std::uint64_t value = 0;
     for (char c : part) {
       unsigned d = 99;
-      if (digit(c)) d = static_cast<unsigned>(c - '0');
+      if (ascii_digit(c)) d = static_cast<unsigned>(c - '0');
       else if (c >= 'a' && c <= 'f') d = static_cast<unsigned>(c - 'a' + 10);
       else if (c >= 'A' && c <= 'F') d = static_cast<unsigned>(c - 'A' + 10);
       if (d >= base) return std::nullopt;
@@ -139,7 +140,7 @@ std::optional<Cidr> parse_cidr(std::string_view s) {
   if (slash == std::string_view::npos || s.size() - slash < 2 || s.size() - slash > 4) return std::nullopt;
   unsigned prefix = 0;
   for (char c : s.substr(slash + 1)) {
-    if (!digit(c)) return std::nullopt;
+    if (!ascii_digit(c)) return std::nullopt;
     prefix = prefix * 10 + static_cast<unsigned>(c - '0');
   }
   const std::string_view address = s.substr(0, slash);

@@ -21,12 +21,11 @@ namespace {
 constexpr std::size_t kLongestUrl = 8192;
 constexpr std::size_t kLongestText = 2048;
 
-bool digit(char c) { return c >= '0' && c <= '9'; }
-bool hex(char c) { return digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F'); }
+bool is_hex(char c) { return ascii_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F'); }
 bool letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
 bool high(char c) { return static_cast<unsigned char>(c) >= 0x80; }
 unsigned hex_value(char c) {
-  return static_cast<unsigned>(digit(c) ? c - '0' : (c | 0x20) - 'a' + 10);
+  return static_cast<unsigned>(ascii_digit(c) ? c - '0' : (c | 0x20) - 'a' + 10);
 }
 
 // 0: not in a name; 1: not ASCII; else the character in lower case.
@@ -69,7 +68,7 @@ bool append_name(std::string_view in, std::string& out, unsigned labels, bool& h
       letters = false;
     } else {
       ++label;
-      letters |= !digit(n) && n != '-';
+      letters |= !ascii_digit(n) && n != '-';
     }
     *p++ = n;
   }
@@ -109,7 +108,7 @@ void append_folded(std::string_view s, std::string& out) {
 }
 
 bool append_hex(std::string_view s, std::size_t length, std::string& out) {
-  if (s.size() != length || !std::all_of(s.begin(), s.end(), hex)) return false;
+  if (s.size() != length || !std::all_of(s.begin(), s.end(), is_hex)) return false;
   for (char c : s) out += ascii_lower(c);
   return true;
 }
@@ -117,29 +116,29 @@ bool append_hex(std::string_view s, std::size_t length, std::string& out) {
 bool is_guid(std::string_view s) {
   if (s.size() != 36) return false;
   for (std::size_t i = 0; i < 36; ++i)
-    if ((i == 8 || i == 13 || i == 18 || i == 23) ? s[i] != '-' : !hex(s[i])) return false;
+    if ((i == 8 || i == 13 || i == 18 || i == 23) ? s[i] != '-' : !is_hex(s[i])) return false;
   return true;
 }
 
 bool mail_local_char(char c) {
-  return letter(c) || digit(c) || high(c) || (c != 0 && std::strchr(".!#$%&'*+/=?^_`{|}~-", c) != nullptr);
+  return letter(c) || ascii_digit(c) || high(c) || (c != 0 && std::strchr(".!#$%&'*+/=?^_`{|}~-", c) != nullptr);
 }
 
 bool append_iban_or_number(std::string_view s, std::string& out) {
   const std::size_t from = out.size();
   for (char c : s) {
     if (c == ' ' || c == '-' || c == '.' || c == '/') continue;
-    if (!digit(c) && !letter(c)) return false;
+    if (!ascii_digit(c) && !letter(c)) return false;
     out += letter(c) ? static_cast<char>(c & ~0x20) : c;
   }
   const std::string_view number = std::string_view(out).substr(from);
   if (number.size() < 6 || number.size() > 34) return false;
-  if (std::all_of(number.begin(), number.end(), digit)) return true;
-  if (number.size() < 15 || !letter(number[0]) || !letter(number[1]) || !digit(number[2]) || !digit(number[3])) return false;
+  if (std::all_of(number.begin(), number.end(), ascii_digit)) return true;
+  if (number.size() < 15 || !letter(number[0]) || !letter(number[1]) || !ascii_digit(number[2]) || !ascii_digit(number[3])) return false;
   unsigned remainder = 0;  // ISO 7064 mod 97-10: the first four characters moved to the end, letters as 10..35, must leave 1
   for (std::size_t i = 0; i < number.size(); ++i) {
     const char c = number[(i + 4) % number.size()];
-    remainder = digit(c) ? (remainder * 10 + static_cast<unsigned>(c - '0')) % 97
+    remainder = ascii_digit(c) ? (remainder * 10 + static_cast<unsigned>(c - '0')) % 97
                          : (remainder * 100 + static_cast<unsigned>(c - 'A' + 10)) % 97;
   }
   return remainder == 1;
@@ -150,7 +149,7 @@ bool append_phone(std::string_view s, std::string& out) {
   for (char c : s) {
     if (c == ' ' || c == '-' || c == '.' || c == '/' || c == '(' || c == ')') continue;
     if (c == '+' && out.size() == from) out += '+';
-    else if (digit(c)) out += c;
+    else if (ascii_digit(c)) out += c;
     else return false;
   }
   if (std::string_view(out).substr(from).starts_with("00")) out.replace(from, 2, "+");
@@ -161,7 +160,7 @@ bool append_phone(std::string_view s, std::string& out) {
 bool append_asn(std::string_view s, std::string& out) {
   if (s.size() > 2 && iequals(s.substr(0, 2), "as")) s = trim(s.substr(2));
   while (s.size() > 1 && s[0] == '0') s.remove_prefix(1);
-  if (s.empty() || s.size() > 10 || s == "0" || !std::all_of(s.begin(), s.end(), digit)) return false;
+  if (s.empty() || s.size() > 10 || s == "0" || !std::all_of(s.begin(), s.end(), ascii_digit)) return false;
   out += "AS";
   out += s;
   return true;
@@ -209,7 +208,7 @@ bool append_path(std::string_view in, bool web, std::string& out) {
     if (c == '?') query = true;
     if (c == '\\' && web && !query) c = '/';
     if (c == '%') {
-      if (i + 2 < in.size() && hex(in[i + 1]) && hex(in[i + 2])) {
+      if (i + 2 < in.size() && is_hex(in[i + 1]) && is_hex(in[i + 2])) {
         const auto byte = static_cast<unsigned char>(hex_value(in[i + 1]) << 4 | hex_value(in[i + 2]));
         i += 2;
         if (byte <= ' ' || byte >= 0x7F || byte == '/' || byte == '?' || byte == '#' || byte == '%' || byte == '\\') {
@@ -246,7 +245,7 @@ bool append_host(std::string_view host, unsigned labels, std::string& out, UrlHo
   std::string decoded;
   if (host.find('%') != std::string_view::npos) {
     for (std::size_t i = 0; i < host.size(); ++i) {
-      if (host[i] == '%' && i + 2 < host.size() && hex(host[i + 1]) && hex(host[i + 2])) {
+      if (host[i] == '%' && i + 2 < host.size() && is_hex(host[i + 1]) && is_hex(host[i + 2])) {
         decoded += static_cast<char>(hex_value(host[i + 1]) << 4 | hex_value(host[i + 2]));
         i += 2;
       } else {
@@ -258,7 +257,7 @@ bool append_host(std::string_view host, unsigned labels, std::string& out, UrlHo
   if (host.back() == '.') host.remove_suffix(1);
   if (host.empty()) return false;
   const auto dot = host.rfind('.');
-  if (digit(host[dot == std::string_view::npos ? 0 : std::min(dot + 1, host.size() - 1)])) {
+  if (ascii_digit(host[dot == std::string_view::npos ? 0 : std::min(dot + 1, host.size() - 1)])) {
     auto ip = parse_ip(host);
     if (!ip && labels == 1) ip = parse_ip_like_browser(host);
     if (ip) {
@@ -270,7 +269,7 @@ bool append_host(std::string_view host, unsigned labels, std::string& out, UrlHo
   kind = UrlHost::name;
   const std::size_t from = out.size();
   if (!append_domain(host, out, labels)) return false;
-  if (labels == 1 && digit(out[from]))  // a name that became a number by IDNA
+  if (labels == 1 && ascii_digit(out[from]))  // a name that became a number by IDNA
     if (const auto ip = parse_ip_like_browser(std::string_view(out).substr(from))) {
       out.resize(from);
       kind = UrlHost::ipv4;
@@ -292,7 +291,7 @@ bool canonical_url(std::string_view in, std::string& out, UrlParts& parts, bool 
   if (in.empty() || in.size() > kLongestUrl) return false;
   bool web = true, has_scheme = false;
   std::size_t n = 0;
-  while (n < in.size() && n < 20 && (letter(in[n]) || digit(in[n]) || in[n] == '+' || in[n] == '-' || in[n] == '.')) ++n;
+  while (n < in.size() && n < 20 && (letter(in[n]) || ascii_digit(in[n]) || in[n] == '+' || in[n] == '-' || in[n] == '.')) ++n;
   const auto slash = [&](std::size_t i) { return i < in.size() && (in[i] == '/' || in[i] == '\\'); };
   if (n > 1 && n < in.size() && in[n] == ':' && slash(n + 1) && slash(n + 2)) {
     const std::string_view scheme = in.substr(0, n);
@@ -319,7 +318,7 @@ bool canonical_url(std::string_view in, std::string& out, UrlParts& parts, bool 
   if (const auto colon = authority.rfind(':'); colon != std::string_view::npos && authority.find(']', colon) == std::string_view::npos) {
     port = authority.substr(colon + 1);
     authority = authority.substr(0, colon);
-    if (!std::all_of(port.begin(), port.end(), digit)) return false;
+    if (!std::all_of(port.begin(), port.end(), ascii_digit)) return false;
     while (port.size() > 1 && port[0] == '0') port.remove_prefix(1);
     if (port.size() > 5) return false;
   }
@@ -565,7 +564,7 @@ std::optional<Observable> guess(std::string_view value) {
   UrlParts parts;
   if (v.find('/') == std::string_view::npos)  // "192.0.2.1:8080" and "evil.example:8080" name the host
     if (const auto colon = v.rfind(':'); colon != std::string_view::npos && colon + 1 < v.size() &&
-                                         std::all_of(v.begin() + static_cast<std::ptrdiff_t>(colon) + 1, v.end(), digit))
+                                         std::all_of(v.begin() + static_cast<std::ptrdiff_t>(colon) + 1, v.end(), ascii_digit))
       v = v.substr(0, colon);
   if (auto found = canonical(Kind::ipv4, v); found && found->kind != Kind::cidr) return found;
   if (v.find('/') != std::string_view::npos && canonical_url(v, out, parts, false)) return Observable{Kind::url, out};
@@ -576,7 +575,7 @@ std::optional<Observable> guess(std::string_view value) {
     return canonical(Kind::email, v);
   }
   if (is_guid(without(v, '{', '}'))) return canonical(Kind::app_id, v);
-  if (v.size() > 2 && iequals(v.substr(0, 2), "as") && std::all_of(v.begin() + 2, v.end(), digit)) return canonical(Kind::asn, v);
+  if (v.size() > 2 && iequals(v.substr(0, 2), "as") && std::all_of(v.begin() + 2, v.end(), ascii_digit)) return canonical(Kind::asn, v);
   if (auto found = canonical(Kind::domain, v); found && has_known_tld(found->value)) return found;
   return std::nullopt;
 }

@@ -20,7 +20,7 @@ namespace dom = simdjson::dom;
 
 namespace {
 
-constexpr std::size_t kDeepest = 128;
+constexpr std::size_t kDeepestJson = 128;
 
 std::string_view text(dom::element from, std::string_view key) {
   std::string_view out;
@@ -287,7 +287,7 @@ bool misp_values(std::string_view type, std::string_view value, const std::funct
 
 Result<void> load_json(std::string_view bytes, ListTarget& to) {
   dom::parser parser;
-  if (parser.allocate(bytes.size(), kDeepest) != simdjson::SUCCESS) return fail(Code::unavailable, "no memory to read the JSON list");
+  if (parser.allocate(bytes.size(), kDeepestJson) != simdjson::SUCCESS) return fail(Code::unavailable, "no memory to read the JSON list");
   dom::element root;
   if (const auto error = parser.parse(bytes.data(), bytes.size()).get(root); error != simdjson::SUCCESS)
     return fail(Code::bad_input, std::string("no valid JSON: ") + simdjson::error_message(error));
@@ -376,7 +376,7 @@ Result<void> load_misp_feed(const std::string& folder, ListTarget& to) {
   const auto manifest = read(fs::path(folder) / "manifest.json");
   if (!manifest) return fail(Code::bad_input, "MISP feed without a readable manifest.json; hashes.csv alone names no values: fetch the events");
   dom::parser parser;
-  if (parser.allocate(manifest->size(), kDeepest) != simdjson::SUCCESS) return fail(Code::unavailable, "no memory to read the manifest");
+  if (parser.allocate(manifest->size(), kDeepestJson) != simdjson::SUCCESS) return fail(Code::unavailable, "no memory to read the manifest");
   dom::object events;
   if (parser.parse(*manifest).get(events) != simdjson::SUCCESS) return fail(Code::bad_input, "manifest.json is no JSON object");
   for (const auto& [uuid, entry] : events) {
