@@ -38,7 +38,8 @@ bool fraction_of(std::string_view s, std::size_t& at, std::int64_t& us) {
   us = 0;
   if (at >= s.size() || s[at] != '.') return true;
   const std::size_t first = ++at;
-  for (std::int64_t scale = 100000; at < s.size() && s[at] >= '0' && s[at] <= '9'; ++at, scale /= 10) us += (s[at] - '0') * scale;
+  for (std::int64_t scale = 100000; at < s.size() && s[at] >= '0' && s[at] <= '9'; ++at, scale /= 10)
+    us += (s[at] - '0') * scale;
   return at > first;
 }
 
@@ -49,14 +50,16 @@ std::optional<Instant> parse_us(std::string_view s) {
   int month, day, year, hour, minute, second;
   std::int64_t us;
   const auto eat = [&](char c) { return at < s.size() && s[at] == c ? (++at, true) : false; };
-  if (!short_number(s, at, month) || !eat('/') || !short_number(s, at, day) || !eat('/') || !digits(s, at, 4, year)) return std::nullopt;
+  if (!short_number(s, at, month) || !eat('/') || !short_number(s, at, day) || !eat('/') || !digits(s, at, 4, year))
+    return std::nullopt;
   at += 4;
   eat(',');
   if (!eat(' ') || !short_number(s, at, hour) || !eat(':') || !digits(s, at, 2, minute)) return std::nullopt;
   at += 2;
   if (!eat(':') || !digits(s, at, 2, second)) return std::nullopt;
   at += 2;
-  if (!fraction_of(s, at, us) || !eat(' ') || s.size() - at != 2 || (s[at + 1] | 0x20) != 'm' || hour < 1 || hour > 12) return std::nullopt;
+  if (!fraction_of(s, at, us) || !eat(' ') || s.size() - at != 2 || (s[at + 1] | 0x20) != 'm' || hour < 1 || hour > 12)
+    return std::nullopt;
   const char half = static_cast<char>(s[at] | 0x20);
   if (half != 'a' && half != 'p') return std::nullopt;
   return civil(year, month, day, hour % 12 + (half == 'p' ? 12 : 0), minute, second, us);
@@ -71,8 +74,9 @@ std::optional<Instant> parse_ctime(std::string_view s) {
   std::size_t at = 8;
   while (at < s.size() && s[at] == ' ') ++at;
   int day, hour, minute, second, year;
-  if (!short_number(s, at, day) || at + 14 != s.size() || s[at] != ' ' || s[at + 3] != ':' || s[at + 6] != ':' || s[at + 9] != ' ' ||
-      !digits(s, at + 1, 2, hour) || !digits(s, at + 4, 2, minute) || !digits(s, at + 7, 2, second) || !digits(s, at + 10, 4, year))
+  if (!short_number(s, at, day) || at + 14 != s.size() || s[at] != ' ' || s[at + 3] != ':' || s[at + 6] != ':' ||
+      s[at + 9] != ' ' || !digits(s, at + 1, 2, hour) || !digits(s, at + 4, 2, minute) ||
+      !digits(s, at + 7, 2, second) || !digits(s, at + 10, 4, year))
     return std::nullopt;
   return civil(year, static_cast<int>(m / 3) + 1, day, hour, minute, second, 0);
 }
@@ -92,9 +96,12 @@ std::optional<Instant> parse_time(std::string_view s) {
   // The common shape first, without the general reader's branches: 2024-10-01T12:00:00[.fraction]Z
   if (s.size() >= 20 && s[4] == '-' && s[7] == '-' && (s[10] == 'T' || s[10] == ' ') && s[13] == ':' && s[16] == ':' &&
       s.back() == 'Z') {
-    const auto two = [&](std::size_t i) { return static_cast<unsigned>(s[i] - '0') * 10U + static_cast<unsigned>(s[i + 1] - '0'); };
+    const auto two = [&](std::size_t i) {
+      return static_cast<unsigned>(s[i] - '0') * 10U + static_cast<unsigned>(s[i + 1] - '0');
+    };
     bool good = true;
-    for (const std::size_t i : {0U, 1U, 2U, 3U, 5U, 6U, 8U, 9U, 11U, 12U, 14U, 15U, 17U, 18U}) good = good && s[i] >= '0' && s[i] <= '9';
+    for (const std::size_t i : {0U, 1U, 2U, 3U, 5U, 6U, 8U, 9U, 11U, 12U, 14U, 15U, 17U, 18U})
+      good = good && s[i] >= '0' && s[i] <= '9';
     std::int64_t us = 0;
     if (s.size() > 20) {
       good = good && s[19] == '.' && s.size() > 21;
