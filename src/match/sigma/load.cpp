@@ -478,7 +478,7 @@ class Loader {
     BAVN_CHECK(claim_id(meta));
     check_meta(meta, y);
     if (c.type == CorrelationType::value_percentile && !percentile && !median)
-      warn(meta, "says no 'percentile' in its condition: the 50th (the median) is compared");
+      warn(meta, "says no 'percentile' in its condition: of numbers the 50th (the median) is compared, of texts their share of the events");
     c.meta = std::move(meta);
     drafts_.push_back(std::move(draft));
     return {};
