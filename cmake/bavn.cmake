@@ -10,7 +10,8 @@ if(BAVN_WERROR)
   add_compile_options(-Werror)
 endif()
 if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
-  add_compile_options(-Wno-sign-conversion)  # GCC's -Wconversion for C++ does not include it
+  # GCC's -Wconversion for C++ does not include the first; the second is about what libstdc++ 12 does inside stable_sort
+  add_compile_options(-Wno-sign-conversion -Wno-deprecated-declarations)
 endif()
 if(BAVN_SANITIZE)
   add_compile_options(-fsanitize=${BAVN_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
