@@ -428,7 +428,8 @@ std::optional<Kind> canonical_into(Kind kind, std::string_view value, std::strin
     }
     case Kind::message_id:
       value = without(value, '<', '>');
-      if (value.empty() || value.size() > 998 || value.find_first_of("<> \t\r\n") != std::string_view::npos) return std::nullopt;
+      if (value.empty() || value.size() > 998 || value.find_first_of("<>") != std::string_view::npos) return std::nullopt;
+      if (std::any_of(value.begin(), value.end(), [](char c) { return static_cast<unsigned char>(c) <= ' '; })) return std::nullopt;
       out = value;
       return kind;
     case Kind::subject:

@@ -96,6 +96,9 @@ TEST(Observable, TheOtherKinds) {
   EXPECT_EQ(as(Kind::email, "bo@nowhere"), "none");
   EXPECT_EQ(as(Kind::mail_domain, "@Example.org"), "mail_domain example.org");
   EXPECT_EQ(as(Kind::message_id, "<AbC@x.example>"), "message_id AbC@x.example");
+  EXPECT_EQ(as(Kind::message_id, "<]\x12>"), "none");
+  EXPECT_EQ(as(Kind::app_id, "{{{}}"), "none");
+  EXPECT_EQ(as(Kind::mail_domain, "@"), "none");
   EXPECT_EQ(as(Kind::subject, "  Faktura \t NR. 7 Ærø"), "subject faktura nr. 7 ærø");
   EXPECT_EQ(as(Kind::file_name, "C:\\Temp\\Faktura.PDF.exe"), "file_name faktura.pdf.exe");
   EXPECT_EQ(as(Kind::asn, "as 0064496"), "asn AS64496");
