@@ -144,6 +144,7 @@ int bench_hotpath(const BenchOptions& options) {
   hunt::EngineOptions eo;
   eo.rules = options.rules;
   eo.builtin_rules = options.rules.empty();
+  eo.random_indicators = options.random_indicators;
   auto t0 = std::chrono::steady_clock::now();
   auto engine = hunt::Engine::open(eo);
   const double load = std::chrono::duration<double>(std::chrono::steady_clock::now() - t0).count();
@@ -219,7 +220,7 @@ int bench_hotpath(const BenchOptions& options) {
         worker.process(batch, *chunk);
         events += batch.records.size();
         refused += batch.refusals.size();
-        hits += worker.hits().size();
+        hits += worker.hits().size() + worker.indicator_hits().size();
       }
       times.push_back(cpu_seconds() - start);
     }
@@ -237,7 +238,10 @@ int bench_hotpath(const BenchOptions& options) {
     w.member("ratio_to_simdjson_dom", gbs / limit.dom_gbs).member("events_per_second", static_cast<double>(events) / seconds);
     w.member("gb_per_second", gbs).member("simdjson_dom_gb_per_second", limit.dom_gbs).member("memchr_gb_per_second", limit.memchr_gbs);
     w.member("rules", static_cast<std::uint64_t>((*engine)->rules().rules.size())).member("rules_load_seconds", load);
-    w.member("indicators", std::uint64_t{0}).member("bytes_per_indicator", 0.0);
+    const auto snapshot = (*engine)->indicators().snapshot();
+    const auto indicators = static_cast<std::uint64_t>(snapshot->size());
+    w.member("indicators", indicators);
+    w.member("bytes_per_indicator", indicators == 0 ? 0.0 : static_cast<double>(snapshot->layers[0]->bytes()) / static_cast<double>(indicators));
     w.member("events", events).member("distinct_lines", lane.distinct).member("bytes", static_cast<std::uint64_t>(lane.bytes.size()));
     w.member("mean_event_bytes", static_cast<double>(lane.bytes.size()) / static_cast<double>(std::max<std::uint64_t>(events, 1)));
     w.member("findings", hits).member("refused", refused);

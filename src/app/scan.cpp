@@ -60,6 +60,8 @@ struct Tally {
   std::map<std::string, std::uint64_t> formats;
   std::map<std::string, RefusalCount> refused;
   std::vector<std::uint64_t> per_rule;
+  std::map<std::string, std::uint64_t> per_indicator_source, allowed;
+  std::uint64_t expired = 0;
   std::uint64_t files_failed = 0;
 
   void add(const Tally& o) {
@@ -70,6 +72,9 @@ struct Tally {
     meta += o.meta;
     without_time += o.without_time;
     files_failed += o.files_failed;
+    expired += o.expired;
+    for (const auto& [k, v] : o.per_indicator_source) per_indicator_source[k] += v;
+    for (const auto& [k, v] : o.allowed) allowed[k] += v;
     for (const auto& [k, v] : o.formats) formats[k] += v;
     for (const auto& [k, v] : o.refused) {
       auto& r = refused[k];
@@ -134,6 +139,8 @@ class Scan {
       for (std::size_t i = next++; i < files.size(); i = next++) one_file(worker, files[i], tallies[me]);
       tallies[me].repaired = worker.reader().stats().repaired;
       tallies[me].meta = worker.reader().stats().meta;
+      tallies[me].allowed = worker.indicator_match().allowed();
+      tallies[me].expired = worker.indicator_match().expired();
     };
     for (unsigned j = 1; j < jobs; ++j) threads.emplace_back(work, j);
     work(0);
@@ -215,6 +222,12 @@ class Scan {
         f.municipality = options_.municipality;
         out_.write(f);
       }
+      for (const hunt::IndicatorHit& h : worker.indicator_hits()) {
+        ++tally.per_indicator_source[h.indicator.source];
+        event::Finding f = worker.finding(batch, h, path, now);
+        f.municipality = options_.municipality;
+        out_.write(f);
+      }
     }
     tally.bytes += source.bytes_read();
     for (std::size_t i = 0; i < by_format.size(); ++i)
@@ -258,7 +271,26 @@ void summary(const Scan& scan, const hunt::Engine& engine, double seconds, bool 
       w.object().member("reason", reason).member("lines", r.n).member("first", r.first);
       w.end();
     }
-    w.end().key("findings_per_rule").array();
+    w.end().member("indicators", static_cast<std::uint64_t>(engine.indicators().snapshot()->size()));
+    w.key("indicator_lists").array();
+    for (const auto& [path, r] : engine.indicator_reports()) {
+      w.object().member("path", path).member("format", r.format).member("loaded", r.loaded).member("not_evaluated", r.not_evaluated);
+      for (const auto& [name, reasons] : {std::pair{"skipped", &r.skipped}, {"refused", &r.refused}, {"notes", &r.notes}}) {
+        w.key(name).array();
+        for (const auto& [reason, x] : *reasons) {
+          w.object().member("reason", reason).member("count", x.count).member("first_where", x.first_where).member("first_value", x.first_value);
+          w.end();
+        }
+        w.end();
+      }
+      w.end();
+    }
+    w.end().key("findings_per_indicator_source").object();
+    for (const auto& [source, n] : t.per_indicator_source) w.member(source, n);
+    w.end().key("allowed").object();
+    for (const auto& [list, n] : t.allowed) w.member(list, n);
+    w.end().member("indicators_expired", t.expired);
+    w.key("findings_per_rule").array();
     for (const auto& [n, i] : per_rule) {
       w.object().member("id", set.rules[i].meta.id).member("title", set.rules[i].meta.title).member("findings", n);
       w.end();
@@ -294,6 +326,16 @@ void summary(const Scan& scan, const hunt::Engine& engine, double seconds, bool 
     for (std::size_t i = 0; i < std::min<std::size_t>(set.refused.size(), 10); ++i)
       fmt::print(stderr, "  {}:{}: {}\n", set.refused[i].file, set.refused[i].line, set.refused[i].reason);
   }
+  for (const auto& [path, r] : engine.indicator_reports()) {
+    fmt::print(stderr, "{}: {} indicators ({})", path, r.loaded, r.format);
+    if (r.refused_count() != 0) fmt::print(stderr, ", {} refused", r.refused_count());
+    if (r.skipped_count() != 0) fmt::print(stderr, ", {} skipped", r.skipped_count());
+    fmt::print(stderr, "\n");
+    for (const auto& [reason, x] : r.refused)
+      fmt::print(stderr, "  {:>8} {}; first {} '{}'\n", x.count, reason, x.first_where, x.first_value);
+  }
+  for (const auto& [source, n] : t.per_indicator_source) fmt::print(stderr, "  {:>8} findings of indicators of {}\n", n, source);
+  for (const auto& [list, n] : t.allowed) fmt::print(stderr, "  {:>8} hits taken back by allow list {}\n", n, list);
   if (!per_rule.empty() || !scan.per_correlation().empty()) fmt::print(stderr, "findings per rule:\n");
   for (std::size_t i = 0; i < std::min<std::size_t>(per_rule.size(), 40); ++i)
     fmt::print(stderr, "  {:>8} {:<13} {}\n", per_rule[i].first, sigma::to_string(set.rules[per_rule[i].second].meta.level),
@@ -310,6 +352,8 @@ int scan(const ScanOptions& options) {
   eo.builtin_rules = options.builtin_rules;
   eo.placeholders_file = options.placeholders;
   eo.rule_cache = options.rule_cache;
+  eo.indicators = options.indicators;
+  eo.allow = options.allow;
   if (!options.min_level.empty()) {
     bool known = false;
     for (int l = 0; l <= static_cast<int>(sigma::Level::critical); ++l)

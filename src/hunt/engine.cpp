@@ -81,18 +81,33 @@ Result<std::unique_ptr<Engine>> Engine::open(const EngineOptions& options) {
     return deliverable(e->catalogue_, l, missing);
   });
   e->min_level_ = options.min_level;
+  match::indicators::IndicatorBuilder builder;
+  for (const auto& path : options.indicators) {
+    BAVN_TRY(auto report, match::indicators::load_file(path, builder));
+    e->reports_.emplace_back(path, std::move(report));
+  }
+  if (options.random_indicators != 0) match::indicators::add_random(builder, options.random_indicators, 1);
+  e->indicators_.replace_base(builder.build());
+  for (const auto& path : options.allow) BAVN_CHECK(e->allow_.load(path));
   return e;
 }
 
 Worker::Worker(Engine& engine, formats::ReaderOptions options)
     : engine_(engine),
       reader_(engine.catalogue(), engine.plan(), engine.routes(), options),
-      matcher_(engine.program(), engine.routes()) {}
+      matcher_(engine.program(), engine.routes()),
+      indicator_match_(engine.indicators(), &engine.allow()) {}
 
 void Worker::process(event::EventBatch& batch, const formats::Source::Chunk& chunk) {
   reader_.read(batch, chunk.from, chunk.to, chunk.first_line);
+  match(batch);
+}
+
+void Worker::match(const event::EventBatch& batch) {
   hits_.clear();
   matcher_.match(batch, hits_);
+  indicator_hits_.clear();
+  indicator_match_.match(batch, indicator_hits_);
 }
 
 event::Finding Worker::finding(const event::EventBatch& batch, const hotpath::Hit& hit, const std::string& file, Instant now) const {
@@ -123,6 +138,28 @@ event::Finding Worker::finding(const event::EventBatch& batch, const hotpath::Hi
       return value.size() < kShownValue;
     });
     if (any) f.fields.emplace_back(name, std::move(value));
+  }
+  return f;
+}
+
+event::Finding Worker::finding(const event::EventBatch& batch, const IndicatorHit& hit, const std::string& file, Instant now) const {
+  const event::Record& r = batch.records[hit.record];
+  event::Finding f;
+  f.kind = event::FindingKind::indicator;
+  f.indicator_kind = hit.indicator.is_pattern() ? "stix_pattern" : std::string(event::to_string(hit.indicator.kind));
+  f.indicator_value = hit.indicator.value;
+  f.indicator_source = hit.indicator.source;
+  f.action = match::indicators::to_string(hit.indicator.action);
+  f.found_at = now;
+  f.happened_at = from_micros(r.happened_us);
+  f.format = engine_.catalogue().at(r.format).name;
+  f.file = file;
+  f.line = r.line;
+  if (hit.field < batch.fields.size()) {
+    const event::Field& field = batch.fields[hit.field];
+    std::string scratch;
+    f.fields.emplace_back(field.slot == event::kNoSlot ? "value" : std::string(engine_.plan().name(field.slot)),
+                          std::string(batch.text(field, scratch).substr(0, kShownValue)));
   }
   return f;
 }

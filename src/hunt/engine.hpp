@@ -13,7 +13,9 @@
 #include "formats/catalogue.hpp"
 #include "formats/reader.hpp"
 #include "formats/source.hpp"
+#include "hunt/indicator_match.hpp"
 #include "match/hotpath/matcher.hpp"
+#include "match/indicators/load.hpp"
 #include "match/sigma/load.hpp"
 
 namespace bavn::hunt {
@@ -23,6 +25,9 @@ struct EngineOptions {
   bool builtin_rules = false;          // also the rules that are part of the binary
   std::string placeholders_file;
   std::string rule_cache;              // empty: none
+  std::vector<std::string> indicators;  // files and folders
+  std::vector<std::string> allow;       // allow lists, files and folders
+  std::uint64_t random_indicators = 0;  // for benches
   match::sigma::Level min_level = match::sigma::Level::unset;
 };
 
@@ -41,6 +46,11 @@ class Engine {
   const event::RouteTable& routes() const { return routes_; }
   const match::sigma::RuleSet& rules() const { return *rules_; }
   const match::hotpath::Program& program() const { return *program_; }
+  match::indicators::IndicatorSet& indicators() { return indicators_; }
+  const match::indicators::IndicatorSet& indicators() const { return indicators_; }
+  const match::indicators::AllowLists& allow() const { return allow_; }
+  /// One report per indicator file or folder, in the order given.
+  const std::vector<std::pair<std::string, match::indicators::LoadReport>>& indicator_reports() const { return reports_; }
   match::sigma::Level min_level() const { return min_level_; }
 
  private:
@@ -50,6 +60,9 @@ class Engine {
   event::RouteTable routes_;
   std::shared_ptr<const match::sigma::RuleSet> rules_;
   std::unique_ptr<match::hotpath::Program> program_;
+  match::indicators::IndicatorSet indicators_;
+  match::indicators::AllowLists allow_;
+  std::vector<std::pair<std::string, match::indicators::LoadReport>> reports_;
   match::sigma::Level min_level_ = match::sigma::Level::unset;
 };
 
@@ -62,16 +75,23 @@ class Worker {
 
   /// Reads batch.raw[from, to) and matches the rules. hits() and batch.records hold the result until the next call.
   void process(event::EventBatch& batch, const formats::Source::Chunk& chunk);
+  /// Matches the rules and indicators on a batch that was read already.
+  void match(const event::EventBatch& batch);
   const std::vector<match::hotpath::Hit>& hits() const { return hits_; }
+  const std::vector<IndicatorHit>& indicator_hits() const { return indicator_hits_; }
+  const IndicatorMatch& indicator_match() const { return indicator_match_; }
 
   /// The finding of one hit, with the values of the rule's fields.
   event::Finding finding(const event::EventBatch& batch, const match::hotpath::Hit& hit, const std::string& file, Instant now) const;
+  event::Finding finding(const event::EventBatch& batch, const IndicatorHit& hit, const std::string& file, Instant now) const;
 
  private:
   Engine& engine_;
   formats::Reader reader_;
   match::hotpath::Matcher matcher_;
+  IndicatorMatch indicator_match_;
   std::vector<match::hotpath::Hit> hits_;
+  std::vector<IndicatorHit> indicator_hits_;
 };
 
 }  // namespace bavn::hunt

@@ -20,7 +20,6 @@ namespace {
 
 constexpr std::size_t kSets = 32768;         // two entries each
 constexpr std::size_t kPool = 1U << 20;      // witness numbers kept
-constexpr std::uint32_t kNone = 0xFFFFFFFF;
 
 std::uint64_t mix(std::uint64_t h, std::uint64_t with) {
   h ^= with * 0x9E3779B97F4A7C15ULL;

@@ -1,0 +1,107 @@
+#include "hunt/indicator_match.hpp"
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include <algorithm>
+
+namespace bavn::hunt {
+
+namespace indicators = match::indicators;
+using event::Field;
+
+void IndicatorMatch::match(const event::EventBatch& batch, std::vector<IndicatorHit>& hits) {
+  if (set_.version() != version_) {
+    auto snapshot = set_.snapshot();
+    version_ = snapshot->version;
+    matcher_.use(std::move(snapshot));
+    std::fill(memo_.begin(), memo_.end(), Entry{});
+  }
+  if (matcher_.snapshot().size() == 0) return;
+  if (++batch_number_ == 0) {
+    std::fill(memo_.begin(), memo_.end(), Entry{});
+    batch_number_ = 1;
+  }
+  pending_.clear();
+  const std::size_t before = hits.size();
+  for (std::uint32_t r = 0; r < batch.records.size(); ++r) {
+    const event::Record& record = batch.records[r];
+    for (std::uint32_t i = record.first_field; i < record.first_field + record.field_count; ++i) {
+      const Field& f = batch.fields[i];
+      if (f.role == event::Role::none) continue;
+      const std::string_view bytes = batch.bytes(f);
+      if (bytes.size() < 3) continue;
+      const std::uint64_t key =
+          XXH3_64bits_withSeed(bytes.data(), bytes.size(), 0x1D1CA70ULL + static_cast<std::uint64_t>(f.role) * 2 + (f.escaped() ? 1 : 0)) | 1;
+      Entry& e = memo_[key >> 48];
+      if (e.key == key) {
+        if (e.batch == batch_number_ && e.pending != kNone) {
+          // looked at in this batch, outcome not yet known
+          Pending p{r, i, pending_[e.pending].same, nullptr};
+          pending_[e.pending].same = static_cast<std::uint32_t>(pending_.size());
+          pending_.push_back(p);
+        }
+        continue;
+      }
+      const auto tag = static_cast<std::uint32_t>(pending_.size());
+      pending_.push_back({r, i, kNone, &e});
+      const std::size_t keys = matcher_.pending();
+      extractor_.extract(f.role, batch.text(f, scratch_), [&](event::Kind kind, std::string_view value) { matcher_.add(kind, value, tag); });
+      e.key = key;
+      e.batch = batch_number_;
+      e.pending = tag;
+      if (matcher_.pending() == keys) {
+        e.pending = kNone;  // no observable of a kind that is looked for
+        pending_.pop_back();
+      }
+    }
+  }
+  matcher_.flush([&](const indicators::Hit& hit) {
+    const Pending& first = pending_[hit.tag];
+    if (first.entry != nullptr && first.entry->batch == batch_number_ && first.entry->pending == hit.tag) first.entry->key = 0;
+    for (std::uint32_t at = hit.tag; at != kNone; at = pending_[at].same) confirm(batch, pending_[at], hit.indicator, hits);
+  });
+  for (const auto& layer : matcher_.snapshot().layers)
+    for (const std::uint32_t n : layer->patterns_without_witness())
+      for (std::uint32_t r = 0; r < batch.records.size(); ++r)
+        if (pattern_holds(batch, r, layer->patterns()[n])) hits.push_back({r, kNone, layer->pattern_indicator(n)});
+  const auto from = hits.begin() + static_cast<std::ptrdiff_t>(before);
+  const auto key = [](const IndicatorHit& h) { return std::tie(h.record, h.indicator.kind, h.indicator.value, h.indicator.source); };
+  std::sort(from, hits.end(), [&](const IndicatorHit& a, const IndicatorHit& b) {
+    return key(a) != key(b) ? key(a) < key(b) : a.field < b.field;
+  });
+  hits.erase(std::unique(from, hits.end(), [&](const IndicatorHit& a, const IndicatorHit& b) { return key(a) == key(b); }), hits.end());
+}
+
+void IndicatorMatch::confirm(const event::EventBatch& batch, const Pending& p, const indicators::IndicatorView& view,
+                             std::vector<IndicatorHit>& hits) {
+  if (view.pattern() != nullptr && !pattern_holds(batch, p.record, *view.pattern())) return;
+  const std::int64_t happened = batch.records[p.record].happened_us;
+  // Lists say "valid from" when they learned of it; the thing itself is older, so only the end is taken at its word.
+  if (happened != 0 && view.valid_until() != Instant{} && from_micros(happened) >= view.valid_until()) {
+    ++expired_;
+    return;
+  }
+  IndicatorHit hit{p.record, p.field, view.to_indicator()};
+  if (allow_ != nullptr && !hit.indicator.is_pattern()) {
+    std::string list = allow_->check(hit.indicator.kind, hit.indicator.value);
+    if (!list.empty()) {
+      ++allowed_[std::move(list)];
+      return;
+    }
+  }
+  hits.push_back(std::move(hit));
+}
+
+bool IndicatorMatch::pattern_holds(const event::EventBatch& batch, std::uint32_t record, const indicators::StixPattern& pattern) {
+  std::vector<event::Observable> seen;
+  std::string scratch;
+  for (const Field& f : batch.fields_of(batch.records[record]))
+    if (f.role != event::Role::none)
+      extractor_.extract(f.role, batch.text(f, scratch), [&](event::Kind k, std::string_view v) { seen.push_back({k, std::string(v)}); });
+  std::vector<indicators::Seen> views;
+  for (const auto& o : seen) views.emplace_back(o.kind, o.value);
+  return pattern.matches(views);
+}
+
+}  // namespace bavn::hunt

@@ -1,0 +1,65 @@
+#pragma once
+// A batch's observables against the indicators. A value that held nothing bad is remembered (seeded 64-bit hash of role and bytes) and
+// not looked at again until the indicators change; what hits is confirmed on its bytes, then asked of the allow lists.
+// Life: one per worker; the IndicatorSet and AllowLists outlive it.
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "event/batch.hpp"
+#include "event/extract.hpp"
+#include "match/indicators/allow_list.hpp"
+#include "match/indicators/set.hpp"
+
+namespace bavn::hunt {
+
+struct IndicatorHit {
+  std::uint32_t record = 0;  // index into EventBatch::records
+  std::uint32_t field = 0;   // index into EventBatch::fields; 0xFFFFFFFF: the record as a whole (a pattern)
+  match::indicators::Indicator indicator;
+};
+
+class IndicatorMatch {
+ public:
+  IndicatorMatch(const match::indicators::IndicatorSet& set, const match::indicators::AllowLists* allow)
+      : set_(set), allow_(allow), memo_(kMemo) {}
+
+  /// Appends the hits in record order. One hit per (record, indicator).
+  void match(const event::EventBatch& batch, std::vector<IndicatorHit>& hits);
+  /// Hits that an allow list took back, by the list's name.
+  const std::map<std::string, std::uint64_t>& allowed() const { return allowed_; }
+  /// Hits of indicators that were no longer valid when it happened.
+  std::uint64_t expired() const { return expired_; }
+
+ private:
+  static constexpr std::size_t kMemo = 1U << 16;
+  static constexpr std::uint32_t kNone = 0xFFFFFFFF;
+  struct Entry {
+    std::uint64_t key = 0;
+    std::uint32_t batch = 0;    // the batch that looked last
+    std::uint32_t pending = 0;  // its entry in pending_, while that batch runs
+  };
+  struct Pending {
+    std::uint32_t record, field;
+    std::uint32_t same = kNone;  // the next field with the same value
+    Entry* entry = nullptr;
+  };
+  void confirm(const event::EventBatch& batch, const Pending& p, const match::indicators::IndicatorView& view,
+               std::vector<IndicatorHit>& hits);
+  bool pattern_holds(const event::EventBatch& batch, std::uint32_t record, const match::indicators::StixPattern& pattern);
+
+  const match::indicators::IndicatorSet& set_;
+  const match::indicators::AllowLists* allow_;
+  event::Extractor extractor_;
+  match::indicators::Matcher matcher_;
+  std::vector<Entry> memo_;
+  std::vector<Pending> pending_;
+  std::uint32_t batch_number_ = 0;
+  std::uint64_t version_ = ~std::uint64_t{0};
+  std::string scratch_;
+  std::map<std::string, std::uint64_t> allowed_;
+  std::uint64_t expired_ = 0;
+};
+
+}  // namespace bavn::hunt
