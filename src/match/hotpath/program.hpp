@@ -77,7 +77,6 @@ class Witnesses {
   Table ends_[3], starts_[3];   // by their last, first 12, 8 and 4 bytes
   Table grams_;                 // contains, wildcard, regex: one rare run of 4 bytes
   std::vector<std::uint64_t> gram_bits_;  // which hashed runs exist
-  std::uint32_t gram_mask_ = 0;
   std::vector<PredicateId> each_;  // short or odd ones: tried on every value
   bool use_ends_[3] = {false, false, false}, use_starts_[3] = {false, false, false};
 };

@@ -175,7 +175,7 @@ TEST(SigmaCorpora, LoadingIsFastAndFasterFromTheCache) {
   EXPECT_FALSE(cold->from_cache);
   EXPECT_TRUE(warm->from_cache);
   EXPECT_EQ(cold->rules.size(), warm->rules.size());
-  const double per_3000 = 3000.0 / static_cast<double>(cold->rules.size());
+  [[maybe_unused]] const double per_3000 = 3000.0 / static_cast<double>(cold->rules.size());
   fmt::print("{} rules: cold {:.3f} s, from the cache {:.3f} s ({} MB)\n", cold->rules.size(), cold_s, warm_s,
              std::filesystem::file_size(cache) / 1'000'000);
 #ifndef BAVN_SANITIZED
