@@ -248,6 +248,16 @@ int bench_hotpath(const BenchOptions& options) {
     w.member("values_per_event", static_cast<double>(values) / static_cast<double>(std::max<std::uint64_t>(events, 1) * rounds));
     w.member("memo_hit_rate", static_cast<double>(memo) / static_cast<double>(std::max<std::uint64_t>(values, 1)));
     w.member("candidates_per_event", static_cast<double>(candidates) / static_cast<double>(std::max<std::uint64_t>(events, 1) * rounds));
+    std::vector<std::pair<std::uint64_t, std::size_t>> cost;
+    for (std::size_t i = 0; i < worker.matcher().looked_at().size(); ++i)
+      if (worker.matcher().looked_at()[i] != 0) cost.emplace_back(worker.matcher().looked_at()[i], i);
+    std::sort(cost.rbegin(), cost.rend());
+    w.key("most_looked_at").array();
+    for (std::size_t i = 0; i < std::min<std::size_t>(cost.size(), 5); ++i) {
+      w.object().member("title", (*engine)->rules().rules[cost[i].second].meta.title);
+      w.member("per_event", static_cast<double>(cost[i].first) / static_cast<double>(std::max<std::uint64_t>(events, 1) * rounds)).end();
+    }
+    w.end();
     w.member("rss_mb", static_cast<double>(usage.ru_maxrss) / 1024).member("cores", 1).end();
     if (options.json) fmt::print("{}\n", out);
     else

@@ -5,6 +5,10 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
 #include <algorithm>
 #include <array>
 #include <cstring>
@@ -113,9 +117,40 @@ std::uint64_t value_hash(std::string_view s) { return XXH3_64bits(s.data(), s.si
 
 bool space(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
 
-bool has_escape(const char* p, std::size_t n) { return std::memchr(p, '\\', n) != nullptr; }
+// memchr is a call; most values are short.
+bool has_escape(const char* p, std::size_t n) {
+#if defined(__SSE2__)
+  if (n >= 16 && n <= 256) {
+    const __m128i slash = _mm_set1_epi8('\\');
+    __m128i any = _mm_cmpeq_epi8(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p + n - 16)), slash);
+    for (std::size_t i = 0; i + 16 <= n; i += 16)
+      any = _mm_or_si128(any, _mm_cmpeq_epi8(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p + i)), slash));
+    return _mm_movemask_epi8(any) != 0;
+  }
+#endif
+  if (n > 16) return std::memchr(p, '\\', n) != nullptr;
+  for (std::size_t i = 0; i < n; ++i)
+    if (p[i] == '\\') return true;
+  return false;
+}
 
 }  // namespace
+
+/// The values of one record: a vector whose add() is inlined.
+class Touches {
+ public:
+  void clear() { n_ = 0; }
+  [[gnu::always_inline]] void add(const Touch& t) {
+    if (n_ == v_.size()) [[unlikely]] v_.resize(std::max<std::size_t>(256, n_ * 2));
+    v_[n_++] = t;
+  }
+  const Touch* begin() const { return v_.data(); }
+  const Touch* end() const { return v_.data() + n_; }
+
+ private:
+  std::vector<Touch> v_;
+  std::size_t n_ = 0;
+};
 
 class Reader::Impl {
  public:
@@ -622,7 +657,7 @@ class Reader::Impl {
 
   [[gnu::always_inline]] void touch(Node* node, const char* buf, std::uint32_t offset, std::uint32_t length, ValueKind kind) {
     if (node->quiet) return;
-    touches_.push_back({node, offset, length, kind});
+    touches_.add({node, offset, length, kind});
     if (node->marks) [[unlikely]] {
       signature_ += node->signature;
       if (node->signature_value && kind != ValueKind::nested)
@@ -1180,7 +1215,7 @@ class Reader::Impl {
   std::vector<Node*> table_;
   bool full_ = false;
   std::vector<Binding> bindings_;
-  std::vector<Touch> touches_;
+  Touches touches_;
   std::uint64_t signature_ = 0, last_signature_ = 0;
   FormatId last_format_ = 0;
   std::unordered_map<std::uint64_t, FormatId> formats_by_signature_;

@@ -132,6 +132,13 @@ void Matcher::match(const event::EventBatch& batch, std::vector<Hit>& hits) {
       const Field& f = fields[i];
       if (f.slot == event::kNoSlot || p.by_slot[f.slot] == 0) continue;
       const std::uint32_t fi = p.by_slot[f.slot] - 1U;
+      if (!p.present[fi].empty())
+        for (RuleIndex rule : p.present[fi])
+          if (rule_epoch_[rule] != epoch_) {
+            rule_epoch_[rule] = epoch_;
+            candidates_.push_back(rule);
+          }
+      if (p.fields[fi].empty()) continue;
       ++stats_.values;
       const std::string_view bytes = batch.bytes(f);
       FieldUse& use = st.use[fi];
@@ -212,7 +219,7 @@ void Matcher::match(const event::EventBatch& batch, std::vector<Hit>& hits) {
         if (const auto it = p.witness_number.find(id); it != p.witness_number.end()) propose(p, it->second);
     }
     for (RuleIndex rule : p.always)
-      if (rule_epoch_[rule] != epoch_ && (!p.unknown || has_a_field(program_.set().rules[rule].condition))) {
+      if (rule_epoch_[rule] != epoch_) {
         rule_epoch_[rule] = epoch_;
         candidates_.push_back(rule);
       }
@@ -306,15 +313,6 @@ bool Matcher::predicate(PredicateId id) {
   predicate_epoch_[id] = epoch_;
   predicate_value_[id] = yes ? 1 : 0;
   return yes;
-}
-
-bool Matcher::has_a_field(const Node& n) {
-  if (n.kind == Node::Kind::leaf) {
-    if (!indexed_) index_fields();
-    const event::Slot slot = program_.slot_of(n.predicate);
-    return program_.set().predicates[n.predicate].field.empty() || (slot != event::kNoSlot && slot_epoch_[slot] == epoch_);
-  }
-  return std::any_of(n.children.begin(), n.children.end(), [&](const Node& c) { return has_a_field(c); });
 }
 
 bool Matcher::keyword(PredicateId id) {

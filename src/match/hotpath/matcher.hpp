@@ -74,8 +74,6 @@ class Matcher {
   bool predicate(PredicateId id);
   void index_fields();
   std::string_view decoded(std::uint32_t field);
-  // On a route of no known log source, a rule that needs nothing to be there must at least find one of its fields.
-  bool has_a_field(const sigma::Node& n);
   bool keyword(PredicateId id);
 
   const Program& program_;

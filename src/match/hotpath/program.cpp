@@ -189,6 +189,11 @@ std::vector<std::string> literal_parts(const Predicate& p) {
   return out;
 }
 
+void list_leaves(const Node& n, std::vector<PredicateId>& out) {
+  if (n.kind == Node::Kind::leaf) out.push_back(n.predicate);
+  for (const Node& c : n.children) list_leaves(c, out);
+}
+
 bool has_keyword(const RuleSet& set, const Node& n) {
   if (n.kind == Node::Kind::leaf) return set.predicates[n.predicate].field.empty();
   return std::any_of(n.children.begin(), n.children.end(), [&](const Node& c) { return has_keyword(set, c); });
@@ -510,11 +515,34 @@ const RouteProgram& Program::route(event::RouteId id, const event::Route& r) con
   auto p = std::make_unique<RouteProgram>();
   p->by_slot.assign(plan_.size(), 0);
   p->unknown = r.unknown;
+  const auto field_of = [&](event::Slot slot) -> std::size_t {
+    std::uint16_t& field = p->by_slot[slot];
+    if (field == 0) {
+      p->fields.emplace_back();
+      field = static_cast<std::uint16_t>(p->fields.size());
+    }
+    return field - 1U;
+  };
   for (RuleIndex i = 0; i < set_->rules.size(); ++i) {
     if (!applies(set_->rules[i].logsource, r) || (r.unknown && keyword_rule_[i] != 0)) continue;
     p->rules.push_back(i);
     if (has_witness_[i] == 0) {
-      p->always.push_back(i);
+      if (!r.unknown) {
+        p->always.push_back(i);
+        continue;
+      }
+      std::vector<PredicateId> leaves;
+      list_leaves(set_->rules[i].condition, leaves);
+      for (PredicateId leaf : leaves) {
+        if (slots_[leaf] == event::kNoSlot) {
+          if (set_->predicates[leaf].field.empty()) p->always.push_back(i);
+          continue;
+        }
+        const std::size_t field = field_of(slots_[leaf]);
+        if (p->present.size() <= field) p->present.resize(field + 1);
+        auto& list = p->present[field];
+        if (std::find(list.begin(), list.end(), i) == list.end()) list.push_back(i);
+      }
       continue;
     }
     for (PredicateId w : witnesses_[i]) {
@@ -526,17 +554,15 @@ const RouteProgram& Program::route(event::RouteId id, const event::Route& r) con
           p->keywords.add(w, keyword_literal(predicate));
           p->has_keywords = true;
         } else if (slots_[w] != event::kNoSlot) {
-          std::uint16_t& field = p->by_slot[slots_[w]];
-          if (field == 0) {
-            p->fields.emplace_back();
-            field = static_cast<std::uint16_t>(p->fields.size());
-          }
-          p->fields[field - 1U].add(w, predicate);
+          p->fields[field_of(slots_[w])].add(w, predicate);
         }
       }
       p->targets[it->second].push_back(i);
     }
   }
+  p->present.resize(p->fields.size());
+  std::sort(p->always.begin(), p->always.end());
+  p->always.erase(std::unique(p->always.begin(), p->always.end()), p->always.end());
   p->keywords.seal();
   for (Witnesses& w : p->fields) w.seal();
   routes_[id] = std::move(p);

@@ -125,6 +125,8 @@ struct RouteProgram {
   KeywordWitnesses keywords;                     // on the raw record
   bool has_keywords = false;
   bool unknown = false;                          // a record of no known log source
+  std::vector<std::vector<RuleIndex>> present;   // by field: rules without witness, on a route of no known log source: one of their
+                                                 // fields must be there
   std::vector<std::vector<RuleIndex>> targets;   // by witness number
   std::unordered_map<PredicateId, std::uint32_t> witness_number;
 };
