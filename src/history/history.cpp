@@ -121,6 +121,7 @@ Result<void> History::Inner::start() {
   if (!on_disk.empty()) next = std::max(next, *on_disk.rbegin() + 1);
   if (!indexed.empty()) next = std::max(next, *indexed.rbegin() + 1);
   next_segment = next;
+  sealed_until = manifest.sealed_until;
   {
     const std::unique_lock lock(keep_mutex);
     forget.assign(next, true);
@@ -145,7 +146,12 @@ Result<void> History::Inner::start() {
     remember_from(n, *d);
   }
   for (const std::uint32_t n : on_disk)
-    if (!listed.contains(n)) BAVN_CHECK(recover(n));
+    if (!listed.contains(n) && n > sealed_until) {
+      BAVN_CHECK(recover(n));
+    } else if (!listed.contains(n)) {
+      (void)files.unlink(segment_path(n));
+      (void)files.unlink(segment_path(n) + ".dir");
+    }
   for (const auto& [n, s] : sealed) {
     if (indexed.contains(n) || !listed.contains(n) || !on_disk.contains(n)) continue;
     log::warn("history_index_incomplete", {{"segment", n}, {"next", "it is indexed again"}});

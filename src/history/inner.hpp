@@ -170,6 +170,7 @@ struct History::Inner {
   std::mutex rewrite_mutex;    // one pack, retention or erasure at a time
   std::mutex seal_mutex;       // one seal at a time
   std::atomic<std::uint32_t> next_segment{1};
+  std::uint32_t sealed_until = 0;  // as in the manifest; under manifest_mutex
 
   mutable std::shared_mutex keep_mutex;
   std::vector<bool> forget;  // by segment: compaction drops its postings

@@ -21,6 +21,7 @@ std::string encode(const Manifest& m) {
   ByteWriter w(out);
   w.raw(kMagic);
   w.fixed(m.next_segment);
+  w.fixed(m.sealed_until);
   w.varint(sources.size());
   for (const Source& s : sources) {
     w.text(s.name);
@@ -55,6 +56,7 @@ Result<Manifest> decode_manifest(std::string_view bytes) {
   ByteReader r(body.substr(kMagic.size()));
   Manifest m;
   m.next_segment = r.fixed<std::uint32_t>();
+  m.sealed_until = r.fixed<std::uint32_t>();
   std::vector<Source> sources;
   for (std::uint64_t n = r.varint(); n > 0 && !r.bad(); --n) {
     Source s;

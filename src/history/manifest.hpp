@@ -28,6 +28,8 @@ struct SegmentMeta {
 
 struct Manifest {
   std::uint32_t next_segment = 1;  // numbers below were given out and never come back
+  // The newest journal segment that was ever named here: an unnamed one up to it is a leftover, one above it was never sealed.
+  std::uint32_t sealed_until = 0;
   std::vector<SegmentMeta> segments;
   friend bool operator==(const Manifest&, const Manifest&) = default;
 };

@@ -233,6 +233,7 @@ Result<void> History::Inner::rewrite(const std::vector<std::shared_ptr<Sealed>>&
     auto operator<=>(const Like&) const = default;
   };
   std::map<Like, Merged> merging;
+  bool asked = false;
   const auto ready = [&]() -> Result<void> {
     if (out && out->full()) {
       BAVN_TRY(auto s, out->finish());
@@ -324,18 +325,22 @@ Result<void> History::Inner::rewrite(const std::vector<std::shared_ptr<Sealed>>&
     std::set<std::uint32_t> remove;
     for (const auto& s : outputs) add.push_back(s->meta);
     for (const auto& s : inputs) remove.insert(s->meta.segment);
+    for (const auto& s : outputs) s->file->leave(SegmentFile::Fate::stay);
+    asked = true;
     BAVN_CHECK(replace_manifest(add, remove));
     const std::unique_lock live_lock(live_mutex);
     for (const auto& s : outputs) {
-      s->file->leave(SegmentFile::Fate::stay);
       sealed.emplace(s->meta.segment, s);
     }
     for (const std::uint32_t n : remove) sealed.erase(n);
     return {};
   };
   if (auto ok = work(); !ok) {
-    if (out) forget_segment(out->n, true);
-    for (const auto& s : outputs) forget_segment(s->meta.segment, true);
+    // Once the manifest was asked to change, the disk may already count the new segments: they stay until the next start.
+    if (!asked) {
+      if (out) forget_segment(out->n, true);
+      for (const auto& s : outputs) forget_segment(s->meta.segment, true);
+    }
     return ok;
   }
   for (const auto& s : inputs) {

@@ -231,7 +231,8 @@ Result<void> History::Inner::index_segment(std::uint32_t segment, std::int32_t d
   return {};
 }
 
-/// The caller holds manifest_mutex (or is open(), alone).
+/// The caller holds manifest_mutex (or is open(), alone). After an error the disk may hold the old or the new list: files of
+/// both stay until the next start.
 Result<void> History::Inner::replace_manifest(const std::vector<SegmentMeta>& add, const std::set<std::uint32_t>& remove) {
   Manifest m;
   m.next_segment = next_segment;
@@ -241,7 +242,12 @@ Result<void> History::Inner::replace_manifest(const std::vector<SegmentMeta>& ad
       if (!remove.contains(n)) m.segments.push_back(s->meta);
   }
   m.segments.insert(m.segments.end(), add.begin(), add.end());
-  return replace_file(files, path + "/MANIFEST", encode(m));
+  m.sealed_until = sealed_until;
+  for (const SegmentMeta& s : add)
+    if (!s.rewritten) m.sealed_until = std::max(m.sealed_until, s.segment);
+  BAVN_CHECK(replace_file(files, path + "/MANIFEST", encode(m)));
+  sealed_until = m.sealed_until;
+  return {};
 }
 
 void History::Inner::forget_segment(std::uint32_t segment, bool dead) {
