@@ -1,0 +1,257 @@
+#include "hunt/hunt.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <map>
+#include <mutex>
+#include <set>
+#include <thread>
+
+#include "base/text.hpp"
+#include "hunt/observables.hpp"
+#include "match/sigma/correlation.hpp"
+
+namespace bavn::hunt {
+
+namespace {
+
+using history::FrameRef;
+
+/// Reads frames on several threads. work(thread, ref, text) runs in parallel; what it returns are its hits.
+class FrameWalk {
+ public:
+  FrameWalk(const history::History& history, const event::Scope& scope, const HuntOptions& options)
+      : history_(history), scope_(scope), options_(options), jobs_(std::max(1U, options.jobs)) {}
+
+  using Work = std::function<void(const FrameRef&, const history::FrameText&)>;
+  using MakeWork = std::function<Work()>;
+
+  Result<void> over(const std::vector<FrameRef>& refs, const MakeWork& make, HuntReport& report) {
+    std::atomic<std::size_t> next{0};
+    std::optional<Error> trouble;
+    const auto run = [&] {
+      const Work work = make();
+      history::FrameText text;
+      for (std::size_t i = next++; i < refs.size(); i = next++) {
+        if (options_.stop.stop_requested() || enough) return;
+        const auto ok = history_.read(scope_, refs[i], text);
+        if (ok) work(refs[i], text);
+        const std::lock_guard lock(mutex);
+        if (ok) {
+          ++report.frames;
+          report.records += refs[i].info.count;
+        } else if (ok.error().code == Code::corrupt) {
+          ++report.unreadable;
+        } else if (ok.error().code != Code::not_found && !trouble) {
+          trouble = ok.error();
+        }
+        ++progress.frames_done;
+        progress.records = report.records;
+        progress.hits = report.hits;
+        if (options_.progress) options_.progress(progress);
+      }
+    };
+    progress.frames += refs.size();
+    {
+      std::vector<std::jthread> threads;
+      for (unsigned j = 1; j < jobs_ && j < refs.size(); ++j) threads.emplace_back(run);
+      run();
+    }
+    if (options_.stop.stop_requested()) report.stopped = true;
+    if (trouble) return std::unexpected(*trouble);
+    return {};
+  }
+
+  Result<void> over_everything(const MakeWork& make, HuntReport& report) {
+    for (const history::SegmentInfo& s : history_.segments(scope_)) {
+      if (options_.stop.stop_requested() || enough) break;
+      BAVN_TRY(const auto refs, history_.frames(scope_, s, options_.filter));
+      BAVN_CHECK(over(refs, make, report));
+    }
+    if (options_.stop.stop_requested()) report.stopped = true;
+    return {};
+  }
+
+  std::mutex mutex;  // of the report, the progress and the caller's callback
+  HuntProgress progress;
+  std::atomic<bool> enough{false};
+
+ private:
+  const history::History& history_;
+  const event::Scope& scope_;
+  const HuntOptions& options_;
+  unsigned jobs_;
+};
+
+bool in_range(const history::Filter& f, std::int64_t happened_us, std::int64_t received_us) {
+  const std::int64_t t = happened_us != 0 ? happened_us : received_us;
+  return t >= f.from_us && t <= f.until_us;
+}
+
+std::vector<std::string_view> lines_of(std::string_view lines) { return split(lines, '\n'); }
+
+}  // namespace
+
+Result<HuntReport> hunt_observables(Engine& engine, const history::History& history, const event::Scope& scope,
+                                    std::span<const event::Observable> wanted, const HuntOptions& options,
+                                    const std::function<void(const RecordHit&)>& each) {
+  HuntReport report;
+  std::map<std::pair<std::uint32_t, std::uint32_t>, FrameRef> candidates;
+  std::multimap<std::pair<event::Kind, std::string_view>, std::size_t> exact;
+  std::vector<std::size_t> networks;
+  for (std::size_t i = 0; i < wanted.size(); ++i) {
+    if (options.stop.stop_requested()) break;
+    if (wanted[i].kind == event::Kind::cidr) networks.push_back(i);
+    else exact.emplace(std::pair(wanted[i].kind, std::string_view(wanted[i].value)), i);
+    const auto keys = index_keys(wanted[i]);
+    if (keys.empty()) report.not_by_index.push_back(wanted[i]);
+    for (const event::Observable& key : keys) {
+      BAVN_TRY(auto refs, history.lookup(scope, key.kind, event::observable_hash(key.kind, key.value), options.filter));
+      for (FrameRef& r : refs) candidates.try_emplace(std::pair(r.info.segment, r.info.frame), std::move(r));
+    }
+  }
+  FrameWalk walk(history, scope, options);
+  std::vector<bool> found(wanted.size());
+  const auto make = [&]() -> FrameWalk::Work {
+    struct State {
+      formats::Reader reader;
+      RecordObservables observables;
+      event::EventBatch batch;
+      explicit State(Engine& e) : reader(e.catalogue(), e.plan(), e.routes()) {}
+    };
+    return [&, s = std::make_shared<State>(engine)](const FrameRef& ref, const history::FrameText& text) {
+      read_lines(s->reader, engine.catalogue(), ref.info.format, text.context(), text.lines(), s->batch);
+      std::set<std::size_t> of_record;
+      for (const event::Record& r : s->batch.records) {
+        of_record.clear();
+        s->observables.of(s->batch, r, [&](event::Kind k, std::string_view v) {
+          const auto [from, to] = exact.equal_range(std::pair(k, v));
+          for (auto it = from; it != to; ++it) of_record.insert(it->second);
+          for (const std::size_t n : networks)
+            if (is_wanted(wanted[n], k, v)) of_record.insert(n);
+        });
+        if (of_record.empty()) continue;
+        const auto record = static_cast<std::uint32_t>(r.line - 1);
+        const std::int64_t received = text.received_us(record);
+        if (!in_range(options.filter, r.happened_us, received)) continue;
+        const std::lock_guard lock(walk.mutex);
+        for (const std::size_t n : of_record) {
+          if (report.hits >= options.limit) {
+            walk.enough = true;
+            break;
+          }
+          ++report.hits;
+          if (!found[n]) {
+            found[n] = true;
+            ++report.found;
+          }
+          each({ref.info, record, s->batch.line(r), r.happened_us, received, &wanted[n]});
+        }
+      }
+    };
+  };
+  if (!report.not_by_index.empty()) {
+    BAVN_CHECK(walk.over_everything(make, report));
+    return report;
+  }
+  std::vector<FrameRef> refs;
+  for (auto& [key, ref] : candidates) refs.push_back(std::move(ref));
+  std::reverse(refs.begin(), refs.end());  // newest first
+  BAVN_CHECK(walk.over(refs, make, report));
+  return report;
+}
+
+Result<HuntReport> hunt_text(Engine& engine, const history::History& history, const event::Scope& scope, std::string_view text,
+                             const HuntOptions& options, const std::function<void(const RecordHit&)>& each) {
+  if (text.empty() || text.find('\n') != std::string_view::npos) return fail(Code::bad_input, "a text hunt needs one line of text");
+  HuntReport report;
+  FrameWalk walk(history, scope, options);
+  const auto make = [&]() -> FrameWalk::Work {
+    struct State {
+      formats::Reader reader;
+      event::EventBatch batch;
+      explicit State(Engine& e) : reader(e.catalogue(), e.plan(), e.routes()) {}
+    };
+    return [&, s = std::make_shared<State>(engine)](const FrameRef& ref, const history::FrameText& frame) {
+      if (!icontains(frame.lines(), text)) return;
+      read_lines(s->reader, engine.catalogue(), ref.info.format, frame.context(), frame.lines(), s->batch);
+      std::map<std::uint64_t, std::int64_t> happened;
+      for (const event::Record& r : s->batch.records) happened.emplace(r.line, r.happened_us);
+      std::uint32_t n = 0;
+      for (const std::string_view line : lines_of(frame.lines())) {
+        const std::uint32_t record = n++;
+        if (!icontains(line, text)) continue;
+        const auto it = happened.find(record + 1);
+        const std::int64_t at = it == happened.end() ? 0 : it->second, received = frame.received_us(record);
+        if (!in_range(options.filter, at, received)) continue;
+        const std::lock_guard lock(walk.mutex);
+        if (report.hits >= options.limit) {
+          walk.enough = true;
+          return;
+        }
+        ++report.hits;
+        each({ref.info, record, line, at, received, nullptr});
+      }
+    };
+  };
+  BAVN_CHECK(walk.over_everything(make, report));
+  return report;
+}
+
+Result<HuntReport> hunt_rules(Engine& engine, Runtime& runtime, const history::History& history, const event::Scope& scope,
+                              const HuntOptions& options, const std::function<void(const event::Finding&)>& each) {
+  namespace sigma = match::sigma;
+  HuntReport report;
+  FrameWalk walk(history, scope, options);
+  sigma::CorrelationOptions replay;
+  replay.replay = true;
+  replay.max_memory = std::size_t{512} << 20U;
+  sigma::CorrelationEngine correlations(engine.rules(), replay);
+  const auto make = [&]() -> FrameWalk::Work {
+    struct State {
+      Worker worker;
+      event::EventBatch batch;
+      explicit State(Engine& e) : worker(e) {}
+    };
+    return [&, s = std::make_shared<State>(engine)](const FrameRef& ref, const history::FrameText& text) {
+      read_lines(s->worker.reader(), engine.catalogue(), ref.info.format, text.context(), text.lines(), s->batch);
+      const std::string file = std::to_string(ref.info.segment) + "/" + std::to_string(ref.info.frame);
+      const std::string municipality = std::to_string(ref.info.source.municipality.value);
+      const Instant now = runtime.now();
+      s->worker.match(s->batch);
+      for (const auto& hit : s->worker.hits()) {
+        const event::Record& r = s->batch.records[hit.record];
+        if (!in_range(options.filter, r.happened_us, text.received_us(static_cast<std::uint32_t>(r.line - 1)))) continue;
+        const sigma::Rule& rule = engine.rules().rules[hit.rule];
+        if (correlations.wants(hit.rule)) {
+          const match::hotpath::BatchRecordView view(engine.plan(), s->batch, r);
+          auto captured = correlations.capture(hit.rule, HappenedAt{from_micros(r.happened_us)}, view,
+                                               {municipality, engine.catalogue().at(r.format).name, file, r.line});
+          const std::lock_guard lock(walk.mutex);
+          correlations.on_hit(std::move(captured), [](const sigma::CorrelationFinding&) {});  // all come out of finish()
+        }
+        if (!rule.reports || rule.meta.level < engine.min_level()) continue;
+        event::Finding f = s->worker.finding(s->batch, hit, file, now);
+        f.municipality = municipality;
+        const std::lock_guard lock(walk.mutex);
+        if (report.hits >= options.limit) {
+          walk.enough = true;
+          return;
+        }
+        ++report.hits;
+        each(f);
+      }
+    };
+  };
+  BAVN_CHECK(walk.over_everything(make, report));
+  const Instant now = runtime.now();
+  correlations.finish([&](const sigma::CorrelationFinding& found) {
+    const sigma::Correlation& c = engine.rules().correlations[found.correlation];
+    if (!c.reports || c.meta.level < engine.min_level() || report.hits >= options.limit) return;
+    ++report.hits;
+    each(sigma::to_finding(engine.rules(), found, now));
+  });
+  return report;
+}
+
+}  // namespace bavn::hunt

@@ -1,0 +1,170 @@
+#include "hunt/observables.hpp"
+
+#include <charconv>
+#include <memory>
+#include <mutex>
+
+namespace bavn::hunt {
+
+using event::Kind;
+using event::Role;
+
+namespace {
+
+constexpr unsigned kV4[] = {24, 16};
+constexpr unsigned kV6[] = {64, 48, 32};
+constexpr std::size_t kPadding = 64;  // readers look that far behind the last record
+
+std::string network_text(const event::Ip& ip, unsigned prefix) {
+  std::string text;
+  event::append_ip(text, event::masked(ip, prefix));
+  return text + "/" + std::to_string(prefix);
+}
+
+}  // namespace
+
+void RecordObservables::expand(Kind kind, std::string_view value, event::ObservableSink emit) {
+  switch (kind) {
+    case Kind::domain:
+    case Kind::mail_domain:
+      event::for_each_parent(value, domains_.registrable_domain(value), [&](std::string_view name) {
+        emit(kind, name);
+        if (kind == Kind::mail_domain) emit(Kind::domain, name);
+        return true;
+      });
+      return;
+    case Kind::url:
+      event::for_each_url_prefix(value, [&](std::string_view prefix, unsigned) {
+        emit(Kind::url, prefix);
+        return true;
+      });
+      return;
+    case Kind::ipv4:
+    case Kind::ipv6: {
+      emit(kind, value);
+      const auto ip = event::parse_ip(value);
+      if (!ip) return;
+      for (const unsigned prefix : ip->v6 ? std::span<const unsigned>(kV6) : std::span<const unsigned>(kV4))
+        emit(Kind::cidr, network_text(*ip, prefix));
+      return;
+    }
+    default:
+      emit(kind, value);
+  }
+}
+
+void RecordObservables::of(const event::EventBatch& batch, const event::Record& record, event::ObservableSink emit) {
+  const auto all = [&](Kind k, std::string_view v) { expand(k, v, emit); };
+  const event::Field* path = nullptr;
+  host_.clear();
+  for (const event::Field& f : batch.fields_of(record)) {
+    if (f.role == Role::none) continue;
+    const std::string_view value = batch.text(f, scratch_);
+    if (f.role == Role::url_path) {
+      path = &f;
+      continue;
+    }
+    if (host_.empty() && (f.role == Role::domain || f.role == Role::host_or_ip)) host_ = value;
+    extractor_.extract(f.role, value, all);
+  }
+  if (path != nullptr && !host_.empty()) extractor_.url_of(host_, batch.text(*path, scratch_), all);
+}
+
+std::vector<event::Observable> index_keys(const event::Observable& wanted) {
+  if (wanted.kind != Kind::cidr) return {wanted};
+  const auto cidr = event::parse_cidr(wanted.value);
+  if (!cidr) return {};
+  const auto one = [&](unsigned prefix) {
+    return std::vector<event::Observable>{{Kind::cidr, network_text(cidr->network, prefix)}};
+  };
+  if (cidr->network.v6) {
+    for (const unsigned prefix : kV6)
+      if (cidr->prefix >= prefix) return one(prefix);
+    return {};
+  }
+  for (const unsigned prefix : kV4)
+    if (cidr->prefix >= prefix) return one(prefix);
+  if (cidr->prefix < 8) return {};
+  std::vector<event::Observable> keys;
+  for (unsigned i = 0; i < 1U << (16U - cidr->prefix); ++i) {
+    event::Ip ip = cidr->network;
+    ip.bytes[1] = static_cast<std::uint8_t>(ip.bytes[1] | i);
+    keys.push_back({Kind::cidr, network_text(ip, 16)});
+  }
+  return keys;
+}
+
+bool is_wanted(const event::Observable& wanted, Kind kind, std::string_view value) {
+  if (wanted.kind != Kind::cidr) return wanted.kind == kind && wanted.value == value;
+  if (kind != Kind::ipv4 && kind != Kind::ipv6) return false;
+  const auto cidr = event::parse_cidr(wanted.value);
+  const auto ip = event::parse_ip(value);
+  return cidr && ip && ip->v6 == cidr->network.v6 && event::masked(*ip, cidr->prefix) == cidr->network;
+}
+
+std::string encode(const FrameContext& c) {
+  std::string out = "bavn1 " + std::to_string(c.reference_us) + (c.named ? " named" : " auto");
+  if (!c.header.empty()) {
+    out += '\n';
+    out += c.header;
+  }
+  return out;
+}
+
+FrameContext decode_context(std::string_view context) {
+  FrameContext c;
+  const std::size_t end = context.find('\n');
+  std::string_view first = context.substr(0, end);
+  if (end != std::string_view::npos) c.header = context.substr(end + 1);
+  if (!first.starts_with("bavn1 ")) {  // frames of others: header lines alone
+    c.header = context;
+    return c;
+  }
+  first.remove_prefix(6);
+  std::from_chars(first.data(), first.data() + first.size(), c.reference_us);
+  c.named = first.ends_with(" named");
+  return c;
+}
+
+void read_lines(formats::Reader& reader, const formats::Catalogue& catalogue, std::string_view format, std::string_view context,
+                std::string_view lines, event::EventBatch& batch) {
+  const FrameContext c = decode_context(context);
+  reader.new_source(c.named ? catalogue.find(format) : std::nullopt,
+                    c.reference_us != 0 ? std::optional(from_micros(c.reference_us)) : std::nullopt);
+  batch.clear();
+  std::uint64_t header_lines = 0;
+  if (!c.header.empty()) {
+    batch.raw = c.header;
+    if (batch.raw.back() != '\n') batch.raw += '\n';
+    for (const char x : batch.raw) header_lines += x == '\n' ? 1 : 0;
+  }
+  batch.raw += lines;
+  batch.raw += '\n';
+  const std::size_t to = batch.raw.size();
+  batch.raw.append(kPadding, '\0');
+  reader.read(batch, 0, to, 1);
+  for (event::Record& r : batch.records) r.line -= header_lines;
+}
+
+history::Extract extract_with(Engine& engine) {
+  // Readers are not for sharing; rebuilding is rare, so calls take turns with one.
+  struct State {
+    std::mutex mutex;
+    formats::Reader reader;
+    RecordObservables observables;
+    event::EventBatch batch;
+    explicit State(Engine& e) : reader(e.catalogue(), e.plan(), e.routes()) {}
+  };
+  auto state = std::make_shared<State>(engine);
+  return [state, &engine](const history::FrameInfo& info, std::string_view context, std::string_view lines,
+                          std::vector<history::Posting>& out) {
+    const std::lock_guard lock(state->mutex);
+    read_lines(state->reader, engine.catalogue(), info.format, context, lines, state->batch);
+    for (const event::Record& r : state->batch.records)
+      state->observables.of(state->batch, r, [&](Kind k, std::string_view v) {
+        out.push_back({event::observable_hash(k, v), static_cast<std::uint8_t>(k)});
+      });
+  };
+}
+
+}  // namespace bavn::hunt

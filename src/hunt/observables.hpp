@@ -1,0 +1,55 @@
+#pragma once
+// Which observables a record holds, as the index knows them: what its fields say, and what lies above it (parent domains, URL
+// prefixes, networks), so that one lookup answers for "evil.example" and everything below it.
+// Thread rules: one per worker.
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "event/batch.hpp"
+#include "event/domain.hpp"
+#include "event/extract.hpp"
+#include "event/ip.hpp"
+#include "formats/reader.hpp"
+#include "history/history.hpp"
+#include "hunt/engine.hpp"
+
+namespace bavn::hunt {
+
+class RecordObservables {
+ public:
+  /// emit(kind, canonical value): the view lives until it returns. The same may come more than once.
+  void of(const event::EventBatch& batch, const event::Record& record, event::ObservableSink emit);
+
+ private:
+  void expand(event::Kind kind, std::string_view value, event::ObservableSink emit);
+  event::Extractor extractor_;
+  event::DomainCache domains_;
+  std::string scratch_, network_, host_;
+};
+
+/// Networks that are in the index for an address: IPv4 /24 and /16, IPv6 /64, /48 and /32.
+/// Index keys to ask for an observable; what they find is a superset that must be verified. Empty: it cannot be asked by index
+/// (a network wider than IPv4 /8 or IPv6 /32).
+std::vector<event::Observable> index_keys(const event::Observable& wanted);
+/// Is what a record emitted what was wanted? Both canonical.
+bool is_wanted(const event::Observable& wanted, event::Kind kind, std::string_view value);
+
+/// Frames hold lines and, before them, what a reader must know to read them again: one line of ours, then the format's header lines.
+struct FrameContext {
+  std::int64_t reference_us = 0;  // "about now" for times without a year
+  bool named = false;             // the format was named, not recognised
+  std::string_view header;        // without line end at its end
+};
+std::string encode(const FrameContext& c);
+FrameContext decode_context(std::string_view context);
+
+/// Reads a frame's lines into the batch with the reader. The record's line r.line is (index in the frame) + 1.
+void read_lines(formats::Reader& reader, const formats::Catalogue& catalogue, std::string_view format, std::string_view context,
+                std::string_view lines, event::EventBatch& batch);
+
+/// What History needs to make its index again. The engine must outlive it.
+history::Extract extract_with(Engine& engine);
+
+}  // namespace bavn::hunt
