@@ -241,6 +241,19 @@ Result<HuntReport> hunt_rules(Engine& engine, Runtime& runtime, const history::H
         ++report.hits;
         each(f);
       }
+      for (const IndicatorHit& hit : s->worker.indicator_hits()) {
+        const event::Record& r = s->batch.records[hit.record];
+        if (!in_range(options.filter, r.happened_us, text.received_us(static_cast<std::uint32_t>(r.line - 1)))) continue;
+        event::Finding f = s->worker.finding(s->batch, hit, file, now);
+        f.municipality = municipality;
+        const std::lock_guard lock(walk.mutex);
+        if (report.hits >= options.limit) {
+          walk.enough = true;
+          return;
+        }
+        ++report.hits;
+        each(f);
+      }
     };
   };
   BAVN_CHECK(walk.over_everything(make, report));

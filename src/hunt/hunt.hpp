@@ -52,7 +52,7 @@ Result<HuntReport> hunt_observables(Engine& engine, const history::History& hist
 Result<HuntReport> hunt_text(Engine& engine, const history::History& history, const event::Scope& scope, std::string_view text,
                              const HuntOptions& options, const std::function<void(const RecordHit&)>& each);
 
-/// The engine's rules and correlations over what is stored: the findings that live matching gives on the same records.
+/// The engine's rules, correlations and indicators (with allow lists) over what is stored: the findings that live matching gives on the same records.
 /// Finding::file is "segment/frame", its line the record's index in the frame + 1.
 Result<HuntReport> hunt_rules(Engine& engine, Runtime& runtime, const history::History& history, const event::Scope& scope,
                               const HuntOptions& options, const std::function<void(const event::Finding&)>& each);
