@@ -247,6 +247,8 @@ int bench_hotpath(const BenchOptions& options) {
     w.member("findings", hits).member("refused", refused);
     w.member("values_per_event", static_cast<double>(values) / static_cast<double>(std::max<std::uint64_t>(events, 1) * rounds));
     w.member("memo_hit_rate", static_cast<double>(memo) / static_cast<double>(std::max<std::uint64_t>(values, 1)));
+    w.member("record_memo_hit_rate", static_cast<double>(worker.matcher().stats().record_hits) /
+                                         static_cast<double>(std::max<std::uint64_t>(events, 1) * rounds));
     w.member("candidates_per_event", static_cast<double>(candidates) / static_cast<double>(std::max<std::uint64_t>(events, 1) * rounds));
     std::vector<std::pair<std::uint64_t, std::size_t>> cost;
     for (std::size_t i = 0; i < worker.matcher().looked_at().size(); ++i)

@@ -44,6 +44,7 @@ struct alignas(64) Node {
   std::uint32_t key_length = 0;
   std::uint16_t hot_format = 0xFFFF, hot_binding = 0;  // the binding of the format seen last
   Node* next_guess = nullptr;   // the key that followed this one last time
+  Node* other_guess = nullptr;  // and the one before that
   Node* child_guess = nullptr;  // the first key inside, last time
   const char* key = nullptr;
   bool quiet = false;           // no format wants its values
@@ -422,6 +423,8 @@ class Reader::Impl {
     };
     for (std::string& line : lines) {
       if (line.empty() || line[0] == '{') continue;
+      // XML is no line of a text log, though it may look like a syslog priority
+      if (line.size() > 1 && line[0] == '<' && !(line[1] >= '0' && line[1] <= '9')) continue;
       while (!line.empty() && (line.back() == '\n' || line.back() == '\r')) line.pop_back();
       std::replace(line.begin(), line.end(), '\n', ' ');
       if (!program.empty()) {
@@ -578,11 +581,18 @@ class Reader::Impl {
     Node* guess = prev == nullptr ? container->child_guess : prev->next_guess;
     if (guess != nullptr && same_key(*guess, buf + start, n)) {
       node = guess;
+    } else if (prev != nullptr && prev->other_guess != nullptr && same_key(*prev->other_guess, buf + start, n)) {
+      node = prev->other_guess;
+      std::swap(prev->next_guess, prev->other_guess);
     } else {
       node = child(container, buf + start, n);
       if (node == nullptr) return "json_key_too_long";
-      if (prev == nullptr) container->child_guess = node;
-      else prev->next_guess = node;
+      if (prev == nullptr) {
+        container->child_guess = node;
+      } else {
+        prev->other_guess = prev->next_guess;
+        prev->next_guess = node;
+      }
     }
     prev = node;
     if (++s == end) return "json_unfinished";

@@ -19,6 +19,7 @@ using sigma::Predicate;
 namespace {
 
 constexpr std::size_t kSets = 32768;         // two entries each
+constexpr unsigned kRecordBits = 16;
 constexpr std::size_t kPool = 1U << 20;      // witness numbers kept
 
 std::uint64_t mix(std::uint64_t h, std::uint64_t with) {
@@ -91,6 +92,7 @@ void BatchRecordView::for_any(const Visit& visit) const {
 
 Matcher::Matcher(const Program& program, const event::RouteTable& routes, std::uint64_t secret)
     : program_(program), routes_(routes), secret_(secret) {
+  records_.resize(std::size_t{1} << kRecordBits);
   memo_.resize(kSets * 2);
   seen_once_.resize(4096);  // 256 Ki bits
   rule_epoch_.resize(program.set().rules.size());
@@ -128,80 +130,49 @@ void Matcher::match(const event::EventBatch& batch, std::vector<Hit>& hits) {
     indexed_ = values_listed_ = line_folded_ = false;
     candidates_.clear();
     const Field* const fields = batch.fields.data() + record.first_field;
+    if (hashes_.size() < record.field_count) hashes_.resize(record.field_count);
+    std::uint64_t key = record.route;
     for (std::uint32_t i = 0; i < record.field_count; ++i) {
       const Field& f = fields[i];
-      if (f.slot == event::kNoSlot || p.by_slot[f.slot] == 0) continue;
-      const std::uint32_t fi = p.by_slot[f.slot] - 1U;
-      if (!p.present[fi].empty())
-        for (RuleIndex rule : p.present[fi])
-          if (rule_epoch_[rule] != epoch_) {
-            rule_epoch_[rule] = epoch_;
-            candidates_.push_back(rule);
-          }
-      if (p.fields[fi].empty()) continue;
-      ++stats_.values;
+      if (f.slot == event::kNoSlot || p.reads[f.slot] == 0) continue;
       const std::string_view bytes = batch.bytes(f);
-      FieldUse& use = st.use[fi];
-      Entry* home = nullptr;
-      std::uint64_t key = 0;
-      if (!use.bypass) {
-        key = mix(XXH3_64bits_withSeed(bytes.data(), bytes.size(), secret_),
-                  static_cast<std::uint64_t>(record.route) << 20 | static_cast<std::uint64_t>(fi) << 4 | static_cast<std::uint64_t>(f.kind()));
-        Entry* const set = &memo_[(key & (kSets - 1)) * 2];
-        ++use.probes;
-        const Entry* const found = set[0].key == key ? &set[0] : set[1].key == key ? &set[1] : nullptr;
-        if (found != nullptr) {
-          ++use.found;
-          ++stats_.memo_hits;
-          for (std::uint32_t k = 0; k < found->count; ++k) propose(p, pool_[found->from + k]);
-          continue;
+      const std::uint64_t h = XXH3_64bits_withSeed(bytes.data(), bytes.size(), secret_ + (f.flags & (Field::kKindMask | Field::kEscaped)));
+      hashes_[i] = h;
+      key = mix(key ^ h, f.slot + 1U);
+    }
+    KnownRecord* home = nullptr;
+    FieldUse& use = st.records;
+    ++use.probes;
+    if (!use.bypass) {
+      KnownRecord& known = records_[key >> (64 - kRecordBits)];
+      if (known.key == key) {
+        ++use.found;
+        ++stats_.record_hits;
+        for (std::uint32_t k = 0; k < known.count; ++k) {
+          const RuleIndex rule = record_pool_[known.from + k];
+          rule_epoch_[rule] = epoch_;
+          candidates_.push_back(rule);
         }
-        if (use.probes >= 8192) {
-          // remembering does not pay where most values are new; asked again later
-          use.bypass = use.found * 10 < use.probes * 3;
-          use.probes = use.found = 0;
-        }
-        const std::uint64_t bit = key >> 40 & 0x3FFFF;
-        std::uint64_t& word = seen_once_[bit >> 6];
-        if ((word >> (bit & 63U) & 1U) != 0) {
-          home = set[0].key == 0 ? &set[0] : set[1].key == 0 ? &set[1] : &set[key >> 63];
-        } else {
-          word |= 1ULL << (bit & 63U);
-          if (++seen_count_ > 100'000) {
-            std::fill(seen_once_.begin(), seen_once_.end(), 0);
-            seen_count_ = 0;
-          }
-        }
-      } else if (++use.probes >= 65536) {
-        use.bypass = false;
+      } else {
+        home = &known;
+      }
+      if (use.probes >= 8192) {
+        use.bypass = use.found * 10 < use.probes * 2;
         use.probes = use.found = 0;
       }
-      found_.clear();
-      std::string_view value = bytes;
-      if (f.escaped()) {
-        scratch_.clear();
-        event::append_unescaped(scratch_, bytes);
-        value = scratch_;
-      }
-      p.fields[fi].find(program_.set(), value, f.kind(), folded_, found_);
-      numbers_.clear();
-      for (PredicateId id : found_) {
-        const auto it = p.witness_number.find(id);
-        if (it != p.witness_number.end() && std::find(numbers_.begin(), numbers_.end(), it->second) == numbers_.end())
-          numbers_.push_back(it->second);
-      }
-      for (std::uint32_t n : numbers_) propose(p, n);
-      if (home != nullptr) {
-        if (pool_.size() + numbers_.size() > kPool) {
-          pool_.clear();
-          std::fill(memo_.begin(), memo_.end(), Entry{});
-        }
-        home->key = key;
-        home->from = static_cast<std::uint32_t>(pool_.size());
-        home->count = static_cast<std::uint32_t>(numbers_.size());
-        pool_.insert(pool_.end(), numbers_.begin(), numbers_.end());
-      }
+    } else if (use.probes >= 65536) {
+      use.bypass = false;
+      use.probes = use.found = 0;
     }
+    if (home != nullptr || use.bypass) {
+      look_at_values(record, p, st);
+      for (RuleIndex rule : p.always)
+        if (rule_epoch_[rule] != epoch_) {
+          rule_epoch_[rule] = epoch_;
+          candidates_.push_back(rule);
+        }
+    }
+    const std::size_t by_values = candidates_.size();
     if (p.has_keywords) {
       const std::string_view line = batch.line(record);
       found_.clear();
@@ -218,21 +189,107 @@ void Matcher::match(const event::EventBatch& batch, std::vector<Hit>& hits) {
       for (PredicateId id : found_)
         if (const auto it = p.witness_number.find(id); it != p.witness_number.end()) propose(p, it->second);
     }
-    for (RuleIndex rule : p.always)
-      if (rule_epoch_[rule] != epoch_) {
-        rule_epoch_[rule] = epoch_;
-        candidates_.push_back(rule);
-      }
-    if (candidates_.empty()) continue;
     const std::size_t before = hits.size();
-    for (RuleIndex rule : candidates_) {
+    std::size_t held_by_values = 0;
+    for (std::size_t c = 0; c < candidates_.size(); ++c) {
+      const RuleIndex rule = candidates_[c];
       ++stats_.candidates;
       ++looked_at_[rule];
-      if (holds(program_.set().rules[rule].condition)) hits.push_back({r, rule});
+      if (!holds(program_.set().rules[rule].condition)) continue;
+      hits.push_back({r, rule});
+      if (c < by_values) ++held_by_values;
     }
+    if (home != nullptr) {
+      if (record_pool_.size() + held_by_values > kPool) {
+        record_pool_.clear();
+        std::fill(records_.begin(), records_.end(), KnownRecord{});
+      }
+      *home = {key, static_cast<std::uint32_t>(record_pool_.size()), static_cast<std::uint32_t>(held_by_values)};
+      for (std::size_t k = 0; k < held_by_values; ++k) record_pool_.push_back(hits[before + k].rule);
+    }
+    if (hits.size() == before) continue;
     stats_.hits += hits.size() - before;
     std::sort(hits.begin() + static_cast<std::ptrdiff_t>(before), hits.end(),
               [](const Hit& a, const Hit& b) { return a.rule < b.rule; });
+  }
+}
+
+void Matcher::look_at_values(const event::Record& record, const RouteProgram& p, RouteState& st) {
+  const event::EventBatch& batch = *batch_;
+  const Field* const fields = batch.fields.data() + record.first_field;
+  for (std::uint32_t i = 0; i < record.field_count; ++i) {
+    const Field& f = fields[i];
+    if (f.slot == event::kNoSlot || p.by_slot[f.slot] == 0) continue;
+    const std::uint32_t fi = p.by_slot[f.slot] - 1U;
+    if (!p.present[fi].empty())
+      for (RuleIndex rule : p.present[fi])
+        if (rule_epoch_[rule] != epoch_) {
+          rule_epoch_[rule] = epoch_;
+          candidates_.push_back(rule);
+        }
+    if (p.fields[fi].empty()) continue;
+    ++stats_.values;
+    const std::string_view bytes = batch.bytes(f);
+    FieldUse& use = st.use[fi];
+    Entry* home = nullptr;
+    std::uint64_t key = 0;
+    if (!use.bypass) {
+      key = mix(hashes_[i],
+                static_cast<std::uint64_t>(record.route) << 20 | static_cast<std::uint64_t>(fi) << 4 | static_cast<std::uint64_t>(f.kind()));
+      Entry* const set = &memo_[(key & (kSets - 1)) * 2];
+      ++use.probes;
+      const Entry* const found = set[0].key == key ? &set[0] : set[1].key == key ? &set[1] : nullptr;
+      if (found != nullptr) {
+        ++use.found;
+        ++stats_.memo_hits;
+        for (std::uint32_t k = 0; k < found->count; ++k) propose(p, pool_[found->from + k]);
+        continue;
+      }
+      if (use.probes >= 8192) {
+        // remembering does not pay where most values are new; asked again later
+        use.bypass = use.found * 10 < use.probes * 3;
+        use.probes = use.found = 0;
+      }
+      const std::uint64_t bit = key >> 40 & 0x3FFFF;
+      std::uint64_t& word = seen_once_[bit >> 6];
+      if ((word >> (bit & 63U) & 1U) != 0) {
+        home = set[0].key == 0 ? &set[0] : set[1].key == 0 ? &set[1] : &set[key >> 63];
+      } else {
+        word |= 1ULL << (bit & 63U);
+        if (++seen_count_ > 100'000) {
+          std::fill(seen_once_.begin(), seen_once_.end(), 0);
+          seen_count_ = 0;
+        }
+      }
+    } else if (++use.probes >= 65536) {
+      use.bypass = false;
+      use.probes = use.found = 0;
+    }
+    found_.clear();
+    std::string_view value = bytes;
+    if (f.escaped()) {
+      scratch_.clear();
+      event::append_unescaped(scratch_, bytes);
+      value = scratch_;
+    }
+    p.fields[fi].find(program_.set(), value, f.kind(), folded_, found_);
+    numbers_.clear();
+    for (PredicateId id : found_) {
+      const auto it = p.witness_number.find(id);
+      if (it != p.witness_number.end() && std::find(numbers_.begin(), numbers_.end(), it->second) == numbers_.end())
+        numbers_.push_back(it->second);
+    }
+    for (std::uint32_t n : numbers_) propose(p, n);
+    if (home != nullptr) {
+      if (pool_.size() + numbers_.size() > kPool) {
+        pool_.clear();
+        std::fill(memo_.begin(), memo_.end(), Entry{});
+      }
+      home->key = key;
+      home->from = static_cast<std::uint32_t>(pool_.size());
+      home->count = static_cast<std::uint32_t>(numbers_.size());
+      pool_.insert(pool_.end(), numbers_.begin(), numbers_.end());
+    }
   }
 }
 

@@ -48,7 +48,7 @@ class Matcher {
   void match(const event::EventBatch& batch, std::vector<Hit>& hits);
 
   struct Stats {
-    std::uint64_t values = 0, memo_hits = 0, candidates = 0, hits = 0;
+    std::uint64_t values = 0, memo_hits = 0, record_hits = 0, candidates = 0, hits = 0;
   };
   const Stats& stats() const { return stats_; }
   /// How often each rule was looked at and held, by rule index.
@@ -66,9 +66,15 @@ class Matcher {
   struct RouteState {
     const RouteProgram* program = nullptr;
     std::vector<FieldUse> use;
+    FieldUse records;  // of the record memo
+  };
+  struct KnownRecord {
+    std::uint64_t key = 0;
+    std::uint32_t from = 0, count = 0;  // rules that held, in record_pool_
   };
 
   RouteState& state(event::RouteId id);
+  void look_at_values(const event::Record& record, const RouteProgram& p, RouteState& st);
   void propose(const RouteProgram& p, std::uint32_t witness_number);
   bool holds(const sigma::Node& n);
   bool predicate(PredicateId id);
@@ -80,6 +86,10 @@ class Matcher {
   const event::RouteTable& routes_;
   std::uint64_t secret_;
   std::vector<RouteState> states_;
+  // Records whose values (of all fields that rules look at) came before: the rules that held then are evaluated again, no others.
+  std::vector<KnownRecord> records_;
+  std::vector<RuleIndex> record_pool_;
+  std::vector<std::uint64_t> hashes_;  // of the fields of the record
   std::vector<Entry> memo_;
   std::vector<std::uint32_t> pool_;
   std::vector<std::uint64_t> seen_once_;  // doorkeeper: a value is remembered at second sight

@@ -514,7 +514,9 @@ const RouteProgram& Program::route(event::RouteId id, const event::Route& r) con
   if (routes_[id]) return *routes_[id];
   auto p = std::make_unique<RouteProgram>();
   p->by_slot.assign(plan_.size(), 0);
+  p->reads.assign(plan_.size(), 0);
   p->unknown = r.unknown;
+  std::vector<PredicateId> leaves;
   const auto field_of = [&](event::Slot slot) -> std::size_t {
     std::uint16_t& field = p->by_slot[slot];
     if (field == 0) {
@@ -526,13 +528,16 @@ const RouteProgram& Program::route(event::RouteId id, const event::Route& r) con
   for (RuleIndex i = 0; i < set_->rules.size(); ++i) {
     if (!applies(set_->rules[i].logsource, r) || (r.unknown && keyword_rule_[i] != 0)) continue;
     p->rules.push_back(i);
+    leaves.clear();
+    list_leaves(set_->rules[i].condition, leaves);
+    for (PredicateId leaf : leaves)
+      for (event::Slot slot : {slots_[leaf], other_slots_[leaf]})
+        if (slot != event::kNoSlot) p->reads[slot] = 1;
     if (has_witness_[i] == 0) {
       if (!r.unknown) {
         p->always.push_back(i);
         continue;
       }
-      std::vector<PredicateId> leaves;
-      list_leaves(set_->rules[i].condition, leaves);
       for (PredicateId leaf : leaves) {
         if (slots_[leaf] == event::kNoSlot) {
           if (set_->predicates[leaf].field.empty()) p->always.push_back(i);

@@ -122,6 +122,7 @@ struct RouteProgram {
   std::vector<RuleIndex> always;                 // no witness: evaluated on every record of the route
   std::vector<std::uint16_t> by_slot;            // slot -> index + 1 into fields, 0: no rule cares
   std::vector<Witnesses> fields;
+  std::vector<char> reads;                       // by slot: some rule of the route looks at it
   KeywordWitnesses keywords;                     // on the raw record
   bool has_keywords = false;
   bool unknown = false;                          // a record of no known log source
