@@ -337,9 +337,25 @@ class Reader::Impl {
     for (const Touch& t : touches_) {
       const std::uint16_t bi = binding_index(t.node, format);
       if (bi == 1) continue;
-      const Binding& b = bindings_[bi - 2U];
       const char* p = buf + t.offset;
       if (t.kind == ValueKind::nested) continue;
+      const Plain& plain = plain_[bi - 2U];
+      if (plain.enough) [[likely]] {
+        // Most values only go to one or two slots.
+        if (plain.route) route_key = (route_key ^ value_hash({p, t.length}) ^ t.node->id) * 0x9E3779B97F4A7C15ULL;
+        Field f{field_base + t.offset, t.length, plain.first,
+                static_cast<std::uint8_t>(flags | static_cast<std::uint8_t>(t.kind) |
+                                          (t.kind == ValueKind::string && has_escape(p, t.length) ? Field::kEscaped : 0)),
+                plain.role};
+        batch_->fields.push_back(f);
+        if (plain.second != event::kNoSlot) {
+          f.slot = plain.second;
+          f.role = event::Role::none;
+          batch_->fields.push_back(f);
+        }
+        continue;
+      }
+      const Binding& b = bindings_[bi - 2U];
       if (b.unwrap && t.kind == ValueKind::string && unwrap_depth_ < 3 && t.length > 2) {
         // The inner record's fields lie behind what the outer one gave so far; nothing points to the latter.
         if (try_unwrap({p, t.length}, at, end, line)) return;
@@ -824,6 +840,14 @@ class Reader::Impl {
 
   std::uint16_t intern(Binding b) {
     if (bindings_.size() >= 65'000) return 1;
+    Plain plain;
+    plain.enough = b.time_rank < 0 && !b.unwrap && !b.text && !b.url && b.pair == PairPart::none && b.slots.size() <= 2 &&
+                   (!b.slots.empty() || b.role != event::Role::none);
+    plain.route = b.route;
+    plain.role = b.role;
+    if (!b.slots.empty()) plain.first = b.slots[0];
+    if (b.slots.size() == 2) plain.second = b.slots[1];
+    plain_.push_back(plain);
     bindings_.push_back(std::move(b));
     return static_cast<std::uint16_t>(bindings_.size() + 1);
   }
@@ -1225,6 +1249,13 @@ class Reader::Impl {
   std::vector<Node*> table_;
   bool full_ = false;
   std::vector<Binding> bindings_;
+  /// The same in 8 bytes for a binding that says no more than slots, role and route.
+  struct Plain {
+    Slot first = event::kNoSlot, second = event::kNoSlot;
+    event::Role role = event::Role::none;
+    bool enough = false, route = false;
+  };
+  std::vector<Plain> plain_;
   Touches touches_;
   std::uint64_t signature_ = 0, last_signature_ = 0;
   FormatId last_format_ = 0;
