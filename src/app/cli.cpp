@@ -23,6 +23,7 @@ int run_command_line(int argc, char** argv) {
   scan_cmd->add_option("--rules", so.rules, "Sigma rules: a file or a folder (repeatable); without it the rules that come with Bavn")->allow_extra_args(false);
   scan_cmd->add_option("--indicators", so.indicators, "Indicators: CSV, text, MISP JSON, STIX 2.1; file or folder (repeatable)")->allow_extra_args(false);
   scan_cmd->add_option("--allow", so.allow, "Allow lists in MISP warninglist shape; file or folder (repeatable)")->allow_extra_args(false);
+  scan_cmd->add_option("--mapping", so.mappings, "Your own format: a format.yml as in content/formats (repeatable)")->allow_extra_args(false);
   scan_cmd->add_option("--format", so.format, "Name of the format; without it each line is recognised");
   scan_cmd->add_option("--min-level", so.min_level, "Least level: informational, low, medium, high, critical");
   scan_cmd->add_option("--jobs", so.jobs, "Threads; one per core when not given");

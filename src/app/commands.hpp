@@ -11,7 +11,7 @@ namespace bavn::app {
 constexpr int kDone = 0, kFailed = 1, kUsage = 2, kPartly = 3;
 
 struct ScanOptions {
-  std::vector<std::string> rules, indicators, allow, files;
+  std::vector<std::string> rules, indicators, allow, mappings, files;
   std::string format, min_level, placeholders, rule_cache, municipality;
   bool builtin_rules = false, json = false, quiet = false;
   unsigned jobs = 0;  // 0: one per core

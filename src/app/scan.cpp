@@ -354,6 +354,7 @@ int scan(const ScanOptions& options) {
   eo.rule_cache = options.rule_cache;
   eo.indicators = options.indicators;
   eo.allow = options.allow;
+  eo.formats = options.mappings;
   if (!options.min_level.empty()) {
     bool known = false;
     for (int l = 0; l <= static_cast<int>(sigma::Level::critical); ++l)

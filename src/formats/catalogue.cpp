@@ -1,6 +1,7 @@
 #include "formats/catalogue.hpp"
 
 #include <algorithm>
+#include <fstream>
 
 #include "base/content.hpp"
 
@@ -16,6 +17,17 @@ Result<Catalogue> Catalogue::builtin() {
     }
   }
   return c;
+}
+
+Result<void> Catalogue::add_file(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  if (!in) return fail(Code::not_found, "the format description cannot be read", path);
+  std::string text(1U << 20, '\0');
+  in.read(text.data(), static_cast<std::streamsize>(text.size()));
+  text.resize(static_cast<std::size_t>(in.gcount()));
+  if (text.size() == 1U << 20) return fail(Code::bad_input, "a format description of more than 1 MiB", path);
+  BAVN_TRY(auto d, parse_description(text, path));
+  return add(std::move(d));
 }
 
 Result<void> Catalogue::add(Description d) {

@@ -18,6 +18,8 @@ class Catalogue {
   static Result<Catalogue> builtin();
   /// Adds a user's description (its reader must be json or a built-in reader's name).
   Result<void> add(Description d);
+  /// The same from a format.yml file of at most 1 MiB.
+  Result<void> add_file(const std::string& path);
 
   const std::vector<Description>& all() const { return formats_; }
   const Description& at(event::FormatId id) const { return formats_[id]; }

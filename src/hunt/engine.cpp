@@ -61,6 +61,7 @@ bool deliverable(const formats::Catalogue& catalogue, const sigma::LogSource& l,
 Result<std::unique_ptr<Engine>> Engine::open(const EngineOptions& options) {
   auto e = std::unique_ptr<Engine>(new Engine);
   BAVN_TRY(e->catalogue_, formats::Catalogue::builtin());
+  for (const auto& path : options.formats) BAVN_CHECK(e->catalogue_.add_file(path));
   sigma::Options load;
   load.placeholders_file = options.placeholders_file;
   load.cache_file = options.rule_cache;

@@ -25,6 +25,7 @@ struct EngineOptions {
   bool builtin_rules = false;          // also the rules that are part of the binary
   std::string placeholders_file;
   std::string rule_cache;              // empty: none
+  std::vector<std::string> formats;     // a user's own format descriptions (format.yml files)
   std::vector<std::string> indicators;  // files and folders
   std::vector<std::string> allow;       // allow lists, files and folders
   std::uint64_t random_indicators = 0;  // for benches
