@@ -1,0 +1,38 @@
+// JSON lines, and everything else that a file may hold, through Source and Reader: no crash, no field outside its bytes.
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+
+#include "formats/reader.hpp"
+#include "formats/source.hpp"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  using namespace bavn;
+  static const auto catalogue = *formats::Catalogue::builtin();
+  static event::RouteTable routes;
+  static event::FieldPlan plan = [] {
+    event::FieldPlan p;
+    catalogue.add_names(p);
+    return p;
+  }();
+  static formats::Reader reader(catalogue, plan, routes);
+  reader.new_source();
+  event::EventBatch batch;
+  formats::SourceOptions options;
+  options.chunk = 1024;
+  options.max_record = 64U << 10;
+  auto source = formats::Source::of_bytes({reinterpret_cast<const char*>(data), size}, options);
+  while (!source->done()) {
+    auto chunk = source->next(batch);
+    if (!chunk) break;
+    reader.read(batch, chunk->from, chunk->to, chunk->first_line);
+    for (const auto& r : batch.records) {
+      if (r.offset + std::size_t{r.length} > batch.raw.size() || r.first_field + std::size_t{r.field_count} > batch.fields.size()) std::abort();
+      for (const auto& f : batch.fields_of(r)) {
+        const auto& from = (f.flags & event::Field::kDerived) != 0 ? batch.derived : batch.raw;
+        if (f.offset + std::size_t{f.length} > from.size()) std::abort();
+      }
+    }
+  }
+  return 0;
+}
