@@ -8,7 +8,7 @@
 #define BAVN_PAYLOADS(X)                                                                                      \
   X(cef) X(leef) X(fortigate) X(fortimail) X(sophos_xg) X(paloalto) X(checkpoint) X(cisco_asa) X(postfix) X(linux_auth) X(dovecot)      \
   X(dns_bind) X(dns_unbound) X(auditd) X(squid) X(iptables) X(pfsense) X(windows_syslog_snare) X(web_access)      \
-  X(dns_windows)
+  X(dns_windows) X(sysmon_syslog)
 
 #define BAVN_DECLARE(name) \
   namespace name { std::unique_ptr<syslog::PayloadReader> make_payload_reader(); }
