@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# Referee of correctness: the same events and rules through Bavn and through pySigma -> SQL -> SQLite. See docs/sigma_referee.md.
+# Fails on a difference that explained.yml does not explain. Arguments go to compare.py (--verbose shows each difference).
+set -euo pipefail
+cd "$(dirname "$0")"
+root=$(cd ../../.. && pwd)
+corpora=${BAVN_CORPORA:-$root/../shared/corpora}
+bavn=${BAVN_BINARY:-$root/build/dev/src/app/bavn}
+[ -x "$bavn" ] || { echo "the binary $bavn is missing: build the target bavn first"; exit 1; }
+venv=$root/build/venv
+if ! cmp -s requirements.txt "$venv/installed_requirements.txt"; then
+  python3 -m venv "$venv"
+  if ! "$venv/bin/pip" install --quiet --disable-pip-version-check -r requirements.txt; then
+    echo "SKIPPED: pySigma could not be installed from PyPI"
+    exit 0
+  fi
+  cp requirements.txt "$venv/installed_requirements.txt"
+fi
+# The synthesized rules and events are in this folder; the public ones are not part of the repository.
+"$venv/bin/python" modifiers.py --bavn "$bavn" --work "$root/build/referee"
+if [ ! -d "$corpora/detection/sigmahq-rules" ]; then
+  echo "SKIPPED: the public rules and events are not at $corpora/detection (BAVN_CORPORA says where)"
+  exit 0
+fi
+exec "$venv/bin/python" compare.py --bavn "$bavn" --corpora "$corpora/detection" --work "$root/build/referee" "$@"
