@@ -23,6 +23,18 @@ pcre2_match_data* thread_match_data() {
   return owner.data;
 }
 
+/// Whether a value has a match does not depend on greediness, but what is looked at first does: '\+.*\+.*\+' tries every choice of
+/// plus signs from the right before it tries the first three. Not so for atomic groups, possessive quantifiers and verbs.
+bool greediness_is_order_only(std::string_view pattern) {
+  for (const std::string_view s : {"(?>", "(*", "++", "*+", "?+", "}+"})
+    if (pattern.find(s) != std::string_view::npos) return false;
+  return true;
+}
+
+bool limit_hit(int rc) {
+  return rc == PCRE2_ERROR_MATCHLIMIT || rc == PCRE2_ERROR_DEPTHLIMIT || rc == PCRE2_ERROR_HEAPLIMIT;
+}
+
 }  // namespace
 
 Result<std::shared_ptr<const Regex>> Regex::compile(std::string_view pattern, std::uint8_t flags) {
@@ -43,6 +55,8 @@ Result<std::shared_ptr<const Regex>> Regex::compile(std::string_view pattern, st
   }
   std::shared_ptr<Regex> out(new Regex);
   out->code_ = code;
+  if (greediness_is_order_only(pattern))
+    out->other_ = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(), options | PCRE2_UNGREEDY, &error, &offset, nullptr);
   pcre2_match_context* context = pcre2_match_context_create(nullptr);
   out->context_ = context;
   if (context == nullptr) return fail(Code::unavailable, "no memory for a regular expression");
@@ -55,6 +69,7 @@ Result<std::shared_ptr<const Regex>> Regex::compile(std::string_view pattern, st
 Regex::~Regex() {
   pcre2_match_context_free(static_cast<pcre2_match_context*>(context_));
   pcre2_code_free(static_cast<pcre2_code*>(code_));
+  pcre2_code_free(static_cast<pcre2_code*>(other_));
 }
 
 bool Regex::found_in(std::string_view value) const {
@@ -62,12 +77,14 @@ bool Regex::found_in(std::string_view value) const {
   const char* subject = value.empty() ? &kEmpty : value.data();
   pcre2_match_data* data = thread_match_data();
   if (data == nullptr) return false;
-  const int rc = pcre2_match(static_cast<const pcre2_code*>(code_), reinterpret_cast<PCRE2_SPTR>(subject), value.size(), 0, 0, data,
-                             static_cast<pcre2_match_context*>(context_));
-  if (rc >= 0) return true;
-  if (rc == PCRE2_ERROR_MATCHLIMIT || rc == PCRE2_ERROR_DEPTHLIMIT || rc == PCRE2_ERROR_HEAPLIMIT)
-    limit_hits_.fetch_add(1, std::memory_order_relaxed);
-  return false;
+  const auto search = [&](const void* code) {
+    return pcre2_match(static_cast<const pcre2_code*>(code), reinterpret_cast<PCRE2_SPTR>(subject), value.size(), 0, 0, data,
+                       static_cast<pcre2_match_context*>(context_));
+  };
+  int rc = search(code_);
+  if (limit_hit(rc) && other_ != nullptr) rc = search(other_);
+  if (limit_hit(rc)) limit_hits_.fetch_add(1, std::memory_order_relaxed);
+  return rc >= 0;
 }
 
 }  // namespace bavn::match::sigma

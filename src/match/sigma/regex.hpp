@@ -12,7 +12,7 @@ namespace bavn::match::sigma {
 
 class Regex {
  public:
-  /// flags: Predicate::kRegex*. No JIT; at most kMatchLimit steps a value. Error: the compiler's message with the position.
+  /// flags: Predicate::kRegex*. No JIT; at most kMatchLimit steps a value, twice. Error: the compiler's message with the position.
   static Result<std::shared_ptr<const Regex>> compile(std::string_view pattern, std::uint8_t flags);
   ~Regex();
   Regex(const Regex&) = delete;
@@ -29,6 +29,7 @@ class Regex {
  private:
   Regex() = default;
   void* code_ = nullptr;     // pcre2_code
+  void* other_ = nullptr;    // the same with greedy and lazy exchanged, for values on which code_ hits the limit; may be null
   void* context_ = nullptr;  // pcre2_match_context with the limits
   mutable std::atomic<std::uint64_t> limit_hits_{0};
 };

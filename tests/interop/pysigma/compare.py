@@ -39,8 +39,8 @@ def corpus(corpora, work):
     return files
 
 
-def bavn_matches(bavn, rules, files):
-    command = [bavn, "scan", "--rules", str(rules), "--json", "--jobs", "1", *[str(path) for path, _ in files]]
+def bavn_matches(bavn, rules, files, more=()):
+    command = [bavn, "scan", "--rules", str(rules), "--json", "--jobs", "1", *more, *[str(path) for path, _ in files]]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     if done.returncode != 0:
         sys.exit(f"bavn scan ended with {done.returncode}: {done.stderr[-2000:]}")
@@ -66,7 +66,7 @@ def differences(ours, theirs, trouble, refused, summary, folder):
     return different
 
 
-def verdict(different, part, show, verbose):
+def verdict(different, part, show, verbose, name=lambda rule: ""):
     """Holds the differences against that part of explained.yml; 0 when each is explained and no explanation is left over."""
     explained = yaml.safe_load((pathlib.Path(__file__).parent / "explained.yml").read_text())[part] or []
     reasons = {(e["side"], e["rule"]): e for e in explained}
@@ -77,7 +77,7 @@ def verdict(different, part, show, verbose):
             classes[reason["class"]] += len(keys)
             continue
         unexplained += 1
-        print(f"UNEXPLAINED {side} {rule} {len(keys)}" + (f" (explained are {reason['events']})" if reason else ""))
+        print(f"UNEXPLAINED {side} {rule} {name(rule)} {len(keys)}" + (f" (explained are {reason['events']})" if reason else ""))
         for key in keys[:4] if verbose else []:
             print(f"    {show(key)}")
     for name, count in sorted(classes.items()):

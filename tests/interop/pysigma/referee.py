@@ -10,8 +10,10 @@ from sigma.rule import SigmaRule
 TEXT = "fulltext_"  # column of keywords
 
 
-def rules_of(folder):
-    """(path, id, logsource, [query], fields) of each rule pySigma converts, and path -> reason of the others."""
+def rules_of(folder, conditions=None):
+    """(path, id, logsource, [query], fields) of each rule pySigma converts, and path -> reason of the others.
+
+    conditions: takes id -> parsed conditions."""
     backend = sqliteBackend(fulltext_field=TEXT, collate_nocase=True)
     rules, refused = [], {}
     for path in sorted(folder.rglob("*.yml")):
@@ -23,6 +25,8 @@ def rules_of(folder):
             rule = SigmaRule.from_dict(documents[0])
             where = [q.split(" WHERE ", 1)[1] for q in backend.convert_rule(rule)]
             source = rule.logsource
+            if conditions is not None:
+                conditions[str(rule.id)] = [c.parsed for c in rule.detection.parsed_condition]
             rules.append((path, str(rule.id), (source.product, source.category, source.service), where, backend.required_fields(rule)))
         except (SigmaError, yaml.YAMLError, NotImplementedError) as trouble:
             refused[path] = f"{type(trouble).__name__}: {trouble}"
@@ -34,6 +38,9 @@ def quoted(name):
 
 
 def belongs(wanted, sources):
+    """sources None: the record is of no known kind and meets every rule."""
+    if sources is None:
+        return True
     return any(all(w is None or w == s for w, s in zip(wanted, source)) for source in sources)
 
 
