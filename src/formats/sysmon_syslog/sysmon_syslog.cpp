@@ -20,7 +20,8 @@ std::uint32_t number(std::string_view s) {
   const bool hex = s.starts_with('x');
   std::uint32_t value = 0;
   if (hex) s.remove_prefix(1);
-  if (s.empty() || std::from_chars(s.data(), s.data() + s.size(), value, hex ? 16 : 10).ptr != s.data() + s.size()) return 0;
+  if (s.empty() || std::from_chars(s.data(), s.data() + s.size(), value, hex ? 16 : 10).ptr != s.data() + s.size())
+    return 0;
   return value > 0x10FFFF || (value >= 0xD800 && value < 0xE000) ? 0 : value;
 }
 

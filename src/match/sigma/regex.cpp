@@ -46,17 +46,19 @@ Result<std::shared_ptr<const Regex>> Regex::compile(std::string_view pattern, st
   if ((flags & Predicate::kRegexDotAll) != 0) options |= PCRE2_DOTALL;
   int error = 0;
   PCRE2_SIZE offset = 0;
-  pcre2_code* code = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(), options, &error, &offset, nullptr);
+  pcre2_code* code =
+      pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(), options, &error, &offset, nullptr);
   if (code == nullptr) {
     PCRE2_UCHAR message[256];
     pcre2_get_error_message(error, message, sizeof message);
-    return fail(Code::bad_input, fmt::format("the regular expression '{}' does not compile: {} at character {}", pattern,
-                                             reinterpret_cast<const char*>(message), offset));
+    return fail(Code::bad_input, fmt::format("the regular expression '{}' does not compile: {} at character {}",
+                                             pattern, reinterpret_cast<const char*>(message), offset));
   }
   std::shared_ptr<Regex> out(new Regex);
   out->code_ = code;
   if (greediness_is_order_only(pattern))
-    out->other_ = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(), options | PCRE2_UNGREEDY, &error, &offset, nullptr);
+    out->other_ = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(), options | PCRE2_UNGREEDY,
+                                &error, &offset, nullptr);
   pcre2_match_context* context = pcre2_match_context_create(nullptr);
   out->context_ = context;
   if (context == nullptr) return fail(Code::unavailable, "no memory for a regular expression");
@@ -78,8 +80,8 @@ bool Regex::found_in(std::string_view value) const {
   pcre2_match_data* data = thread_match_data();
   if (data == nullptr) return false;
   const auto search = [&](const void* code) {
-    return pcre2_match(static_cast<const pcre2_code*>(code), reinterpret_cast<PCRE2_SPTR>(subject), value.size(), 0, 0, data,
-                       static_cast<pcre2_match_context*>(context_));
+    return pcre2_match(static_cast<const pcre2_code*>(code), reinterpret_cast<PCRE2_SPTR>(subject), value.size(), 0, 0,
+                       data, static_cast<pcre2_match_context*>(context_));
   };
   int rc = search(code_);
   if (limit_hit(rc) && other_ != nullptr) rc = search(other_);
