@@ -26,7 +26,7 @@ EXPECTED = collections.Counter({
     ("203.0.113.77", "zeek_dns.ndjson"): 2,
     ("deling-dokument.example.net", "zeek_dns.ndjson"): 2,
     ("deling-dokument.example.net", "windows_sysmon.ndjson"): 1,
-    ("https://deling-dokument.example.net/s/8f3a91c2", "windows_sysmon.ndjson"): 1,
+    ("deling-dokument.example.net/s/8f3a91c2", "windows_sysmon.ndjson"): 1,  # URLs are compared without their scheme
     ("5f2b7c1e9d3a4860b1c2d3e4f5a60718293a4b5c6d7e8f9001122334455667a8", "windows_sysmon.ndjson"): 1,
 })
 LEVELS = ["critical", "high", "medium", "low", "informational"]

@@ -18,6 +18,7 @@ constexpr std::size_t kGroupCombinations = 32;  // groups that one event with li
 constexpr std::size_t kValueCombinations = 1000;  // values of one event that value_count takes
 constexpr std::size_t kPlaces = 100'000;          // distinct (municipality, format, file)
 constexpr std::size_t kKeptBySketch = 32;         // last events of a group whose values are estimated, for the finding
+constexpr std::size_t kKeptForLate = 1000;  // events of a temporal group that are not thinned for a late event's sake
 constexpr Micros kFuture = std::chrono::microseconds(std::chrono::minutes{10}).count();
 
 bool only_rises(const Bound& b) {
@@ -592,30 +593,34 @@ void CorrelationEngine::Impl::make_room(const Plan& plan, Group& g) {
   if ((plan.settled || e.size() < g.thin_at) && e.size() <= limit) return;
 
   std::vector<bool> away(e.size(), false);
-  if (type == CorrelationType::value_count) {
-    // Of three sightings of a value within one timespan the middle one is in no window without one of the others.
-    struct Last {
-      std::size_t one = SIZE_MAX, two = SIZE_MAX;
-    };
-    std::unordered_map<std::uint64_t, Last> last;
-    for (std::size_t i = 0; i < e.size(); ++i) {
-      Last& l = last[e[i].value];
-      if (l.two != SIZE_MAX && e[i].time <= plus(e[l.one].time, plan.timespan)) {
-        away[l.two] = true;
-        e[i].weight += e[l.two].weight;
-      } else {
-        l.one = l.two == SIZE_MAX ? i : l.two;
+  // What a late event may still judge anew stays: a chain through it, the moment it was for those that refer to this one.
+  const auto thin = [&](Micros mark) {
+    if (type == CorrelationType::value_count || type == CorrelationType::temporal) {
+      // Of three sightings of a value (of a rule) within one timespan the middle one is in no window without one of the others.
+      struct Last {
+        std::size_t one = SIZE_MAX, two = SIZE_MAX;
+      };
+      std::unordered_map<std::uint64_t, Last> last;
+      for (std::size_t i = 0; i < e.size(); ++i) {
+        Last& l = last[type == CorrelationType::temporal ? e[i].ref : e[i].value];
+        const bool moment_counts = !plan.outers.empty() && l.two != SIZE_MAX && e[l.two].time >= mark;
+        if (!moment_counts && l.two != SIZE_MAX && e[i].time <= plus(e[l.one].time, plan.timespan)) {
+          away[l.two] = true;
+          e[i].weight += e[l.two].weight;
+        } else {
+          l.one = l.two == SIZE_MAX ? i : l.two;
+        }
+        l.two = i;
       }
-      l.two = i;
+    } else if (type == CorrelationType::temporal_ordered) {
+      // Of a run of one rule the first and the last decide every window, once no late event can come between them.
+      for (std::size_t i = 2; i < e.size() && e[i].time < mark; ++i) {
+        if (e[i].ref != e[i - 1].ref || e[i].ref != e[i - 2].ref) continue;
+        away[i - 1] = true;
+        e[i].weight += e[i - 1].weight;
+      }
     }
-  } else if (is_temporal(type)) {
-    // Of a run of one rule the first and the last decide every window.
-    for (std::size_t i = 2; i < e.size(); ++i) {
-      if (e[i].ref != e[i - 1].ref || e[i].ref != e[i - 2].ref) continue;
-      away[i - 1] = true;
-      e[i].weight += e[i - 1].weight;
-    }
-  }
+  };
   const auto sweep = [&] {
     std::size_t to = 0;
     for (std::size_t i = 0; i < e.size(); ++i) {
@@ -630,13 +635,18 @@ void CorrelationEngine::Impl::make_room(const Plan& plan, Group& g) {
     }
     e.resize(to);
     g.counted = false;
+    away.assign(to, false);
   };
+  thin(watermark());
   sweep();
+  if (e.size() > (is_temporal(type) ? std::min(limit, kKeptForLate) : limit)) {
+    thin(std::numeric_limits<Micros>::max());
+    sweep();
+  }
 
   if (e.size() > limit) {
     if (!g.approximate) ++stats.of[plan.index].merged;
     g.approximate = true;
-    away.assign(e.size(), false);
     switch (type) {
       case CorrelationType::value_count:
         if (plan.settled) {
