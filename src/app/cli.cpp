@@ -94,6 +94,81 @@ int run_command_line(int argc, char** argv) {
   hot_cmd->add_option("--megabytes", bo.megabytes, "Size of each lane");
   hot_cmd->add_flag("--json", bo.json, "One JSON object a lane on stdout");
   hot_cmd->callback([&] { rc = bench_hotpath(bo); });
+  auto* history_cmd = bench_cmd->add_subcommand("history", "Storing, looking up and reading back, on the disk");
+  history_cmd->add_option("--events", bo.count, "How many made-up events; 2,000,000 when not given");
+  history_cmd->add_option("--directory", bo.directory, "Where a folder is made and removed again; the temporary folder when not given");
+  history_cmd->add_flag("--json", bo.json, "One JSON object a lane on stdout");
+  history_cmd->callback([&] { rc = bench_history(bo); });
+  auto* indicators_bench_cmd = bench_cmd->add_subcommand("indicators", "Size, lookups and additions of a made-up list");
+  indicators_bench_cmd->add_option("--count", bo.count, "How many; 1,000,000 when not given");
+  indicators_bench_cmd->add_flag("--json", bo.json, "One JSON object on stdout");
+  indicators_bench_cmd->callback([&] { rc = bench_indicators(bo); });
+
+  IngestOptions io;
+  auto* ingest_cmd = app.add_subcommand("ingest", "Store files in the history of a data folder, durable and searchable");
+  ingest_cmd->add_option("--data", io.data, "The data folder; made when it is not there")->required();
+  ingest_cmd->add_option("--source", io.source, "Name of the source; the file's name when not given");
+  ingest_cmd->add_option("--format", io.format, "Name of the format; without it each line is recognised");
+  ingest_cmd->add_option("--municipality", io.municipality, "Number of the municipality that the events belong to");
+  ingest_cmd->add_option("--jobs", io.jobs, "Threads; one per core when not given");
+  ingest_cmd->add_flag("--json", io.json, "Progress as NDJSON on stderr, the summary as one JSON object on stdout");
+  ingest_cmd->add_flag("--quiet", io.quiet, "No progress");
+  ingest_cmd->add_option("files", io.files, "Files and folders; - is standard input")->required();
+  ingest_cmd->footer("Example: bavn ingest --data /var/lib/bavn --source firewall /var/log/suricata/eve.json");
+  ingest_cmd->callback([&] { rc = ingest(io); });
+
+  HuntOptions ho;
+  auto* hunt_cmd = app.add_subcommand("hunt", "Look into the history for observables, indicators, rules or text");
+  hunt_cmd->add_option("--data", ho.data, "The data folder")->required();
+  hunt_cmd->add_option("--observable", ho.observables, "A domain, URL, address, network, hash, mail address ... (repeatable)")->allow_extra_args(false);
+  hunt_cmd->add_option("--kind", ho.kinds, "What the observable is, if it cannot be told from itself: account, subject, file_name ...")->allow_extra_args(false);
+  hunt_cmd->add_option("--indicators", ho.indicators, "Indicators: CSV, text, MISP JSON, STIX 2.1; file or folder (repeatable)")->allow_extra_args(false);
+  hunt_cmd->add_option("--allow", ho.allow, "Allow lists in MISP warninglist shape; file or folder (repeatable)")->allow_extra_args(false);
+  hunt_cmd->add_option("--rules", ho.rules, "Sigma rules: a file or a folder (repeatable)")->allow_extra_args(false);
+  hunt_cmd->add_flag("--builtin-rules", ho.builtin_rules, "The rules that come with Bavn");
+  hunt_cmd->add_option("--placeholders", ho.placeholders, "Values for |expand: lines name = value");
+  hunt_cmd->add_option("--text", ho.text, "Text that a line holds, upper and lower case alike");
+  hunt_cmd->add_option("--from", ho.from, "Happened then or later: 2024-10-01T12:00:00Z or 2024-10-01");
+  hunt_cmd->add_option("--to", ho.to, "Happened then or before");
+  hunt_cmd->add_option("--source", ho.source, "Only this source");
+  hunt_cmd->add_option("--limit", ho.limit, "Stop after so many hits");
+  hunt_cmd->add_option("--jobs", ho.jobs, "Threads; one per core when not given");
+  hunt_cmd->add_option("--repeat", ho.repeat, "Ask so many times and show the milliseconds of each; hits are printed once");
+  hunt_cmd->add_flag("--json", ho.json, "Hits as NDJSON on stdout, the summary as JSON on stderr");
+  hunt_cmd->add_flag("--quiet", ho.quiet, "No progress, no summary");
+  hunt_cmd->footer("Example: bavn hunt --data /var/lib/bavn --observable evil.example --from 2024-09-01");
+  hunt_cmd->callback([&] { rc = hunt_command(ho); });
+
+  DoctorOptions dopt;
+  auto* doctor_cmd = app.add_subcommand("doctor", "Check a data folder; make its index again, pack, retain, erase");
+  doctor_cmd->add_option("--data", dopt.data, "The data folder")->required();
+  doctor_cmd->add_flag("--rebuild-index", dopt.rebuild_index, "Make the index again from the stored lines");
+  doctor_cmd->add_option("--erase-source", dopt.erase_source, "Erase what this source sent, by deleting its keys");
+  doctor_cmd->add_option("--municipality", dopt.municipality, "The municipality of --erase-source");
+  doctor_cmd->add_option("--erase-day", dopt.erase_day, "Erase what was received on this day (UTC)");
+  doctor_cmd->add_option("--erase-person", dopt.erase_person, "Erase every event that holds this address, account, number or text");
+  doctor_cmd->add_option("--retain", dopt.retain_days, "Drop what was received more than so many days ago");
+  doctor_cmd->add_flag("--cold-pass", dopt.cold_pass, "Merge segments and compress them harder");
+  doctor_cmd->add_option("--cold-days", dopt.cold_days, "For --cold-pass: received at least so many days ago; 2 when not given");
+  doctor_cmd->add_flag("--json", dopt.json, "One JSON object on stdout");
+  doctor_cmd->footer("Erasing is final. Example: bavn doctor --data /var/lib/bavn");
+  doctor_cmd->callback([&] { rc = doctor(dopt); });
+
+  IndicatorsOptions ino;
+  auto* indicators_cmd = app.add_subcommand("indicators", "Check, list and convert lists of indicators");
+  indicators_cmd->require_subcommand(1);
+  for (const auto& [action, help] : {std::pair{"check", "Load lists and say what was taken, skipped and refused, and why"},
+                                     std::pair{"list", "Every indicator of the lists"},
+                                     std::pair{"convert", "Lists into one binary base that loads at once"}}) {
+    auto* sub = indicators_cmd->add_subcommand(action, help);
+    sub->add_option("files", ino.files, "CSV, text, MISP JSON, STIX 2.1, binary base; files and folders")->required();
+    if (std::string(action) == "convert") sub->add_option("--out", ino.out, "The file to write")->required();
+    sub->add_flag("--json", ino.json, "NDJSON on stdout");
+    sub->callback([&ino, &rc, action] {
+      ino.action = action;
+      rc = indicators_command(ino);
+    });
+  }
 
   try {
     app.parse(argc, argv);

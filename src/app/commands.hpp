@@ -45,6 +45,43 @@ struct BenchOptions {
   bool json = false;
 };
 int bench_hotpath(const BenchOptions& options);
+int bench_history(const BenchOptions& options);
+int bench_indicators(const BenchOptions& options);
+
+struct IngestOptions {
+  std::string data, source, format;
+  std::vector<std::string> files;
+  std::uint16_t municipality = 0;
+  unsigned jobs = 0;
+  bool json = false, quiet = false;
+};
+int ingest(const IngestOptions& options);
+
+struct HuntOptions {
+  std::string data, text, from, to, source, placeholders;
+  std::vector<std::string> observables, kinds, indicators, allow, rules;
+  bool builtin_rules = false, json = false, quiet = false;
+  std::uint64_t limit = 0;  // 0: none
+  unsigned jobs = 0, repeat = 1;
+};
+int hunt_command(const HuntOptions& options);
+
+struct DoctorOptions {
+  std::string data, erase_source, erase_day, erase_person;
+  std::uint16_t municipality = 0;  // of erase_source
+  std::optional<std::int32_t> retain_days;
+  std::int32_t cold_days = 2;
+  bool rebuild_index = false, cold_pass = false, json = false;
+};
+int doctor(const DoctorOptions& options);
+
+struct IndicatorsOptions {
+  std::string action;  // check, list, convert
+  std::vector<std::string> files;
+  std::string out;
+  bool json = false;
+};
+int indicators_command(const IndicatorsOptions& options);
 
 /// Files below the paths, sorted, folders walked; "-" stays. Missing ones are reported on stderr and counted.
 std::vector<std::string> files_below(const std::vector<std::string>& paths, unsigned& missing);

@@ -90,25 +90,53 @@ bool in_range(const history::Filter& f, std::int64_t happened_us, std::int64_t r
 
 std::vector<std::string_view> lines_of(std::string_view lines) { return split(lines, '\n'); }
 
+/// Frames that the index names for the observables, each once. Those that it cannot be asked for are added to report.not_by_index.
+class Candidates {
+ public:
+  Candidates(const history::History& history, const event::Scope& scope, const HuntOptions& options, HuntReport& report)
+      : history_(history), scope_(scope), options_(options), report_(report) {}
+
+  Result<void> add(const event::Observable& wanted) {
+    const auto keys = index_keys(wanted);
+    if (keys.empty()) report_.not_by_index.push_back(wanted);
+    for (const event::Observable& key : keys) {
+      BAVN_TRY(auto refs, history_.lookup(scope_, key.kind, event::observable_hash(key.kind, key.value), options_.filter));
+      for (FrameRef& r : refs) frames_.try_emplace(std::pair(r.info.segment, r.info.frame), std::move(r));
+    }
+    return {};
+  }
+  /// Newest first; leaves this empty.
+  std::vector<FrameRef> take() {
+    std::vector<FrameRef> refs;
+    refs.reserve(frames_.size());
+    for (auto& [key, ref] : frames_) refs.push_back(std::move(ref));
+    std::reverse(refs.begin(), refs.end());
+    frames_.clear();
+    return refs;
+  }
+
+ private:
+  const history::History& history_;
+  const event::Scope& scope_;
+  const HuntOptions& options_;
+  HuntReport& report_;
+  std::map<std::pair<std::uint32_t, std::uint32_t>, FrameRef> frames_;
+};
+
 }  // namespace
 
 Result<HuntReport> hunt_observables(Engine& engine, const history::History& history, const event::Scope& scope,
                                     std::span<const event::Observable> wanted, const HuntOptions& options,
                                     const std::function<void(const RecordHit&)>& each) {
   HuntReport report;
-  std::map<std::pair<std::uint32_t, std::uint32_t>, FrameRef> candidates;
+  Candidates candidates(history, scope, options, report);
   std::multimap<std::pair<event::Kind, std::string_view>, std::size_t> exact;
   std::vector<std::size_t> networks;
   for (std::size_t i = 0; i < wanted.size(); ++i) {
     if (options.stop.stop_requested()) break;
     if (wanted[i].kind == event::Kind::cidr) networks.push_back(i);
     else exact.emplace(std::pair(wanted[i].kind, std::string_view(wanted[i].value)), i);
-    const auto keys = index_keys(wanted[i]);
-    if (keys.empty()) report.not_by_index.push_back(wanted[i]);
-    for (const event::Observable& key : keys) {
-      BAVN_TRY(auto refs, history.lookup(scope, key.kind, event::observable_hash(key.kind, key.value), options.filter));
-      for (FrameRef& r : refs) candidates.try_emplace(std::pair(r.info.segment, r.info.frame), std::move(r));
-    }
+    BAVN_CHECK(candidates.add(wanted[i]));
   }
   FrameWalk walk(history, scope, options);
   std::vector<bool> found(wanted.size());
@@ -154,10 +182,7 @@ Result<HuntReport> hunt_observables(Engine& engine, const history::History& hist
     BAVN_CHECK(walk.over_everything(make, report));
     return report;
   }
-  std::vector<FrameRef> refs;
-  for (auto& [key, ref] : candidates) refs.push_back(std::move(ref));
-  std::reverse(refs.begin(), refs.end());  // newest first
-  BAVN_CHECK(walk.over(refs, make, report));
+  BAVN_CHECK(walk.over(candidates.take(), make, report));
   return report;
 }
 
@@ -198,10 +223,13 @@ Result<HuntReport> hunt_text(Engine& engine, const history::History& history, co
   return report;
 }
 
-Result<HuntReport> hunt_rules(Engine& engine, Runtime& runtime, const history::History& history, const event::Scope& scope,
-                              const HuntOptions& options, const std::function<void(const event::Finding&)>& each) {
+namespace {
+
+/// frames: null for everything that passes the filter.
+Result<HuntReport> match_again(Engine& engine, Runtime& runtime, const history::History& history, const event::Scope& scope,
+                               const HuntOptions& options, const std::function<void(const event::Finding&)>& each, HuntReport report,
+                               const std::vector<FrameRef>* frames, bool with_rules) {
   namespace sigma = match::sigma;
-  HuntReport report;
   FrameWalk walk(history, scope, options);
   sigma::CorrelationOptions replay;
   replay.replay = true;
@@ -220,6 +248,7 @@ Result<HuntReport> hunt_rules(Engine& engine, Runtime& runtime, const history::H
       const Instant now = runtime.now();
       s->worker.match(s->batch);
       for (const auto& hit : s->worker.hits()) {
+        if (!with_rules) break;
         const event::Record& r = s->batch.records[hit.record];
         if (!in_range(options.filter, r.happened_us, text.received_us(static_cast<std::uint32_t>(r.line - 1)))) continue;
         const sigma::Rule& rule = engine.rules().rules[hit.rule];
@@ -256,7 +285,8 @@ Result<HuntReport> hunt_rules(Engine& engine, Runtime& runtime, const history::H
       }
     };
   };
-  BAVN_CHECK(walk.over_everything(make, report));
+  BAVN_CHECK(frames != nullptr ? walk.over(*frames, make, report) : walk.over_everything(make, report));
+  if (!with_rules) return report;
   const Instant now = runtime.now();
   correlations.finish([&](const sigma::CorrelationFinding& found) {
     const sigma::Correlation& c = engine.rules().correlations[found.correlation];
@@ -265,6 +295,40 @@ Result<HuntReport> hunt_rules(Engine& engine, Runtime& runtime, const history::H
     each(sigma::to_finding(engine.rules(), found, now));
   });
   return report;
+}
+
+}  // namespace
+
+Result<HuntReport> hunt_rules(Engine& engine, Runtime& runtime, const history::History& history, const event::Scope& scope,
+                              const HuntOptions& options, const std::function<void(const event::Finding&)>& each) {
+  return match_again(engine, runtime, history, scope, options, each, {}, nullptr, true);
+}
+
+Result<HuntReport> hunt_indicators(Engine& engine, Runtime& runtime, const history::History& history, const event::Scope& scope,
+                                   const HuntOptions& options, const std::function<void(const event::Finding&)>& each) {
+  HuntReport report;
+  Candidates candidates(history, scope, options, report);
+  std::vector<event::Observable> wanted;
+  const auto snapshot = engine.indicators().snapshot();
+  for (const auto& layer : snapshot->layers) {
+    layer->for_each([&](const match::indicators::Indicator& i) {
+      if (!i.is_pattern()) wanted.push_back({i.kind, i.value});
+    });
+    for (const auto& pattern : layer->patterns()) {
+      if (!pattern.not_evaluated().empty()) continue;
+      if (pattern.witnesses().empty()) report.not_by_index.push_back({event::Kind{}, pattern.text()});
+      for (const event::Observable& o : pattern.witnesses()) wanted.push_back(o);
+    }
+  }
+  std::sort(wanted.begin(), wanted.end());
+  wanted.erase(std::unique(wanted.begin(), wanted.end()), wanted.end());
+  for (const event::Observable& o : wanted) {
+    if (options.stop.stop_requested()) break;
+    BAVN_CHECK(candidates.add(o));
+  }
+  const bool everything = !report.not_by_index.empty();
+  const std::vector<FrameRef> frames = candidates.take();
+  return match_again(engine, runtime, history, scope, options, each, std::move(report), everything ? nullptr : &frames, false);
 }
 
 }  // namespace bavn::hunt

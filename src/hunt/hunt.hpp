@@ -57,4 +57,9 @@ Result<HuntReport> hunt_text(Engine& engine, const history::History& history, co
 Result<HuntReport> hunt_rules(Engine& engine, Runtime& runtime, const history::History& history, const event::Scope& scope,
                               const HuntOptions& options, const std::function<void(const event::Finding&)>& each);
 
+/// The indicator findings of hunt_rules alone: only the frames are read in which the index knows a value (or a pattern's witness).
+/// Everything is read when an indicator cannot be asked by the index (not_by_index; patterns are in it with their text).
+Result<HuntReport> hunt_indicators(Engine& engine, Runtime& runtime, const history::History& history, const event::Scope& scope,
+                                   const HuntOptions& options, const std::function<void(const event::Finding&)>& each);
+
 }  // namespace bavn::hunt

@@ -33,23 +33,31 @@ class FileIngest {
   Result<void> file(const std::string& path, IngestReport& report, const std::function<void(std::uint64_t, std::uint64_t)>& told) {
     formats::SourceOptions so;
     so.chunk = options_.chunk;
-    auto source = formats::Source::open(path, so);
-    if (!source) {
+    so.parsers = options_.parsers;
+    auto opened = formats::Source::open_all(path, so);
+    if (!opened) {
       ++report.files_failed;
-      report.errors.push_back(to_string(source.error()));
+      report.errors.push_back(to_string(opened.error()));
       return {};
     }
     ++report.files;
+    for (auto& [name, source] : *opened) BAVN_CHECK(one_source(name, *source, report, told));
+    return {};
+  }
+
+ private:
+  Result<void> one_source(const std::string& path, formats::Source& source, IngestReport& report,
+                          const std::function<void(std::uint64_t, std::uint64_t)>& told) {
     const auto slash = path.rfind('/');
     name_ = !options_.source.empty() ? options_.source : path.substr(slash == std::string::npos ? 0 : slash + 1);
     if (name_.size() > history::kMaxName) name_.resize(history::kMaxName);
-    const std::int64_t modified = (*source)->modified_us();
+    const std::int64_t modified = source.modified_us();
     // Rounded, so that files of one source share a context and can be merged.
     const std::int64_t reference = (modified != 0 ? modified : micros(runtime_.now())) / kDay * kDay + kDay - 1;
     reader_.new_source(format_, from_micros(reference));
     event::EventBatch batch;
-    while (!(*source)->done() && !options_.stop.stop_requested()) {
-      const auto chunk = (*source)->next(batch);
+    while (!source.done() && !options_.stop.stop_requested()) {
+      const auto chunk = source.next(batch);
       if (!chunk) {
         ++report.files_failed;
         report.errors.push_back(to_string(chunk.error()));
@@ -82,7 +90,6 @@ class FileIngest {
     return flush(path, report, told);
   }
 
- private:
   static formats::ReaderOptions reader_options(std::optional<event::FormatId> format) {
     formats::ReaderOptions o;
     o.format = format;

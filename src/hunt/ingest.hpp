@@ -9,6 +9,7 @@
 
 #include "history/history.hpp"
 #include "hunt/engine.hpp"
+#include "jail/task.hpp"
 
 namespace bavn::hunt {
 
@@ -24,6 +25,7 @@ struct IngestOptions {
   unsigned jobs = 1;
   std::size_t chunk = 256U << 10U;   // bytes of lines in a frame
   std::size_t append = 1U << 20U;    // bytes of lines in one append
+  jail::Parsers* parsers = nullptr;  // reads XML and archives; null: XML is lines of text, an archive is refused
   std::stop_token stop;
   std::function<void(const IngestProgress&)> progress;  // from the workers, one at a time
 };

@@ -4,6 +4,8 @@
 #include <memory>
 #include <mutex>
 
+#include "base/text.hpp"
+
 namespace bavn::hunt {
 
 using event::Kind;
@@ -144,6 +146,41 @@ void read_lines(formats::Reader& reader, const formats::Catalogue& catalogue, st
   batch.raw.append(kPadding, '\0');
   reader.read(batch, 0, to, 1);
   for (event::Record& r : batch.records) r.line -= header_lines;
+}
+
+history::PersonErasure erasure_of(Engine& engine, std::string_view value) {
+  struct State {
+    std::mutex mutex;
+    formats::Reader reader;
+    RecordObservables observables;
+    event::EventBatch batch;
+    std::string text;
+    std::vector<event::Observable> wanted;
+    explicit State(Engine& e) : reader(e.catalogue(), e.plan(), e.routes()) {}
+  };
+  auto state = std::make_shared<State>(engine);
+  state->text = value;
+  // Kinds that name a person. Not domains or URLs: an address read as one would be the whole domain.
+  for (const Kind k : {Kind::email, Kind::account, Kind::phone, Kind::bank_account, Kind::message_id, Kind::ipv4}) {
+    const auto o = event::canonical(k, value);
+    if (o && o->kind != Kind::cidr) state->wanted.push_back(*o);
+  }
+  history::PersonErasure out;
+  out.texts = {std::string(value)};
+  for (const event::Observable& o : state->wanted)
+    out.observables.push_back({event::observable_hash(o.kind, o.value), static_cast<std::uint8_t>(o.kind)});
+  out.concerns = [state, &engine](const history::FrameInfo& info, std::string_view context, std::string_view line) {
+    if (icontains(line, state->text)) return true;
+    const std::lock_guard lock(state->mutex);
+    read_lines(state->reader, engine.catalogue(), info.format, context, line, state->batch);
+    bool concerned = false;
+    for (const event::Record& r : state->batch.records)
+      state->observables.of(state->batch, r, [&](Kind k, std::string_view v) {
+        for (const event::Observable& o : state->wanted) concerned = concerned || is_wanted(o, k, v);
+      });
+    return concerned;
+  };
+  return out;
 }
 
 history::Extract extract_with(Engine& engine) {

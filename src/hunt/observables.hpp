@@ -49,6 +49,10 @@ FrameContext decode_context(std::string_view context);
 void read_lines(formats::Reader& reader, const formats::Catalogue& catalogue, std::string_view format, std::string_view context,
                 std::string_view lines, event::EventBatch& batch);
 
+/// What to erase for one value of a person (an address, an account, a telephone number, or any text): records that hold it as an
+/// observable in any spelling, and records whose text holds it. The engine must outlive it.
+history::PersonErasure erasure_of(Engine& engine, std::string_view value);
+
 /// What History needs to make its index again. The engine must outlive it.
 history::Extract extract_with(Engine& engine);
 
