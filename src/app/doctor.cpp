@@ -90,7 +90,7 @@ void print(const Done& done, const history::CheckReport& check, const history::S
              check.segments, check.postings, check.erased_frames);
   fmt::print("{:.1f} MB raw in {:.1f} MB with the index ({:.1f} %)\n", megabytes(s.lines_bytes), megabytes(disk),
              100.0 * static_cast<double>(disk) / static_cast<double>(std::max<std::uint64_t>(s.lines_bytes, 1)));
-  if (s.cut_bytes != 0) fmt::print("{} bytes at the end that were never acknowledged were cut off\n", s.cut_bytes);
+  if (s.cut_bytes != 0) fmt::print("{} bytes of an unfinished or damaged end of the newest part were cut off\n", s.cut_bytes);
   if (!s.failing.empty()) fmt::print("storing fails now: {}\n", s.failing);
   for (const auto& p : check.problems) fmt::print("PROBLEM {}\n", p);
   if (stopped) fmt::print("stopped: not everything was checked\n");

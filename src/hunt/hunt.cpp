@@ -140,6 +140,7 @@ Result<HuntReport> hunt_observables(Engine& engine, const history::History& hist
   }
   FrameWalk walk(history, scope, options);
   std::vector<bool> found(wanted.size());
+  const bool urls = std::any_of(wanted.begin(), wanted.end(), [](const event::Observable& o) { return o.kind == event::Kind::url; });
   const auto make = [&]() -> FrameWalk::Work {
     struct State {
       formats::Reader reader;
@@ -152,11 +153,19 @@ Result<HuntReport> hunt_observables(Engine& engine, const history::History& hist
       std::set<std::size_t> of_record;
       for (const event::Record& r : s->batch.records) {
         of_record.clear();
-        s->observables.of(s->batch, r, [&](event::Kind k, std::string_view v) {
+        s->observables.seek(s->batch, r, urls, [&](event::Kind k, std::string_view v) {
+          bool any = false;
           const auto [from, to] = exact.equal_range(std::pair(k, v));
-          for (auto it = from; it != to; ++it) of_record.insert(it->second);
+          for (auto it = from; it != to; ++it) {
+            of_record.insert(it->second);
+            any = true;
+          }
           for (const std::size_t n : networks)
-            if (is_wanted(wanted[n], k, v)) of_record.insert(n);
+            if (is_wanted(wanted[n], k, v)) {
+              of_record.insert(n);
+              any = true;
+            }
+          return any;
         });
         if (of_record.empty()) continue;
         const auto record = static_cast<std::uint32_t>(r.line - 1);

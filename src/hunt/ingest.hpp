@@ -23,7 +23,7 @@ struct IngestOptions {
   TenantId tenant{};
   std::string format;  // empty: recognised
   unsigned jobs = 1;
-  std::size_t chunk = 256U << 10U;   // bytes of lines in a frame
+  std::size_t chunk = 128U << 10U;   // bytes of lines in a frame: what one hit costs to read
   std::size_t append = 1U << 20U;    // bytes of lines in one append
   jail::Parsers* parsers = nullptr;  // reads XML and archives; null: XML is lines of text, an archive is refused
   std::stop_token stop;

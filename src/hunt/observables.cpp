@@ -1,10 +1,11 @@
 #include "hunt/observables.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <memory>
 #include <mutex>
 
-#include "base/text.hpp"
+#include "base/hash.hpp"
 
 namespace bavn::hunt {
 
@@ -21,6 +22,27 @@ std::string network_text(const event::Ip& ip, unsigned prefix) {
   std::string text;
   event::append_ip(text, event::masked(ip, prefix));
   return text + "/" + std::to_string(prefix);
+}
+
+/// Does the text stand in the line by itself (ASCII case ignored)? "192.0.2.3" is not in "192.0.2.30", "a@x.example" not in
+/// "b.a@x.example": who is meant by a longer name is somebody else.
+bool names(std::string_view line, std::string_view text) {
+  const auto word = [](char c) {
+    const auto u = static_cast<unsigned char>(c);
+    return (c >= '0' && c <= '9') || ((u | 32U) >= 'a' && (u | 32U) <= 'z') || u >= 0x80 || c == '_' || c == '@';
+  };
+  const auto joins = [&](char c) { return word(c) || c == '.' || c == '-' || c == '+'; };
+  const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
+  const auto same = [&](char a, char b) { return lower(a) == lower(b); };
+  for (auto at = line.begin(); !text.empty(); ++at) {
+    at = std::search(at, line.end(), text.begin(), text.end(), same);
+    if (at == line.end()) return false;
+    const auto end = at + static_cast<std::ptrdiff_t>(text.size());
+    const bool before = at == line.begin() || !joins(at[-1]);
+    const bool after = end == line.end() || (!word(*end) && !(joins(*end) && end + 1 != line.end() && word(end[1])));
+    if (before && after) return true;
+  }
+  return false;
 }
 
 }  // namespace
@@ -44,6 +66,7 @@ void RecordObservables::expand(Kind kind, std::string_view value, event::Observa
     case Kind::ipv4:
     case Kind::ipv6: {
       emit(kind, value);
+      if (!networks_) return;
       const auto ip = event::parse_ip(value);
       if (!ip) return;
       for (const unsigned prefix : ip->v6 ? std::span<const unsigned>(kV6) : std::span<const unsigned>(kV4))
@@ -70,6 +93,33 @@ void RecordObservables::of(const event::EventBatch& batch, const event::Record& 
     extractor_.extract(f.role, value, all);
   }
   if (path != nullptr && !host_.empty()) extractor_.url_of(host_, batch.text(*path, scratch_), all);
+}
+
+void RecordObservables::seek(const event::EventBatch& batch, const event::Record& record, bool urls,
+                             const std::function<bool(Kind, std::string_view)>& wanted) {
+  if (nothing_in_.empty()) nothing_in_.resize(kMemo);
+  networks_ = false;
+  const event::Field* path = nullptr;
+  host_.clear();
+  bool any = false;
+  const auto ask = [&](Kind k, std::string_view v) { any = wanted(k, v) || any; };
+  const auto all = [&](Kind k, std::string_view v) { expand(k, v, ask); };
+  for (const event::Field& f : batch.fields_of(record)) {
+    if (f.role == Role::none) continue;
+    if (f.role == Role::url_path) {
+      path = &f;
+      continue;
+    }
+    if (urls && host_.empty() && (f.role == Role::domain || f.role == Role::host_or_ip)) host_ = batch.text(f, scratch_);
+    const std::uint64_t key = hash64(batch.bytes(f), static_cast<std::uint64_t>(f.role) * 2 + (f.escaped() ? 1 : 0) + 1) | 1U;
+    std::uint64_t& known = nothing_in_[key >> 48U];
+    if (known == key) continue;
+    any = false;
+    extractor_.extract(f.role, batch.text(f, scratch_), all);
+    if (!any) known = key;
+  }
+  if (urls && path != nullptr && !host_.empty()) extractor_.url_of(host_, batch.text(*path, scratch_), all);
+  networks_ = true;
 }
 
 std::vector<event::Observable> index_keys(const event::Observable& wanted) {
@@ -170,7 +220,7 @@ history::PersonErasure erasure_of(Engine& engine, std::string_view value) {
   for (const event::Observable& o : state->wanted)
     out.observables.push_back({event::observable_hash(o.kind, o.value), static_cast<std::uint8_t>(o.kind)});
   out.concerns = [state, &engine](const history::FrameInfo& info, std::string_view context, std::string_view line) {
-    if (icontains(line, state->text)) return true;
+    if (names(line, state->text)) return true;
     const std::lock_guard lock(state->mutex);
     read_lines(state->reader, engine.catalogue(), info.format, context, line, state->batch);
     bool concerned = false;

@@ -21,12 +21,19 @@ class RecordObservables {
  public:
   /// emit(kind, canonical value): the view lives until it returns. The same may come more than once.
   void of(const event::EventBatch& batch, const event::Record& record, event::ObservableSink emit);
+  /// The same for a question that stays the same as long as this lives: wanted() says whether that was wanted, and a value in which
+  /// nothing was is not looked into again. Networks of addresses are not given; urls: also those made of a host and a path.
+  void seek(const event::EventBatch& batch, const event::Record& record, bool urls,
+            const std::function<bool(event::Kind, std::string_view)>& wanted);
 
  private:
+  static constexpr std::size_t kMemo = 1U << 16U;
   void expand(event::Kind kind, std::string_view value, event::ObservableSink emit);
   event::Extractor extractor_;
   event::DomainCache domains_;
   std::string scratch_, network_, host_;
+  bool networks_ = true;
+  std::vector<std::uint64_t> nothing_in_;  // hashes of values, by their upper 16 bits
 };
 
 /// Networks that are in the index for an address: IPv4 /24 and /16, IPv6 /64, /48 and /32.
@@ -50,7 +57,7 @@ void read_lines(formats::Reader& reader, const formats::Catalogue& catalogue, st
                 std::string_view lines, event::EventBatch& batch);
 
 /// What to erase for one value of a person (an address, an account, a telephone number, or any text): records that hold it as an
-/// observable in any spelling, and records whose text holds it. The engine must outlive it.
+/// observable in any spelling, and records in whose text it stands as a word of its own. The engine must outlive it.
 history::PersonErasure erasure_of(Engine& engine, std::string_view value);
 
 /// What History needs to make its index again. The engine must outlive it.
