@@ -25,9 +25,13 @@ constexpr auto kAddress = event::Kind::ipv4;
 constexpr std::uint32_t kFrameEvents = 1000;
 constexpr std::uint64_t kRareEvery = 100;  // every 100th event has a name of its own
 
-double seconds(Duration d) { return std::chrono::duration<double>(d).count(); }
+double seconds(Duration d) {
+  return std::chrono::duration<double>(d).count();
+}
 
-std::string rare_name(std::uint64_t n) { return "r" + std::to_string(n) + ".example.org"; }
+std::string rare_name(std::uint64_t n) {
+  return "r" + std::to_string(n) + ".example.org";
+}
 
 struct Frame {
   std::string lines;
@@ -38,7 +42,9 @@ struct Frame {
 void post(Frame& f, event::Kind kind, std::string_view value) {
   f.postings.push_back({hash64(value, static_cast<std::uint64_t>(kind)), static_cast<std::uint8_t>(kind)});
 }
-std::uint64_t hash_of(event::Kind kind, std::string_view value) { return hash64(value, static_cast<std::uint64_t>(kind)); }
+std::uint64_t hash_of(event::Kind kind, std::string_view value) {
+  return hash64(value, static_cast<std::uint64_t>(kind));
+}
 
 /// Events shaped like a resolver's log in JSON: a skewed choice of names and clients, random ids and times.
 void make(Frame& f, std::uint64_t first, std::uint32_t n, std::mt19937_64& random) {
@@ -50,14 +56,17 @@ void make(Frame& f, std::uint64_t first, std::uint32_t n, std::mt19937_64& rando
     const double u = static_cast<double>(random() >> 11U) * 0x1p-53;
     const auto popular = static_cast<std::uint64_t>(20'000.0 * u * u * u);
     const std::string name = e % kRareEvery == 0 ? rare_name(e) : "host" + std::to_string(popular) + ".example.net";
-    const std::string client = "192.0.2." + std::to_string(random() % 250), answer = "198.51.100." + std::to_string(popular % 250);
+    const std::string client = "192.0.2." + std::to_string(random() % 250),
+                      answer = "198.51.100." + std::to_string(popular % 250);
     const std::int64_t t = 1'727'784'000'000'000 + static_cast<std::int64_t>(e) * 1000;
     if (i > 0) f.lines += '\n';
     f.lines += R"({"timestamp":")" + format_time(from_micros(t + 1)) + R"(","flow_id":)" + std::to_string(random()) +
                R"(,"in_iface":"eth0","event_type":"dns","src_ip":")" + client + R"(","src_port":)" +
-               std::to_string(1024 + random() % 60000) + R"(,"dest_ip":"203.0.113.53","dest_port":53,"proto":"UDP","dns":{"version":2,)" +
-               R"("type":"answer","id":)" + std::to_string(random() % 65536) + R"(,"flags":"8180","qr":true,"rd":true,"ra":true,"rrname":")" +
-               name + R"(","rrtype":"A","rcode":"NOERROR","answers":[{"rrname":")" + name +
+               std::to_string(1024 + random() % 60000) +
+               R"(,"dest_ip":"203.0.113.53","dest_port":53,"proto":"UDP","dns":{"version":2,)" +
+               R"("type":"answer","id":)" + std::to_string(random() % 65536) +
+               R"(,"flags":"8180","qr":true,"rd":true,"ra":true,"rrname":")" + name +
+               R"(","rrtype":"A","rcode":"NOERROR","answers":[{"rrname":")" + name +
                R"(","rrtype":"A","ttl":300,"rdata":")" + answer + R"("}]}})";
     f.times.push_back(t);
     post(f, kDomain, name);
@@ -100,7 +109,9 @@ Result<std::size_t> find(const History& h, std::string_view name, FrameText& tex
   const std::string needle = "\"ra\":true,\"rrname\":\"" + std::string(name) + "\"";
   for (const FrameRef& r : refs) {
     BAVN_CHECK(h.read(owner(), r, text));
-    for (std::size_t at = text.lines().find(needle); at != std::string_view::npos; at = text.lines().find(needle, at + 1)) ++n;
+    for (std::size_t at = text.lines().find(needle); at != std::string_view::npos;
+         at = text.lines().find(needle, at + 1))
+      ++n;
   }
   return n;
 }
@@ -116,7 +127,8 @@ Result<void> simulated_days(const BenchOptions& o, int days, double& miss_us, do
   const std::vector<std::int64_t> times(1, 0);
   for (int day = 0; day < days; ++day) {
     std::vector<Posting> postings;
-    for (std::uint32_t i = 0; i < o.postings_a_day; ++i) postings.push_back({random(), static_cast<std::uint8_t>(kDomain)});
+    for (std::uint32_t i = 0; i < o.postings_a_day; ++i)
+      postings.push_back({random(), static_cast<std::uint8_t>(kDomain)});
     known.push_back(postings.front().hash);
     Batch b;
     b.source = "days";
@@ -242,15 +254,16 @@ Result<BenchResult> bench(const BenchOptions& o) {
   const Duration one = runtime.steady();
   BAVN_TRY(const std::size_t first, find(*h, rare_name(r.events / 2 / kRareEvery * kRareEvery), text));
   r.one_lookup_ms = seconds(runtime.steady() - one) * 1e3;
-  if (first != 1) return fail(Code::corrupt, "a stored observable was found " + std::to_string(first) + " times instead of once");
+  if (first != 1)
+    return fail(Code::corrupt, "a stored observable was found " + std::to_string(first) + " times instead of once");
   for (int round = 0; round < 2; ++round) {  // the second is warm
     std::mt19937_64 random(9);
     const Duration many = runtime.steady();
-    for (int i = 0; i < 10'000; ++i) {
+    for (std::uint32_t i = 0; i < o.lookups; ++i) {
       BAVN_TRY(const std::size_t n, find(*h, rare_name(random() % (r.events / kRareEvery) * kRareEvery), text));
       if (n != 1) return fail(Code::corrupt, "a stored observable was not found exactly once");
     }
-    r.lookups_10000_s = seconds(runtime.steady() - many);
+    r.lookups_10000_s = seconds(runtime.steady() - many) * 10'000 / o.lookups;
   }
   const Duration misses = runtime.steady();
   for (std::uint64_t i = 0; i < 10'000; ++i) {
@@ -295,7 +308,11 @@ Result<BenchResult> bench(const BenchOptions& o) {
 std::string to_json(const BenchResult& r) {
   std::string out;
   JsonWriter w(out);
-  w.object().member("lane", "history").member("events", r.events).member("raw_bytes", r.raw_bytes).member("postings", r.postings);
+  w.object()
+      .member("lane", "history")
+      .member("events", r.events)
+      .member("raw_bytes", r.raw_bytes)
+      .member("postings", r.postings);
   w.member("segments", r.segments).member("ingest_seconds", r.ingest_seconds);
   w.member("events_per_second", r.ingest_events_per_second).member("ingest_mb_per_second", r.ingest_mb_per_second);
   w.member("disk_ratio", r.disk_ratio).member("index_ratio", r.index_ratio).member("packed_disk_ratio", r.packed_ratio);
@@ -304,7 +321,8 @@ std::string to_json(const BenchResult& r) {
   w.member("misses_10000_seconds", r.misses_10000_s);
   w.member("miss_us_30_days", r.miss_us_30_days).member("miss_us_400_days", r.miss_us_400_days);
   w.member("hit_us_30_days", r.hit_us_30_days).member("hit_us_400_days", r.hit_us_400_days);
-  w.member("commit_batches_per_second", r.commit_batches_per_second).member("commit_mb_per_second", r.commit_mb_per_second);
+  w.member("commit_batches_per_second", r.commit_batches_per_second)
+      .member("commit_mb_per_second", r.commit_mb_per_second);
   w.member("commit_p99_ms", r.commit_p99_ms).member("commit_one_writer_us", r.commit_one_writer_us);
   w.member("restart_ms", r.restart_ms).end();
   return out;

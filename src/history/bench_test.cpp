@@ -9,6 +9,7 @@ TEST(Bench, FindsWhatItStoredOnASmallRunAndStaysWithinTheDiskBudget) {
   BenchOptions o;
   const char* events = std::getenv("BAVN_BENCH_EVENTS");  // a real run: 20000000
   o.events = events != nullptr ? std::strtoull(events, nullptr, 10) : 60'000;
+  o.lookups = events != nullptr ? 10'000 : 500;
   o.postings_a_day = events != nullptr ? 20'000 : 200;
   o.folder = temporary_folder();
   const auto r = bench(o);
