@@ -26,7 +26,12 @@ RUNS = 3
 
 
 def routed(event):
-    """The event with its log source named, for rsigma."""
+    """The event with its log source named, for rsigma, and with the names of fields that the rules use: it has no tables for that."""
+    event = dict(event)
+    if "SourceName" in event:
+        event.setdefault("Provider_Name", event["SourceName"])
+    if event.get("EventID") == 4688 and "NewProcessName" in event:
+        event.setdefault("Image", event["NewProcessName"])
     service = SERVICE.get(str(event.get("Channel", "")).lower(), "none")
     number = str(event.get("EventID"))
     category = CATEGORY.get(number) if service == "sysmon" else POWERSHELL.get(number) if service.startswith("powershell") else None

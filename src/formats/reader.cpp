@@ -439,8 +439,11 @@ class Reader::Impl {
     };
     for (std::string& line : lines) {
       if (line.empty() || line[0] == '{') continue;
-      // XML is no line of a text log, though it may look like a syslog priority
-      if (line.size() > 1 && line[0] == '<' && !(line[1] >= '0' && line[1] <= '9')) continue;
+      // XML is no line of a text log, though it may look like a syslog priority; a reader that is sure of it may have it (Sysmon for Linux).
+      if (line.size() > 1 && line[0] == '<' && !(line[1] >= '0' && line[1] <= '9')) {
+        if (auto key = inner_line(r, line, 95)) return key;
+        continue;
+      }
       while (!line.empty() && (line.back() == '\n' || line.back() == '\r')) line.pop_back();
       std::replace(line.begin(), line.end(), '\n', ' ');
       if (!program.empty()) {
@@ -454,11 +457,11 @@ class Reader::Impl {
     return std::nullopt;
   }
 
-  std::optional<std::uint64_t> inner_line(Record& r, const std::string& text) {
+  std::optional<std::uint64_t> inner_line(Record& r, const std::string& text, int least = 50) {
     std::vector<std::pair<int, FormatId>> ranked;
     for (FormatId f : order_)
       if (text_readers_[f])
-        if (const int n = text_readers_[f]->likelihood(text); n >= 50) ranked.emplace_back(n, f);
+        if (const int n = text_readers_[f]->likelihood(text); n >= least) ranked.emplace_back(n, f);
     std::stable_sort(ranked.begin(), ranked.end(), [](const auto& x, const auto& y) { return x.first > y.first; });
     const std::size_t fields = batch_->fields.size(), derived = batch_->derived.size();
     for (std::size_t i = 0; i < ranked.size() && i < 3; ++i) {
