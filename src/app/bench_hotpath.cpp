@@ -56,8 +56,9 @@ Lane lane_of(std::string name, const std::vector<std::string_view>& lines, std::
 // Every string value of at least 4 bytes gets a running number in its middle, so that no value comes twice. Keys and times stay, and
 // so do the few values that decide what a record is (channel, operation, category ...): without them no rule would apply at all.
 std::string made_distinct(std::string_view line, std::uint64_t& n) {
-  static constexpr std::string_view kKept[] = {"Channel", "EventID", "Operation", "Workload", "category", "operationName", "_path",
-                                               "event_type", "Provider_Name", "SourceName", "RecordType", "event_simpleName"};
+  static constexpr std::string_view kKept[] = {"Channel",       "EventID",       "Operation",  "Workload",
+                                               "category",      "operationName", "_path",      "event_type",
+                                               "Provider_Name", "SourceName",    "RecordType", "event_simpleName"};
   std::string out;
   std::string_view key;
   for (std::size_t i = 0; i < line.size();) {
@@ -158,7 +159,8 @@ int bench_hotpath(const BenchOptions& options) {
   std::vector<std::string_view> mixed, windows, cloud;
   event::EventBatch batch;
   for (const auto& path : files_below(options.events, missing)) {
-    if (path.ends_with(".md") || path.ends_with("manifest.ndjson") || path.find("expected") != std::string::npos) continue;
+    if (path.ends_with(".md") || path.ends_with("manifest.ndjson") || path.find("expected") != std::string::npos)
+      continue;
     auto source = formats::Source::open(path);
     if (!source) continue;
     while (!(*source)->done()) {
@@ -177,7 +179,8 @@ int bench_hotpath(const BenchOptions& options) {
       simdjson::dom::element e;
       if (parser.parse(line.data(), line.size(), true).get(e) != simdjson::SUCCESS) continue;
       mixed.push_back(line);
-      const bool is_windows = (line.find("\"Channel\"") != line.npos && line.find("\"EventID\"") != line.npos) || line.starts_with("{\"Event\":");
+      const bool is_windows = (line.find("\"Channel\"") != line.npos && line.find("\"EventID\"") != line.npos) ||
+                              line.starts_with("{\"Event\":");
       const bool is_zeek = line.find("\"id.orig_h\"") != line.npos || line.find("\"_path\"") != line.npos;
       if (is_windows) windows.push_back(line);
       else if (!is_zeek) cloud.push_back(line);
@@ -235,21 +238,31 @@ int bench_hotpath(const BenchOptions& options) {
     std::string out;
     JsonWriter w(out);
     w.object().member("bench", "hotpath").member("lane", lane.name);
-    w.member("ratio_to_simdjson_dom", gbs / limit.dom_gbs).member("events_per_second", static_cast<double>(events) / seconds);
-    w.member("gb_per_second", gbs).member("simdjson_dom_gb_per_second", limit.dom_gbs).member("memchr_gb_per_second", limit.memchr_gbs);
+    w.member("ratio_to_simdjson_dom", gbs / limit.dom_gbs)
+        .member("events_per_second", static_cast<double>(events) / seconds);
+    w.member("gb_per_second", gbs)
+        .member("simdjson_dom_gb_per_second", limit.dom_gbs)
+        .member("memchr_gb_per_second", limit.memchr_gbs);
     w.member("rules", static_cast<std::uint64_t>((*engine)->rules().rules.size())).member("rules_load_seconds", load);
     const auto snapshot = (*engine)->indicators().snapshot();
     const auto indicators = static_cast<std::uint64_t>(snapshot->size());
     w.member("indicators", indicators);
-    w.member("bytes_per_indicator", indicators == 0 ? 0.0 : static_cast<double>(snapshot->layers[0]->bytes()) / static_cast<double>(indicators));
-    w.member("events", events).member("distinct_lines", lane.distinct).member("bytes", static_cast<std::uint64_t>(lane.bytes.size()));
-    w.member("mean_event_bytes", static_cast<double>(lane.bytes.size()) / static_cast<double>(std::max<std::uint64_t>(events, 1)));
+    w.member(
+        "bytes_per_indicator",
+        indicators == 0 ? 0.0 : static_cast<double>(snapshot->layers[0]->bytes()) / static_cast<double>(indicators));
+    w.member("events", events)
+        .member("distinct_lines", lane.distinct)
+        .member("bytes", static_cast<std::uint64_t>(lane.bytes.size()));
+    w.member("mean_event_bytes",
+             static_cast<double>(lane.bytes.size()) / static_cast<double>(std::max<std::uint64_t>(events, 1)));
     w.member("findings", hits).member("refused", refused);
-    w.member("values_per_event", static_cast<double>(values) / static_cast<double>(std::max<std::uint64_t>(events, 1) * rounds));
+    w.member("values_per_event",
+             static_cast<double>(values) / static_cast<double>(std::max<std::uint64_t>(events, 1) * rounds));
     w.member("memo_hit_rate", static_cast<double>(memo) / static_cast<double>(std::max<std::uint64_t>(values, 1)));
     w.member("record_memo_hit_rate", static_cast<double>(worker.matcher().stats().record_hits) /
                                          static_cast<double>(std::max<std::uint64_t>(events, 1) * rounds));
-    w.member("candidates_per_event", static_cast<double>(candidates) / static_cast<double>(std::max<std::uint64_t>(events, 1) * rounds));
+    w.member("candidates_per_event",
+             static_cast<double>(candidates) / static_cast<double>(std::max<std::uint64_t>(events, 1) * rounds));
     std::vector<std::pair<std::uint64_t, std::size_t>> cost;
     for (std::size_t i = 0; i < worker.matcher().looked_at().size(); ++i)
       if (worker.matcher().looked_at()[i] != 0) cost.emplace_back(worker.matcher().looked_at()[i], i);
@@ -257,14 +270,19 @@ int bench_hotpath(const BenchOptions& options) {
     w.key("most_looked_at").array();
     for (std::size_t i = 0; i < std::min<std::size_t>(cost.size(), 5); ++i) {
       w.object().member("title", (*engine)->rules().rules[cost[i].second].meta.title);
-      w.member("per_event", static_cast<double>(cost[i].first) / static_cast<double>(std::max<std::uint64_t>(events, 1) * rounds)).end();
+      w.member("per_event",
+               static_cast<double>(cost[i].first) / static_cast<double>(std::max<std::uint64_t>(events, 1) * rounds))
+          .end();
     }
     w.end();
     w.member("rss_mb", static_cast<double>(usage.ru_maxrss) / 1024).member("cores", 1).end();
     if (options.json) fmt::print("{}\n", out);
     else
-      fmt::print("{:<8} {:>9.0f} events/s  {:.3f} GB/s  {:.2f} x simdjson DOM per line ({:.2f} GB/s), {:.3f} x memchr; {} findings\n", lane.name,
-                 static_cast<double>(events) / seconds, gbs, gbs / limit.dom_gbs, limit.dom_gbs, gbs / limit.memchr_gbs, hits);
+      fmt::print(
+          "{:<8} {:>9.0f} events/s  {:.3f} GB/s  {:.2f} x simdjson DOM per line ({:.2f} GB/s), {:.3f} x memchr; {} "
+          "findings\n",
+          lane.name, static_cast<double>(events) / seconds, gbs, gbs / limit.dom_gbs, limit.dom_gbs,
+          gbs / limit.memchr_gbs, hits);
     std::fflush(stdout);
   }
   return missing != 0 ? kPartly : kDone;

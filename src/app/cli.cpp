@@ -1,7 +1,7 @@
 #include "app/cli.hpp"
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 
 #include <csignal>
 
@@ -20,10 +20,18 @@ int run_command_line(int argc, char** argv) {
   ScanOptions so;
   // allow_extra_args(false): an option takes the one word behind it; the next word is a file again.
   auto* scan_cmd = app.add_subcommand("scan", "Match files against rules and indicators, offline");
-  scan_cmd->add_option("--rules", so.rules, "Sigma rules: a file or a folder (repeatable); without it the rules that come with Bavn")->allow_extra_args(false);
-  scan_cmd->add_option("--indicators", so.indicators, "Indicators: CSV, text, MISP JSON, STIX 2.1; file or folder (repeatable)")->allow_extra_args(false);
-  scan_cmd->add_option("--allow", so.allow, "Allow lists in MISP warninglist shape; file or folder (repeatable)")->allow_extra_args(false);
-  scan_cmd->add_option("--mapping", so.mappings, "Your own format: a format.yml as in content/formats (repeatable)")->allow_extra_args(false);
+  scan_cmd
+      ->add_option("--rules", so.rules,
+                   "Sigma rules: a file or a folder (repeatable); without it the rules that come with Bavn")
+      ->allow_extra_args(false);
+  scan_cmd
+      ->add_option("--indicators", so.indicators,
+                   "Indicators: CSV, text, MISP JSON, STIX 2.1; file or folder (repeatable)")
+      ->allow_extra_args(false);
+  scan_cmd->add_option("--allow", so.allow, "Allow lists in MISP warninglist shape; file or folder (repeatable)")
+      ->allow_extra_args(false);
+  scan_cmd->add_option("--mapping", so.mappings, "Your own format: a format.yml as in content/formats (repeatable)")
+      ->allow_extra_args(false);
   scan_cmd->add_option("--format", so.format, "Name of the format; without it each line is recognised");
   scan_cmd->add_option("--min-level", so.min_level, "Least level: informational, low, medium, high, critical");
   scan_cmd->add_option("--jobs", so.jobs, "Threads; one per core when not given");
@@ -70,13 +78,15 @@ int run_command_line(int argc, char** argv) {
     fo.action = "list";
     rc = formats(fo);
   });
-  auto* explain_cmd = formats_cmd->add_subcommand("explain", "Show a format: how it is known, its fields, observables and log sources");
+  auto* explain_cmd =
+      formats_cmd->add_subcommand("explain", "Show a format: how it is known, its fields, observables and log sources");
   explain_cmd->add_option("name", fo.name, "The format's name")->required();
   explain_cmd->callback([&] {
     fo.action = "explain";
     rc = formats(fo);
   });
-  auto* test_cmd = formats_cmd->add_subcommand("test", "Read files and show each record as Bavn sees it, one JSON object a line");
+  auto* test_cmd =
+      formats_cmd->add_subcommand("test", "Read files and show each record as Bavn sees it, one JSON object a line");
   test_cmd->add_option("--format", fo.name, "The format's name; without it each line is recognised");
   test_cmd->add_option("files", fo.files, "Files and folders")->required();
   test_cmd->callback([&] {
@@ -85,7 +95,8 @@ int run_command_line(int argc, char** argv) {
   });
 
   BenchOptions bo;
-  auto* bench_cmd = app.add_subcommand("bench", "Measure this machine; figures are ratios to limits measured in the same run");
+  auto* bench_cmd =
+      app.add_subcommand("bench", "Measure this machine; figures are ratios to limits measured in the same run");
   bench_cmd->require_subcommand(1);
   auto* hot_cmd = bench_cmd->add_subcommand("hotpath", "Reading and matching, one core, in CPU seconds");
   hot_cmd->add_option("--rules", bo.rules, "Sigma rules: file or folder (repeatable)")->allow_extra_args(false);
@@ -96,7 +107,8 @@ int run_command_line(int argc, char** argv) {
   hot_cmd->callback([&] { rc = bench_hotpath(bo); });
   auto* history_cmd = bench_cmd->add_subcommand("history", "Storing, looking up and reading back, on the disk");
   history_cmd->add_option("--events", bo.count, "How many made-up events; 2,000,000 when not given");
-  history_cmd->add_option("--directory", bo.directory, "Where a folder is made and removed again; the temporary folder when not given");
+  history_cmd->add_option("--directory", bo.directory,
+                          "Where a folder is made and removed again; the temporary folder when not given");
   history_cmd->add_flag("--json", bo.json, "One JSON object a lane on stdout");
   history_cmd->callback([&] { rc = bench_history(bo); });
   auto* indicators_bench_cmd = bench_cmd->add_subcommand("indicators", "Size, lookups and additions of a made-up list");
@@ -105,7 +117,8 @@ int run_command_line(int argc, char** argv) {
   indicators_bench_cmd->callback([&] { rc = bench_indicators(bo); });
 
   IngestOptions io;
-  auto* ingest_cmd = app.add_subcommand("ingest", "Store files in the history of a data folder, durable and searchable");
+  auto* ingest_cmd =
+      app.add_subcommand("ingest", "Store files in the history of a data folder, durable and searchable");
   ingest_cmd->add_option("--data", io.data, "The data folder; made when it is not there")->required();
   ingest_cmd->add_option("--source", io.source, "Name of the source; the file's name when not given");
   ingest_cmd->add_option("--format", io.format, "Name of the format; without it each line is recognised");
@@ -120,10 +133,20 @@ int run_command_line(int argc, char** argv) {
   HuntOptions ho;
   auto* hunt_cmd = app.add_subcommand("hunt", "Look into the history for observables, indicators, rules or text");
   hunt_cmd->add_option("--data", ho.data, "The data folder")->required();
-  hunt_cmd->add_option("--observable", ho.observables, "A domain, URL, address, network, hash, mail address ... (repeatable)")->allow_extra_args(false);
-  hunt_cmd->add_option("--kind", ho.kinds, "What the observable is, if it cannot be told from itself: account, subject, file_name ...")->allow_extra_args(false);
-  hunt_cmd->add_option("--indicators", ho.indicators, "Indicators: CSV, text, MISP JSON, STIX 2.1; file or folder (repeatable)")->allow_extra_args(false);
-  hunt_cmd->add_option("--allow", ho.allow, "Allow lists in MISP warninglist shape; file or folder (repeatable)")->allow_extra_args(false);
+  hunt_cmd
+      ->add_option("--observable", ho.observables,
+                   "A domain, URL, address, network, hash, mail address ... (repeatable)")
+      ->allow_extra_args(false);
+  hunt_cmd
+      ->add_option("--kind", ho.kinds,
+                   "What the observable is, if it cannot be told from itself: account, subject, file_name ...")
+      ->allow_extra_args(false);
+  hunt_cmd
+      ->add_option("--indicators", ho.indicators,
+                   "Indicators: CSV, text, MISP JSON, STIX 2.1; file or folder (repeatable)")
+      ->allow_extra_args(false);
+  hunt_cmd->add_option("--allow", ho.allow, "Allow lists in MISP warninglist shape; file or folder (repeatable)")
+      ->allow_extra_args(false);
   hunt_cmd->add_option("--rules", ho.rules, "Sigma rules: a file or a folder (repeatable)")->allow_extra_args(false);
   hunt_cmd->add_flag("--builtin-rules", ho.builtin_rules, "The rules that come with Bavn");
   hunt_cmd->add_option("--placeholders", ho.placeholders, "Values for |expand: lines name = value");
@@ -133,7 +156,8 @@ int run_command_line(int argc, char** argv) {
   hunt_cmd->add_option("--source", ho.source, "Only this source");
   hunt_cmd->add_option("--limit", ho.limit, "Stop after so many hits");
   hunt_cmd->add_option("--jobs", ho.jobs, "Threads; one per core when not given");
-  hunt_cmd->add_option("--repeat", ho.repeat, "Ask so many times and show the milliseconds of each; hits are printed once");
+  hunt_cmd->add_option("--repeat", ho.repeat,
+                       "Ask so many times and show the milliseconds of each; hits are printed once");
   hunt_cmd->add_flag("--json", ho.json, "Hits as NDJSON on stdout, the summary as JSON on stderr");
   hunt_cmd->add_flag("--quiet", ho.quiet, "No progress, no summary");
   hunt_cmd->footer("Example: bavn hunt --data /var/lib/bavn --observable evil.example --from 2024-09-01");
@@ -146,10 +170,12 @@ int run_command_line(int argc, char** argv) {
   doctor_cmd->add_option("--erase-source", dopt.erase_source, "Erase what this source sent, by deleting its keys");
   doctor_cmd->add_option("--municipality", dopt.municipality, "The municipality of --erase-source");
   doctor_cmd->add_option("--erase-day", dopt.erase_day, "Erase what was received on this day (UTC)");
-  doctor_cmd->add_option("--erase-person", dopt.erase_person, "Erase every event that holds this address, account, number or text");
+  doctor_cmd->add_option("--erase-person", dopt.erase_person,
+                         "Erase every event that holds this address, account, number or text");
   doctor_cmd->add_option("--retain", dopt.retain_days, "Drop what was received more than so many days ago");
   doctor_cmd->add_flag("--cold-pass", dopt.cold_pass, "Merge segments and compress them harder");
-  doctor_cmd->add_option("--cold-days", dopt.cold_days, "For --cold-pass: received at least so many days ago; 2 when not given");
+  doctor_cmd->add_option("--cold-days", dopt.cold_days,
+                         "For --cold-pass: received at least so many days ago; 2 when not given");
   doctor_cmd->add_flag("--json", dopt.json, "One JSON object on stdout");
   doctor_cmd->footer("Erasing is final. Example: bavn doctor --data /var/lib/bavn");
   doctor_cmd->callback([&] { rc = doctor(dopt); });
@@ -157,9 +183,10 @@ int run_command_line(int argc, char** argv) {
   IndicatorsOptions ino;
   auto* indicators_cmd = app.add_subcommand("indicators", "Check, list and convert lists of indicators");
   indicators_cmd->require_subcommand(1);
-  for (const auto& [action, help] : {std::pair{"check", "Load lists and say what was taken, skipped and refused, and why"},
-                                     std::pair{"list", "Every indicator of the lists"},
-                                     std::pair{"convert", "Lists into one binary base that loads at once"}}) {
+  for (const auto& [action, help] :
+       {std::pair{"check", "Load lists and say what was taken, skipped and refused, and why"},
+        std::pair{"list", "Every indicator of the lists"},
+        std::pair{"convert", "Lists into one binary base that loads at once"}}) {
     auto* sub = indicators_cmd->add_subcommand(action, help);
     sub->add_option("files", ino.files, "CSV, text, MISP JSON, STIX 2.1, binary base; files and folders")->required();
     if (std::string(action) == "convert") sub->add_option("--out", ino.out, "The file to write")->required();

@@ -49,7 +49,8 @@ StopOnSignal::~StopOnSignal() {
   pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
 }
 
-Result<std::unique_ptr<DataFolder>> open_data(const std::string& folder, const hunt::EngineOptions& engine, bool create) {
+Result<std::unique_ptr<DataFolder>> open_data(const std::string& folder, const hunt::EngineOptions& engine,
+                                              bool create) {
   const std::string path = folder + "/history";
   std::error_code ec;
   if (create) {
@@ -82,13 +83,17 @@ void Progress::show(const std::function<std::string()>& text) {
   std::fflush(stderr);
 }
 
-unsigned threads_for(unsigned jobs) { return jobs != 0 ? jobs : std::max(1U, std::thread::hardware_concurrency()); }
+unsigned threads_for(unsigned jobs) {
+  return jobs != 0 ? jobs : std::max(1U, std::thread::hardware_concurrency());
+}
 
 int failed(const Error& error) {
   fmt::print(stderr, "{}\n", to_string(error));
   return error.code == Code::bad_input ? kUsage : kFailed;
 }
 
-double megabytes(std::uint64_t bytes) { return static_cast<double>(bytes) / 1e6; }
+double megabytes(std::uint64_t bytes) {
+  return static_cast<double>(bytes) / 1e6;
+}
 
 }  // namespace bavn::app

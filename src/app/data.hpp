@@ -33,7 +33,8 @@ struct DataFolder {
   std::unique_ptr<history::History> history;
 };
 /// create: the folder is made when it is not there; else that is not_found.
-Result<std::unique_ptr<DataFolder>> open_data(const std::string& folder, const hunt::EngineOptions& engine, bool create);
+Result<std::unique_ptr<DataFolder>> open_data(const std::string& folder, const hunt::EngineOptions& engine,
+                                              bool create);
 
 /// A line on stderr, at most twice a second: in place on a terminal, as lines elsewhere.
 class Progress {

@@ -18,7 +18,8 @@ struct Done {
   std::vector<history::ErasedFrame> frames;
 };
 
-Result<void> treat(const DoctorOptions& options, DataFolder& data, const event::Scope& owner, std::stop_token stop, Done& done) {
+Result<void> treat(const DoctorOptions& options, DataFolder& data, const event::Scope& owner, std::stop_token stop,
+                   Done& done) {
   history::History& history = *data.history;
   const auto erased = [&](const history::ErasureReport& r) {
     done.counts.emplace_back("events_erased", r.records_erased);
@@ -35,12 +36,15 @@ Result<void> treat(const DoctorOptions& options, DataFolder& data, const event::
   }
   if (!options.erase_day.empty()) {
     const auto t = parse_time(options.erase_day);
-    if (!t) return fail(Code::bad_input, fmt::format("--erase-day '{}': a day like 2024-10-01 is wanted", options.erase_day));
+    if (!t)
+      return fail(Code::bad_input, fmt::format("--erase-day '{}': a day like 2024-10-01 is wanted", options.erase_day));
     BAVN_TRY(const auto r, history.erase_day(owner, history::day_of(micros(*t))));
     erased(r);
   }
   if (!options.erase_person.empty()) {
-    if (options.erase_person.size() < 4) return fail(Code::bad_input, "--erase-person: four characters at least; less would erase what is meant for nobody");
+    if (options.erase_person.size() < 4)
+      return fail(Code::bad_input,
+                  "--erase-person: four characters at least; less would erase what is meant for nobody");
     BAVN_TRY(const auto r, history.erase_person(owner, hunt::erasure_of(*data.engine, options.erase_person)));
     erased(r);
   }
@@ -68,33 +72,45 @@ void print(const Done& done, const history::CheckReport& check, const history::S
     for (const auto& [name, n] : done.counts) w.member(name, n);
     w.end().key("erased_frames").array();
     for (const auto& f : done.frames) {
-      w.object().member("before", fmt::format("{}/{}", f.segment, f.frame)).member("after", fmt::format("{}/{}", f.new_segment, f.new_frame));
+      w.object()
+          .member("before", fmt::format("{}/{}", f.segment, f.frame))
+          .member("after", fmt::format("{}/{}", f.new_segment, f.new_frame));
       w.member("events_before", f.records_before).member("events_after", f.records_after);
       w.member("hash_before", f.hash_before).member("hash_after", f.hash_after).end();
     }
     w.end().key("check").object();
     w.member("segments", check.segments).member("frames", check.frames).member("events", check.records);
-    w.member("erased_frames", check.erased_frames).member("postings", check.postings).member("problems", check.problem_count).end();
+    w.member("erased_frames", check.erased_frames)
+        .member("postings", check.postings)
+        .member("problems", check.problem_count)
+        .end();
     w.key("problems").array();
     for (const auto& p : check.problems) w.value(p);
-    w.end().member("raw_bytes", s.lines_bytes).member("segment_bytes", s.segment_bytes).member("index_bytes", s.index_bytes);
+    w.end()
+        .member("raw_bytes", s.lines_bytes)
+        .member("segment_bytes", s.segment_bytes)
+        .member("index_bytes", s.index_bytes);
     w.member("keys", s.keys).member("torn_bytes_cut", s.cut_bytes).member("failing", s.failing).end();
     fmt::print("{}\n", out);
     return;
   }
   for (const auto& [name, n] : done.counts) fmt::print("{}: {}\n", name, n);
   for (const auto& f : done.frames)
-    fmt::print("  {}/{} -> {}/{}: {} -> {} events, {} -> {}\n", f.segment, f.frame, f.new_segment, f.new_frame, f.records_before, f.records_after,
-               f.hash_before, f.hash_after);
-  fmt::print("{} events in {} frames of {} segments read; {} postings compared with the index; {} frames are erased\n", check.records, check.frames,
-             check.segments, check.postings, check.erased_frames);
+    fmt::print("  {}/{} -> {}/{}: {} -> {} events, {} -> {}\n", f.segment, f.frame, f.new_segment, f.new_frame,
+               f.records_before, f.records_after, f.hash_before, f.hash_after);
+  fmt::print("{} events in {} frames of {} segments read; {} postings compared with the index; {} frames are erased\n",
+             check.records, check.frames, check.segments, check.postings, check.erased_frames);
   fmt::print("{:.1f} MB raw in {:.1f} MB with the index ({:.1f} %)\n", megabytes(s.lines_bytes), megabytes(disk),
              100.0 * static_cast<double>(disk) / static_cast<double>(std::max<std::uint64_t>(s.lines_bytes, 1)));
-  if (s.cut_bytes != 0) fmt::print("{} bytes of an unfinished or damaged end of the newest part were cut off\n", s.cut_bytes);
+  if (s.cut_bytes != 0)
+    fmt::print("{} bytes of an unfinished or damaged end of the newest part were cut off\n", s.cut_bytes);
   if (!s.failing.empty()) fmt::print("storing fails now: {}\n", s.failing);
   for (const auto& p : check.problems) fmt::print("PROBLEM {}\n", p);
   if (stopped) fmt::print("stopped: not everything was checked\n");
-  else fmt::print("{}\n", check.ok() ? "everything is whole" : fmt::format("{} problems; if they are in the index, --rebuild-index makes it again", check.problem_count));
+  else
+    fmt::print("{}\n", check.ok() ? "everything is whole"
+                                  : fmt::format("{} problems; if they are in the index, --rebuild-index makes it again",
+                                                check.problem_count));
 }
 
 }  // namespace

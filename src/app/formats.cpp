@@ -14,7 +14,9 @@ namespace bavn::app {
 
 namespace {
 
-std::string joined(const std::vector<std::string>& v, const char* with = ", ") { return fmt::format("{}", fmt::join(v, with)); }
+std::string joined(const std::vector<std::string>& v, const char* with = ", ") {
+  return fmt::format("{}", fmt::join(v, with));
+}
 
 void explain(const formats::Description& d) {
   fmt::print("{}: {}\n  reader {}, OCSF class {}, priority {}\n", d.name, d.title, d.reader, d.ocsf, d.priority);
@@ -35,9 +37,10 @@ void explain(const formats::Description& d) {
   for (const auto& l : d.logsource) {
     std::string when;
     for (const auto& [k, v] : l.when) when += fmt::format("{}{} = {}", when.empty() ? "" : ", ", k, joined(v, "|"));
-    fmt::print("  {}{}{}{}{}\n", l.unknown ? "any (unknown source) " : "", l.product.empty() ? "" : "product " + l.product + " ",
-               l.service.empty() ? "" : "service " + l.service + " ", l.category.empty() ? "" : "category " + l.category + " ",
-               when.empty() ? "always" : "when " + when);
+    fmt::print("  {}{}{}{}{}\n", l.unknown ? "any (unknown source) " : "",
+               l.product.empty() ? "" : "product " + l.product + " ",
+               l.service.empty() ? "" : "service " + l.service + " ",
+               l.category.empty() ? "" : "category " + l.category + " ", when.empty() ? "always" : "when " + when);
   }
 }
 
@@ -67,7 +70,8 @@ int formats(const FormatsOptions& options) {
     std::vector<std::string_view> names;
     for (const auto& d : catalogue->all()) names.push_back(d.name);
     const auto guess = nearest(options.name, names);
-    fmt::print(stderr, "there is no format '{}'{}\n", options.name, guess.empty() ? "" : fmt::format("; did you mean '{}'?", guess));
+    fmt::print(stderr, "there is no format '{}'{}\n", options.name,
+               guess.empty() ? "" : fmt::format("; did you mean '{}'?", guess));
     return kUsage;
   }
   if (options.action == "explain") {

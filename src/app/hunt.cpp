@@ -19,8 +19,12 @@ namespace {
 Result<event::Observable> observable(std::string_view value, const std::string& kind) {
   const auto o = kind.empty() ? event::guess(value) : event::canonical(kind, event::refang(value));
   if (o) return *o;
-  return fail(Code::bad_input, kind.empty() ? fmt::format("'{}' could be no observable; name its kind with --kind (account, subject, file_name ...)", value)
-                                            : fmt::format("'{}' is no {}", value, kind));
+  return fail(
+      Code::bad_input,
+      kind.empty()
+          ? fmt::format("'{}' could be no observable; name its kind with --kind (account, subject, file_name ...)",
+                        value)
+          : fmt::format("'{}' is no {}", value, kind));
 }
 
 Result<std::vector<event::Observable>> wanted(const HuntOptions& options) {
@@ -28,7 +32,8 @@ Result<std::vector<event::Observable>> wanted(const HuntOptions& options) {
     return fail(Code::bad_input, "--kind once for all observables, or once for each");
   std::vector<event::Observable> out;
   for (std::size_t i = 0; i < options.observables.size(); ++i) {
-    BAVN_TRY(auto o, observable(options.observables[i], options.kinds.empty() ? "" : options.kinds[std::min(i, options.kinds.size() - 1)]));
+    BAVN_TRY(auto o, observable(options.observables[i],
+                                options.kinds.empty() ? "" : options.kinds[std::min(i, options.kinds.size() - 1)]));
     out.push_back(std::move(o));
   }
   return out;
@@ -38,7 +43,9 @@ Result<void> read_instant(const std::string& text, const char* option, std::int6
   if (text.empty()) return {};
   auto t = parse_time(text);
   if (!t) t = parse_epoch(text);
-  if (!t) return fail(Code::bad_input, fmt::format("{} '{}': a time like 2024-10-01T12:00:00Z or 2024-10-01 is wanted", option, text));
+  if (!t)
+    return fail(Code::bad_input,
+                fmt::format("{} '{}': a time like 2024-10-01T12:00:00Z or 2024-10-01 is wanted", option, text));
   out = micros(*t);
   return {};
 }
@@ -46,15 +53,20 @@ Result<void> read_instant(const std::string& text, const char* option, std::int6
 void print(const hunt::RecordHit& hit, bool json) {
   const auto time = [](std::int64_t us) { return us == 0 ? std::string("-") : format_time(from_micros(us)); };
   if (!json) {
-    fmt::print("{} {} {}/{}:{} {} | {}\n", time(hit.happened_us != 0 ? hit.happened_us : hit.received_us), hit.frame.source.name, hit.frame.segment,
-               hit.frame.frame, hit.record + 1, hit.observable != nullptr ? hit.observable->value : "text", hit.line);
+    fmt::print("{} {} {}/{}:{} {} | {}\n", time(hit.happened_us != 0 ? hit.happened_us : hit.received_us),
+               hit.frame.source.name, hit.frame.segment, hit.frame.frame, hit.record + 1,
+               hit.observable != nullptr ? hit.observable->value : "text", hit.line);
     return;
   }
   std::string out;
   JsonWriter w(out);
   w.object();
   if (hit.observable != nullptr)
-    w.key("observable").object().member("kind", event::to_string(hit.observable->kind)).member("value", hit.observable->value).end();
+    w.key("observable")
+        .object()
+        .member("kind", event::to_string(hit.observable->kind))
+        .member("value", hit.observable->value)
+        .end();
   w.member("source", hit.frame.source.name).member("municipality", std::to_string(hit.frame.source.municipality.value));
   w.member("format", hit.frame.format).member("file", fmt::format("{}/{}", hit.frame.segment, hit.frame.frame));
   w.member("line", static_cast<std::uint64_t>(hit.record) + 1);
@@ -67,7 +79,8 @@ void print(const event::Finding& f, bool json) {
   std::string line;
   if (json) event::append_json(line, f);
   else if (f.kind == event::FindingKind::indicator)
-    line = fmt::format("{:<13} {}:{} {} {} ({})", "indicator", f.file, f.line, f.indicator_kind, f.indicator_value, f.indicator_source);
+    line = fmt::format("{:<13} {}:{} {} {} ({})", "indicator", f.file, f.line, f.indicator_kind, f.indicator_value,
+                       f.indicator_source);
   else line = fmt::format("{:<13} {}:{} {}", f.rule_level.empty() ? "-" : f.rule_level, f.file, f.line, f.rule_title);
   fmt::print("{}\n", line);
 }
@@ -77,7 +90,10 @@ void summary(const hunt::HuntReport& r, const std::vector<double>& ms, std::size
     std::string out;
     JsonWriter w(out);
     w.object().key("summary").object();
-    w.member("hits", r.hits).member("asked", static_cast<std::uint64_t>(asked)).member("found", r.found).member("frames_read", r.frames);
+    w.member("hits", r.hits)
+        .member("asked", static_cast<std::uint64_t>(asked))
+        .member("found", r.found)
+        .member("frames_read", r.frames);
     w.member("events_read", r.records).member("frames_unreadable", r.unreadable).member("stopped", r.stopped);
     w.member("milliseconds", ms.back()).key("rounds_milliseconds").array();
     for (const double m : ms) w.value(m);
@@ -87,11 +103,14 @@ void summary(const hunt::HuntReport& r, const std::vector<double>& ms, std::size
     fmt::print(stderr, "{}\n", out);
     return;
   }
-  fmt::print(stderr, "{}{} hits; {} events in {} frames read in {:.1f} ms\n", r.stopped ? "stopped: " : "", r.hits, r.records, r.frames, ms.back());
+  fmt::print(stderr, "{}{} hits; {} events in {} frames read in {:.1f} ms\n", r.stopped ? "stopped: " : "", r.hits,
+             r.records, r.frames, ms.back());
   if (asked > 1) fmt::print(stderr, "{} of {} observables were seen\n", r.found, asked);
   if (ms.size() > 1) fmt::print(stderr, "rounds, ms: {:.1f}\n", fmt::join(ms, " "));
-  if (r.unreadable != 0) fmt::print(stderr, "{} damaged frames were not read; `bavn doctor` says which\n", r.unreadable);
-  for (const auto& o : r.not_by_index) fmt::print(stderr, "'{}' cannot be asked by the index: everything was read\n", o.value);
+  if (r.unreadable != 0)
+    fmt::print(stderr, "{} damaged frames were not read; `bavn doctor` says which\n", r.unreadable);
+  for (const auto& o : r.not_by_index)
+    fmt::print(stderr, "'{}' cannot be asked by the index: everything was read\n", o.value);
 }
 
 }  // namespace
@@ -139,7 +158,9 @@ int hunt_command(const HuntOptions& options) {
     };
     Progress progress(options.json || options.quiet);
     ho.progress = [&](const hunt::HuntProgress& p) {
-      progress.show([&] { return fmt::format("{} of {} frames, {} events, {} hits", p.frames_done, p.frames, p.records, p.hits); });
+      progress.show([&] {
+        return fmt::format("{} of {} frames, {} events, {} hits", p.frames_done, p.frames, p.records, p.hits);
+      });
     };
     const Duration start = runtime.steady();
     if (for_observables) report = hunt::hunt_observables(engine, history, owner, *observables, ho, record);

@@ -20,18 +20,28 @@ void print(const std::string& path, const indicators::LoadReport& r, bool json) 
   if (json) {
     std::string out;
     JsonWriter w(out);
-    w.object().member("path", path).member("format", r.format).member("loaded", r.loaded).member("not_evaluated", r.not_evaluated);
+    w.object()
+        .member("path", path)
+        .member("format", r.format)
+        .member("loaded", r.loaded)
+        .member("not_evaluated", r.not_evaluated);
     for (const auto& [name, reasons] : groups) {
       w.key(name).array();
       for (const auto& [reason, x] : *reasons)
-        w.object().member("reason", reason).member("count", x.count).member("first_where", x.first_where).member("first_value", x.first_value).end();
+        w.object()
+            .member("reason", reason)
+            .member("count", x.count)
+            .member("first_where", x.first_where)
+            .member("first_value", x.first_value)
+            .end();
       w.end();
     }
     w.end();
     fmt::print("{}\n", out);
     return;
   }
-  fmt::print("{}: {} indicators taken ({}), {} refused, {} skipped", path, r.loaded, r.format, r.refused_count(), r.skipped_count());
+  fmt::print("{}: {} indicators taken ({}), {} refused, {} skipped", path, r.loaded, r.format, r.refused_count(),
+             r.skipped_count());
   if (r.not_evaluated != 0) fmt::print(", {} patterns stored but not matched", r.not_evaluated);
   fmt::print("\n");
   for (const auto& [name, reasons] : groups)
@@ -42,12 +52,17 @@ void print(const std::string& path, const indicators::LoadReport& r, bool json) 
 void print(const indicators::Indicator& i, bool json) {
   const std::string_view kind = i.is_pattern() ? "pattern" : event::to_string(i.kind);
   if (!json) {
-    fmt::print("{}\t{}\t{}\t{}\t{}\t{}\n", kind, i.value, i.source, i.confidence, event::to_string(i.tlp), indicators::to_string(i.action));
+    fmt::print("{}\t{}\t{}\t{}\t{}\t{}\n", kind, i.value, i.source, i.confidence, event::to_string(i.tlp),
+               indicators::to_string(i.action));
     return;
   }
   std::string out;
   JsonWriter w(out);
-  w.object().member("kind", kind).member("value", i.value).member("source", i.source).member("confidence", static_cast<unsigned>(i.confidence));
+  w.object()
+      .member("kind", kind)
+      .member("value", i.value)
+      .member("source", i.source)
+      .member("confidence", static_cast<unsigned>(i.confidence));
   w.member("tlp", event::to_string(i.tlp)).member("action", indicators::to_string(i.action));
   if (i.valid_from != Instant{}) w.member("valid_from", format_time(i.valid_from));
   if (i.valid_until != Instant{}) w.member("valid_until", format_time(i.valid_until));
@@ -63,10 +78,11 @@ int indicators_command(const IndicatorsOptions& options) {
   bool unreadable = false, refused = false;
   const bool listing = options.action == "list";
   for (const std::string& path : options.files) {
-    const auto report = listing ? indicators::load_file(path, [&](const indicators::Indicator& i) -> Result<void> {
-      print(i, options.json);
-      return {};
-    })
+    const auto report = listing ? indicators::load_file(path,
+                                                        [&](const indicators::Indicator& i) -> Result<void> {
+                                                          print(i, options.json);
+                                                          return {};
+                                                        })
                                 : indicators::load_file(path, builder);
     if (!report) {
       fmt::print(stderr, "{}\n", to_string(report.error()));

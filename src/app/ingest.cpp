@@ -25,14 +25,20 @@ void summary(const hunt::IngestReport& r, const history::Stats& s, double second
     std::string out;
     JsonWriter w(out);
     w.object().key("summary").object();
-    w.member("files", r.files).member("files_unreadable", r.files_failed).member("events", r.records).member("bytes", r.bytes);
-    w.member("duplicates", r.duplicates).member("lines_refused", r.lines_refused).member("events_without_time", r.without_time);
+    w.member("files", r.files)
+        .member("files_unreadable", r.files_failed)
+        .member("events", r.records)
+        .member("bytes", r.bytes);
+    w.member("duplicates", r.duplicates)
+        .member("lines_refused", r.lines_refused)
+        .member("events_without_time", r.without_time);
     w.member("stopped", stopped).member("seconds", seconds);
     w.member("events_per_second", static_cast<double>(r.records) / std::max(seconds, 1e-9));
     w.key("formats").object();
     for (const auto& [name, n] : r.formats) w.member(name, n);
     w.end().key("refused").array();
-    for (const auto& [reason, x] : r.refused) w.object().member("reason", reason).member("lines", x.n).member("first", x.first).end();
+    for (const auto& [reason, x] : r.refused)
+      w.object().member("reason", reason).member("lines", x.n).member("first", x.first).end();
     w.end().key("history").object();
     w.member("events", s.records).member("raw_bytes", s.lines_bytes).member("segment_bytes", s.segment_bytes);
     w.member("index_bytes", s.index_bytes).member("open_index_bytes", s.open_index_bytes);
@@ -41,9 +47,9 @@ void summary(const hunt::IngestReport& r, const history::Stats& s, double second
     fmt::print("{}\n", out);
     return;
   }
-  fmt::print("{}{} events, {:.1f} MB from {} files in {:.2f} s ({:.0f} events/s, {:.1f} MB/s)\n", stopped ? "stopped after " : "", r.records,
-             megabytes(r.bytes), r.files, seconds, static_cast<double>(r.records) / std::max(seconds, 1e-9),
-             megabytes(r.bytes) / std::max(seconds, 1e-9));
+  fmt::print("{}{} events, {:.1f} MB from {} files in {:.2f} s ({:.0f} events/s, {:.1f} MB/s)\n",
+             stopped ? "stopped after " : "", r.records, megabytes(r.bytes), r.files, seconds,
+             static_cast<double>(r.records) / std::max(seconds, 1e-9), megabytes(r.bytes) / std::max(seconds, 1e-9));
   for (const auto& [name, n] : r.formats) fmt::print("  {:>10} {}\n", n, name);
   if (r.duplicates != 0) fmt::print("{} events were there already and are stored once\n", r.duplicates);
   if (r.without_time != 0) fmt::print("{} events have no readable time\n", r.without_time);
@@ -51,10 +57,11 @@ void summary(const hunt::IngestReport& r, const history::Stats& s, double second
     fmt::print("{} lines refused:\n", r.lines_refused);
     for (const auto& [reason, x] : r.refused) fmt::print("  {:>10} {}; first {}\n", x.n, reason, x.first);
   }
-  fmt::print("on disk now: {} events, {:.1f} MB raw in {:.1f} MB with the index: {:.1f} % of raw\n", s.records, megabytes(s.lines_bytes),
-             megabytes(disk), 100.0 * static_cast<double>(disk) / raw);
+  fmt::print("on disk now: {} events, {:.1f} MB raw in {:.1f} MB with the index: {:.1f} % of raw\n", s.records,
+             megabytes(s.lines_bytes), megabytes(disk), 100.0 * static_cast<double>(disk) / raw);
   if (s.open_index_bytes != 0)
-    fmt::print("the index of the newest part ({:.1f} MB) is in memory until that part is sealed\n", megabytes(s.open_index_bytes));
+    fmt::print("the index of the newest part ({:.1f} MB) is in memory until that part is sealed\n",
+               megabytes(s.open_index_bytes));
 }
 
 }  // namespace
@@ -87,8 +94,10 @@ int ingest(const IngestOptions& options) {
     io.progress = [&](const hunt::IngestProgress& p) {
       progress.show([&] {
         if (options.json)
-          return fmt::format(R"({{"progress":{{"events":{},"bytes":{},"files_done":{},"files":{}}}}})", p.records, p.bytes, p.files_done, files.size());
-        return fmt::format("{} events, {:.1f} MB durable; {} of {} files", p.records, megabytes(p.bytes), p.files_done, files.size());
+          return fmt::format(R"({{"progress":{{"events":{},"bytes":{},"files_done":{},"files":{}}}}})", p.records,
+                             p.bytes, p.files_done, files.size());
+        return fmt::format("{} events, {:.1f} MB durable; {} of {} files", p.records, megabytes(p.bytes), p.files_done,
+                           files.size());
       });
     };
     return hunt::ingest(*(*data)->engine, runtime, history, owner, files, io);

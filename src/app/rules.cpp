@@ -38,7 +38,8 @@ std::string show(const sigma::Predicate& p) {
     case sigma::Op::less_equal:
     case sigma::Op::greater:
     case sigma::Op::greater_equal: return fmt::format("{} {}", out, p.number);
-    case sigma::Op::time_part: return fmt::format("{} {} {} {}", out, sigma::to_string(p.part), sigma::to_string(p.compare), p.number);
+    case sigma::Op::time_part:
+      return fmt::format("{} {} {} {}", out, sigma::to_string(p.part), sigma::to_string(p.compare), p.number);
     case sigma::Op::field_ref: return fmt::format("{} ({}) field {}", out, sigma::to_string(p.relation), p.other_field);
     case sigma::Op::exists:
     case sigma::Op::has_value:
@@ -72,7 +73,12 @@ int check(const hunt::Engine& engine, double seconds, bool json) {
     if (json) {
       std::string out;
       JsonWriter w(out);
-      w.object().member("kind", "refused").member("file", r.file).member("line", r.line).member("id", r.id).member("title", r.title);
+      w.object()
+          .member("kind", "refused")
+          .member("file", r.file)
+          .member("line", r.line)
+          .member("id", r.id)
+          .member("title", r.title);
       w.member("reason", r.reason).end();
       fmt::print("{}\n", out);
     } else {
@@ -90,15 +96,21 @@ int check(const hunt::Engine& engine, double seconds, bool json) {
     if (json) {
       std::string out;
       JsonWriter w(out);
-      w.object().member("kind", !can ? "never_matches" : "no_witness").member("file", r.meta.file).member("line", r.meta.line);
+      w.object()
+          .member("kind", !can ? "never_matches" : "no_witness")
+          .member("file", r.meta.file)
+          .member("line", r.meta.line);
       w.member("id", r.meta.id).member("title", r.meta.title);
-      w.member("reason", !can ? "no known format delivers " + missing : std::string("every record of its log source must be looked at")).end();
+      w.member("reason", !can ? "no known format delivers " + missing
+                              : std::string("every record of its log source must be looked at"))
+          .end();
       fmt::print("{}\n", out);
     } else if (!can) {
-      fmt::print("never        {}:{}: no known format delivers {} ({})\n", r.meta.file, r.meta.line, missing, r.meta.title);
+      fmt::print("never        {}:{}: no known format delivers {} ({})\n", r.meta.file, r.meta.line, missing,
+                 r.meta.title);
     } else {
-      fmt::print("slow         {}:{}: no test in it must hold for a match, so every record of {} is looked at ({})\n", r.meta.file,
-                 r.meta.line, hunt::describe(r.logsource), r.meta.title);
+      fmt::print("slow         {}:{}: no test in it must hold for a match, so every record of {} is looked at ({})\n",
+                 r.meta.file, r.meta.line, hunt::describe(r.logsource), r.meta.title);
     }
   }
   for (const auto& w : set.warnings)
@@ -106,15 +118,25 @@ int check(const hunt::Engine& engine, double seconds, bool json) {
   if (json) {
     std::string out;
     JsonWriter w(out);
-    w.object().member("kind", "summary").member("files", static_cast<std::uint64_t>(set.files)).member("rules", static_cast<std::uint64_t>(set.rules.size()));
-    w.member("correlations", static_cast<std::uint64_t>(set.correlations.size())).member("filters", static_cast<std::uint64_t>(set.filters.size()));
-    w.member("refused", static_cast<std::uint64_t>(set.refused.size())).member("never_match", static_cast<std::uint64_t>(never));
-    w.member("without_witness", static_cast<std::uint64_t>(no_witness)).member("seconds", seconds).member("from_cache", set.from_cache).end();
+    w.object()
+        .member("kind", "summary")
+        .member("files", static_cast<std::uint64_t>(set.files))
+        .member("rules", static_cast<std::uint64_t>(set.rules.size()));
+    w.member("correlations", static_cast<std::uint64_t>(set.correlations.size()))
+        .member("filters", static_cast<std::uint64_t>(set.filters.size()));
+    w.member("refused", static_cast<std::uint64_t>(set.refused.size()))
+        .member("never_match", static_cast<std::uint64_t>(never));
+    w.member("without_witness", static_cast<std::uint64_t>(no_witness))
+        .member("seconds", seconds)
+        .member("from_cache", set.from_cache)
+        .end();
     fmt::print("{}\n", out);
   } else {
-    fmt::print("{} rules, {} correlations, {} filters from {} files in {:.2f} s{}; {} refused, {} can never match, {} without a witness\n",
-               set.rules.size(), set.correlations.size(), set.filters.size(), set.files, seconds, set.from_cache ? " (cache)" : "",
-               set.refused.size(), never, no_witness);
+    fmt::print(
+        "{} rules, {} correlations, {} filters from {} files in {:.2f} s{}; {} refused, {} can never match, {} without "
+        "a witness\n",
+        set.rules.size(), set.correlations.size(), set.filters.size(), set.files, seconds,
+        set.from_cache ? " (cache)" : "", set.refused.size(), never, no_witness);
   }
   return kDone;
 }
@@ -124,7 +146,11 @@ int list(const hunt::Engine& engine, bool json) {
     if (json) {
       std::string out;
       JsonWriter w(out);
-      w.object().member("kind", kind).member("id", m.id).member("title", m.title).member("level", sigma::to_string(m.level));
+      w.object()
+          .member("kind", kind)
+          .member("id", m.id)
+          .member("title", m.title)
+          .member("level", sigma::to_string(m.level));
       w.member("logsource", source).member("file", m.file).member("line", m.line).end();
       fmt::print("{}\n", out);
     } else {
@@ -132,7 +158,8 @@ int list(const hunt::Engine& engine, bool json) {
     }
   };
   for (const auto& r : engine.rules().rules) row(r.meta, hunt::describe(r.logsource), "rule");
-  for (const auto& c : engine.rules().correlations) row(c.meta, fmt::format("correlation {}", sigma::to_string(c.type)), "correlation");
+  for (const auto& c : engine.rules().correlations)
+    row(c.meta, fmt::format("correlation {}", sigma::to_string(c.type)), "correlation");
   return kDone;
 }
 
@@ -141,9 +168,11 @@ int explain(const hunt::Engine& engine, const std::string& id) {
   for (std::size_t i = 0; i < set.rules.size(); ++i) {
     const sigma::Rule& r = set.rules[i];
     if (r.meta.id != id && !iequals(r.meta.title, id) && r.meta.name != id) continue;
-    fmt::print("{} ({})\n{}:{}\nlog source: {}\n", r.meta.title, r.meta.id, r.meta.file, r.meta.line, hunt::describe(r.logsource));
+    fmt::print("{} ({})\n{}:{}\nlog source: {}\n", r.meta.title, r.meta.id, r.meta.file, r.meta.line,
+               hunt::describe(r.logsource));
     std::string missing;
-    if (!hunt::deliverable(engine.catalogue(), r.logsource, missing)) fmt::print("NEVER MATCHES: no known format delivers {}\n", missing);
+    if (!hunt::deliverable(engine.catalogue(), r.logsource, missing))
+      fmt::print("NEVER MATCHES: no known format delivers {}\n", missing);
     fmt::print("condition:\n");
     tree(set, r.condition, 1);
     const auto& witnesses = engine.program().witnesses(static_cast<std::uint32_t>(i));
@@ -151,19 +180,21 @@ int explain(const hunt::Engine& engine, const std::string& id) {
       fmt::print("witness: none; every record of its log source is looked at\n");
     } else {
       fmt::print("witness (one of these must hold; only then the rule is looked at):\n");
-      for (std::size_t k = 0; k < std::min<std::size_t>(witnesses.size(), 40); ++k) fmt::print("  {}\n", show(set.predicates[witnesses[k]]));
+      for (std::size_t k = 0; k < std::min<std::size_t>(witnesses.size(), 40); ++k)
+        fmt::print("  {}\n", show(set.predicates[witnesses[k]]));
       if (witnesses.size() > 40) fmt::print("  ... {} more\n", witnesses.size() - 40);
     }
     return kDone;
   }
   for (const auto& c : set.correlations) {
     if (c.meta.id != id && !iequals(c.meta.title, id) && c.meta.name != id) continue;
-    fmt::print("{} ({})\n{}:{}\ncorrelation {} within {} s\n", c.meta.title, c.meta.id, c.meta.file, c.meta.line, sigma::to_string(c.type),
-               c.timespan.count());
+    fmt::print("{} ({})\n{}:{}\ncorrelation {} within {} s\n", c.meta.title, c.meta.id, c.meta.file, c.meta.line,
+               sigma::to_string(c.type), c.timespan.count());
     fmt::print("group by: {}\n", fmt::join(c.group_by, ", "));
     for (const auto& b : c.bounds) fmt::print("condition: {} {}\n", sigma::to_string(b.compare), b.value);
     for (const auto& ref : c.rules)
-      fmt::print("refers to: {}\n", ref.is_correlation ? set.correlations[ref.index].meta.title : set.rules[ref.index].meta.title);
+      fmt::print("refers to: {}\n",
+                 ref.is_correlation ? set.correlations[ref.index].meta.title : set.rules[ref.index].meta.title);
     return kDone;
   }
   for (const auto& r : set.refused)
@@ -203,7 +234,8 @@ int test(hunt::Engine& engine, const RulesOptions& options) {
       std::string_view name = "", wanted_rule = "";
       if (parser.parse(line).get(doc) != simdjson::SUCCESS || doc["expect"].get(expect) != simdjson::SUCCESS ||
           doc["events"].get(events) != simdjson::SUCCESS) {
-        fmt::print("FAILED {}:{}: not a test: {{\"test\":..,\"expect\":true|false,\"events\":[..]}} is wanted\n", tests, number);
+        fmt::print("FAILED {}:{}: not a test: {{\"test\":..,\"expect\":true|false,\"events\":[..]}} is wanted\n", tests,
+                   number);
         ++failed;
         continue;
       }
@@ -226,9 +258,11 @@ int test(hunt::Engine& engine, const RulesOptions& options) {
       worker.process(batch, {0, bytes.size(), 1});
       bool hit = false;
       const auto counts = [&](const sigma::Meta& m) {
-        return m.file == f && (wanted_rule.empty() || wanted_rule == m.id || wanted_rule == m.title || wanted_rule == m.name);
+        return m.file == f &&
+               (wanted_rule.empty() || wanted_rule == m.id || wanted_rule == m.title || wanted_rule == m.name);
       };
-      const bool has_correlation = std::any_of(set.correlations.begin(), set.correlations.end(), [&](const auto& c) { return counts(c.meta); });
+      const bool has_correlation =
+          std::any_of(set.correlations.begin(), set.correlations.end(), [&](const auto& c) { return counts(c.meta); });
       for (const auto& h : worker.hits()) {
         const auto& rule = set.rules[h.rule];
         if (counts(rule.meta) && (!has_correlation || (!wanted_rule.empty()))) hit = true;
@@ -239,12 +273,16 @@ int test(hunt::Engine& engine, const RulesOptions& options) {
                               [](const sigma::CorrelationFinding&) {});
         }
       }
-      correlations.finish([&](const sigma::CorrelationFinding& found) { hit = hit || counts(set.correlations[found.correlation].meta); });
+      correlations.finish([&](const sigma::CorrelationFinding& found) {
+        hit = hit || counts(set.correlations[found.correlation].meta);
+      });
       const bool broken = !batch.refusals.empty();
       if (hit == expect && !broken) continue;
       ++failed;
       fmt::print("FAILED {}:{}: {}: {}\n", tests, number, name,
-                 broken ? fmt::format("event refused: {}", batch.refusals[0].reason) : expect ? "should match, does not" : "should not match, does");
+                 broken   ? fmt::format("event refused: {}", batch.refusals[0].reason)
+                 : expect ? "should match, does not"
+                          : "should not match, does");
     }
   }
   for (const auto& r : set.refused) {

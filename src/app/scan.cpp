@@ -94,7 +94,8 @@ class Output {
     if (json_) {
       event::append_json(line, f);
     } else if (f.kind == event::FindingKind::indicator) {
-      line = fmt::format("{:<13} {}:{} {} {} ({})", "indicator", f.file, f.line, f.indicator_kind, f.indicator_value, f.indicator_source);
+      line = fmt::format("{:<13} {}:{} {} {} ({})", "indicator", f.file, f.line, f.indicator_kind, f.indicator_value,
+                         f.indicator_source);
     } else {
       line = fmt::format("{:<13} {}:{} {}", f.rule_level.empty() ? "-" : f.rule_level, f.file, f.line, f.rule_title);
     }
@@ -123,8 +124,9 @@ class Scan {
     std::vector<std::string_view> names;
     for (const auto& d : engine_.catalogue().all()) names.push_back(d.name);
     const auto guess = nearest(options_.format, names);
-    return fail(Code::bad_input, fmt::format("there is no format '{}'{}; `bavn formats list` shows them", options_.format,
-                                             guess.empty() ? "" : fmt::format("; did you mean '{}'?", guess)));
+    return fail(Code::bad_input,
+                fmt::format("there is no format '{}'{}; `bavn formats list` shows them", options_.format,
+                            guess.empty() ? "" : fmt::format("; did you mean '{}'?", guess)));
   }
 
   void run(const std::vector<std::string>& files, unsigned jobs) {
@@ -211,10 +213,12 @@ class Scan {
         if (correlations_.wants(h.rule)) {
           const event::Record& r = batch.records[h.record];
           const match::hotpath::BatchRecordView view(engine_.plan(), batch, r);
-          auto hit = correlations_.capture(h.rule, HappenedAt{from_micros(r.happened_us)}, view,
-                                           {options_.municipality, engine_.catalogue().at(r.format).name, path, r.line});
+          auto hit =
+              correlations_.capture(h.rule, HappenedAt{from_micros(r.happened_us)}, view,
+                                    {options_.municipality, engine_.catalogue().at(r.format).name, path, r.line});
           std::lock_guard lock(correlation_mutex_);
-          correlations_.on_hit(std::move(hit), [](const sigma::CorrelationFinding&) {});  // replay: all come out of finish()
+          correlations_.on_hit(std::move(hit),
+                               [](const sigma::CorrelationFinding&) {});  // replay: all come out of finish()
         }
         if (!rule.reports || rule.meta.level < engine_.min_level()) continue;
         ++tally.per_rule[h.rule];
@@ -231,7 +235,8 @@ class Scan {
     }
     tally.bytes += source.bytes_read();
     for (std::size_t i = 0; i < by_format.size(); ++i)
-      if (by_format[i] != 0) tally.formats[engine_.catalogue().at(static_cast<event::FormatId>(i)).name] += by_format[i];
+      if (by_format[i] != 0)
+        tally.formats[engine_.catalogue().at(static_cast<event::FormatId>(i)).name] += by_format[i];
   }
 
   const ScanOptions& options_;
@@ -252,7 +257,9 @@ void summary(const Scan& scan, const hunt::Engine& engine, double seconds, bool 
   std::vector<std::pair<std::uint64_t, std::size_t>> per_rule;
   for (std::size_t i = 0; i < t.per_rule.size(); ++i)
     if (t.per_rule[i] != 0) per_rule.emplace_back(t.per_rule[i], i);
-  std::sort(per_rule.begin(), per_rule.end(), [](const auto& a, const auto& b) { return a.first > b.first || (a.first == b.first && a.second < b.second); });
+  std::sort(per_rule.begin(), per_rule.end(), [](const auto& a, const auto& b) {
+    return a.first > b.first || (a.first == b.first && a.second < b.second);
+  });
   if (json) {
     std::string out;
     JsonWriter w(out);
@@ -274,11 +281,20 @@ void summary(const Scan& scan, const hunt::Engine& engine, double seconds, bool 
     w.end().member("indicators", static_cast<std::uint64_t>(engine.indicators().snapshot()->size()));
     w.key("indicator_lists").array();
     for (const auto& [path, r] : engine.indicator_reports()) {
-      w.object().member("path", path).member("format", r.format).member("loaded", r.loaded).member("not_evaluated", r.not_evaluated);
-      for (const auto& [name, reasons] : {std::pair{"skipped", &r.skipped}, {"refused", &r.refused}, {"notes", &r.notes}}) {
+      w.object()
+          .member("path", path)
+          .member("format", r.format)
+          .member("loaded", r.loaded)
+          .member("not_evaluated", r.not_evaluated);
+      for (const auto& [name, reasons] :
+           {std::pair{"skipped", &r.skipped}, {"refused", &r.refused}, {"notes", &r.notes}}) {
         w.key(name).array();
         for (const auto& [reason, x] : *reasons) {
-          w.object().member("reason", reason).member("count", x.count).member("first_where", x.first_where).member("first_value", x.first_value);
+          w.object()
+              .member("reason", reason)
+              .member("count", x.count)
+              .member("first_where", x.first_where)
+              .member("first_value", x.first_value);
           w.end();
         }
         w.end();
@@ -296,12 +312,20 @@ void summary(const Scan& scan, const hunt::Engine& engine, double seconds, bool 
       w.end();
     }
     for (const auto& [i, n] : scan.per_correlation()) {
-      w.object().member("id", set.correlations[i].meta.id).member("title", set.correlations[i].meta.title).member("findings", n);
+      w.object()
+          .member("id", set.correlations[i].meta.id)
+          .member("title", set.correlations[i].meta.title)
+          .member("findings", n);
       w.end();
     }
     w.end().key("rules_not_applied").array();
     for (const auto& r : set.refused) {
-      w.object().member("file", r.file).member("line", r.line).member("id", r.id).member("title", r.title).member("reason", r.reason);
+      w.object()
+          .member("file", r.file)
+          .member("line", r.line)
+          .member("id", r.id)
+          .member("title", r.title)
+          .member("reason", r.reason);
       w.end();
     }
     w.end();
@@ -334,14 +358,16 @@ void summary(const Scan& scan, const hunt::Engine& engine, double seconds, bool 
     for (const auto& [reason, x] : r.refused)
       fmt::print(stderr, "  {:>8} {}; first {} '{}'\n", x.count, reason, x.first_where, x.first_value);
   }
-  for (const auto& [source, n] : t.per_indicator_source) fmt::print(stderr, "  {:>8} findings of indicators of {}\n", n, source);
+  for (const auto& [source, n] : t.per_indicator_source)
+    fmt::print(stderr, "  {:>8} findings of indicators of {}\n", n, source);
   for (const auto& [list, n] : t.allowed) fmt::print(stderr, "  {:>8} hits taken back by allow list {}\n", n, list);
   if (!per_rule.empty() || !scan.per_correlation().empty()) fmt::print(stderr, "findings per rule:\n");
   for (std::size_t i = 0; i < std::min<std::size_t>(per_rule.size(), 40); ++i)
-    fmt::print(stderr, "  {:>8} {:<13} {}\n", per_rule[i].first, sigma::to_string(set.rules[per_rule[i].second].meta.level),
-               set.rules[per_rule[i].second].meta.title);
+    fmt::print(stderr, "  {:>8} {:<13} {}\n", per_rule[i].first,
+               sigma::to_string(set.rules[per_rule[i].second].meta.level), set.rules[per_rule[i].second].meta.title);
   for (const auto& [i, n] : scan.per_correlation())
-    fmt::print(stderr, "  {:>8} {:<13} {}\n", n, sigma::to_string(set.correlations[i].meta.level), set.correlations[i].meta.title);
+    fmt::print(stderr, "  {:>8} {:<13} {}\n", n, sigma::to_string(set.correlations[i].meta.level),
+               set.correlations[i].meta.title);
 }
 
 }  // namespace
@@ -363,7 +389,8 @@ int scan(const ScanOptions& options) {
         known = true;
       }
     if (!known) {
-      fmt::print(stderr, "--min-level {}: one of informational, low, medium, high, critical is wanted\n", options.min_level);
+      fmt::print(stderr, "--min-level {}: one of informational, low, medium, high, critical is wanted\n",
+                 options.min_level);
       return kUsage;
     }
   }

@@ -53,7 +53,8 @@ void append_unescaped(std::string& out, std::string_view s) {
         i += 4;
         if (cp >= 0xD800 && cp <= 0xDBFF) {
           std::uint32_t low = 0;
-          if (i + 6 <= s.size() && s[i] == '\\' && s[i + 1] == 'u' && hex4(s, i + 2, low) && low >= 0xDC00 && low <= 0xDFFF) {
+          if (i + 6 <= s.size() && s[i] == '\\' && s[i + 1] == 'u' && hex4(s, i + 2, low) && low >= 0xDC00 &&
+              low <= 0xDFFF) {
             cp = 0x10000 + ((cp - 0xD800) << 10) + (low - 0xDC00);
             i += 6;
           } else {

@@ -14,8 +14,9 @@ namespace {
 constexpr std::size_t kLongestName = 255;
 
 // Reserved or widespread in local networks, in no public suffix list.
-constexpr std::string_view kLocalTlds[] = {"arpa", "corp", "example", "home", "internal", "intern", "intra", "invalid", "lan",
-                                           "local", "localdomain", "localhost", "onion", "private", "test"};
+constexpr std::string_view kLocalTlds[] = {"arpa",        "corp",      "example", "home",    "internal",
+                                           "intern",      "intra",     "invalid", "lan",     "local",
+                                           "localdomain", "localhost", "onion",   "private", "test"};
 
 }  // namespace
 

@@ -12,11 +12,10 @@ namespace bavn::event {
 
 namespace {
 
-
 enum CharClass : std::uint8_t {
-  kBreak = 0,   // ends a word of free text
-  kPlain = 1,   // part of words
-  kHex = 2,     // 0-9a-fA-F
+  kBreak = 0,  // ends a word of free text
+  kPlain = 1,  // part of words
+  kHex = 2,    // 0-9a-fA-F
   kDot = 4,
   kColon = 8,
   kAt = 16,
@@ -46,7 +45,9 @@ constexpr std::array<bool, 256> kMailChar = [] {
     t[static_cast<unsigned char>(c)] = true;
   return t;
 }();
-bool mail_char(char c) { return kMailChar[static_cast<unsigned char>(c)]; }
+bool mail_char(char c) {
+  return kMailChar[static_cast<unsigned char>(c)];
+}
 
 // Free text is full of these; as the end of a bare name they are file endings far more often than domains.
 bool looks_like_file(std::string_view domain) {
@@ -98,7 +99,8 @@ bool Extractor::email(std::string_view value, ObservableSink sink, bool with_dom
 void Extractor::emails(std::string_view value, ObservableSink sink) {
   value = value.substr(0, kLongestText);
   unsigned count = 0;
-  for (std::size_t at = value.find('@'); at != std::string_view::npos && count < kMostOfOneText; at = value.find('@', at + 1)) {
+  for (std::size_t at = value.find('@'); at != std::string_view::npos && count < kMostOfOneText;
+       at = value.find('@', at + 1)) {
     std::size_t begin = at, end = at + 1;
     while (begin > 0 && at - begin <= 128 && mail_char(value[begin - 1])) --begin;
     while (end < value.size() && end - at <= 256 && mail_char(value[end])) ++end;
@@ -117,7 +119,9 @@ bool Extractor::hash(std::string_view value, ObservableSink sink) {
 
 void Extractor::hashes(std::string_view value, ObservableSink sink) {
   value = value.substr(0, kLongestText);
-  const auto separator = [](char c) { return c == ',' || c == ';' || c == '|' || static_cast<unsigned char>(c) <= ' '; };
+  const auto separator = [](char c) {
+    return c == ',' || c == ';' || c == '|' || static_cast<unsigned char>(c) <= ' ';
+  };
   for (std::size_t i = 0; i < value.size();) {
     while (i < value.size() && separator(value[i])) ++i;
     std::size_t end = i;
@@ -199,7 +203,9 @@ void Extractor::text(std::string_view value, ObservableSink sink) {
     const bool special = (seen & (kDot | kColon | kAt)) != 0 || length >= 32;
     if (!special || length < 4) continue;
     const char* const stop = p;
-    while (length > 0 && (from[length - 1] == '.' || from[length - 1] == ':' || from[length - 1] == '!' || from[length - 1] == '?')) --length;
+    while (length > 0 &&
+           (from[length - 1] == '.' || from[length - 1] == ':' || from[length - 1] == '!' || from[length - 1] == '?'))
+      --length;
     if (length < 4) continue;
     // An IPv6 address in brackets is a word of its own here; a URL that has one needs its brackets back.
     if (from[length - 1] == '/' && stop < end && *stop == '[') {
@@ -268,7 +274,8 @@ void Extractor::url_of(std::string_view host, std::string_view path, ObservableS
   host = trim(host);
   path = trim(path);
   if (host.empty() || host == "-") return;
-  if (path.find("://") != std::string_view::npos && path.find("://") < 12) {  // proxies log the whole URL in the request line
+  if (path.find("://") != std::string_view::npos &&
+      path.find("://") < 12) {  // proxies log the whole URL in the request line
     url(path, sink, false);
     return;
   }

@@ -17,9 +17,8 @@ class ObservableSink {
   template <class F>
     requires(!std::is_same_v<std::remove_cvref_t<F>, ObservableSink>)
   ObservableSink(F&& f)  // NOLINT(google-explicit-constructor): a lambda at the call is the point
-      : target_(const_cast<void*>(static_cast<const void*>(&f))), call_([](void* t, Kind k, std::string_view v) {
-          (*static_cast<std::remove_reference_t<F>*>(t))(k, v);
-        }) {}
+      : target_(const_cast<void*>(static_cast<const void*>(&f))),
+        call_([](void* t, Kind k, std::string_view v) { (*static_cast<std::remove_reference_t<F>*>(t))(k, v); }) {}
   void operator()(Kind k, std::string_view canonical_value) const { call_(target_, k, canonical_value); }
 
  private:

@@ -12,26 +12,26 @@ enum class ValueKind : std::uint8_t { string = 0, number = 1, boolean = 2, null 
 /// What a value may hold for indicators, index and digests. The reader sets it from the format's description.
 enum class Role : std::uint8_t {
   none = 0,
-  ip,             // one address, maybe with port or brackets: "10.0.0.1:443", "[::1]:25", "::ffff:10.0.0.1"
-  domain,         // one host name, trailing dot allowed
-  url,            // one URL, also without scheme when it has a path
-  email,          // one address, display name and <> allowed
-  emails,         // several, separated by , ; or white space
-  hash,           // one md5, sha1 or sha256 in hex, told apart by length
-  hashes,         // "MD5=..,SHA256=..,IMPHASH=.." (Sysmon)
-  message_id,     // <x@y>
-  subject,        // mail subject
-  file_name,      // a name or a path: the last part counts
+  ip,          // one address, maybe with port or brackets: "10.0.0.1:443", "[::1]:25", "::ffff:10.0.0.1"
+  domain,      // one host name, trailing dot allowed
+  url,         // one URL, also without scheme when it has a path
+  email,       // one address, display name and <> allowed
+  emails,      // several, separated by , ; or white space
+  hash,        // one md5, sha1 or sha256 in hex, told apart by length
+  hashes,      // "MD5=..,SHA256=..,IMPHASH=.." (Sysmon)
+  message_id,  // <x@y>
+  subject,     // mail subject
+  file_name,   // a name or a path: the last part counts
   user_agent,
-  asn,            // "AS13335", "13335"
+  asn,  // "AS13335", "13335"
   ja3,
-  app_id,         // cloud application or service principal (GUID)
-  account,        // user name or UPN
+  app_id,   // cloud application or service principal (GUID)
+  account,  // user name or UPN
   bank_account,
   phone,
-  host_or_ip,     // a host name or an address
-  text,           // free text: URLs, addresses, hashes and mail addresses in it are found
-  url_path,       // a path that belongs to the host in another field of the same record
+  host_or_ip,  // a host name or an address
+  text,        // free text: URLs, addresses, hashes and mail addresses in it are found
+  url_path,    // a path that belongs to the host in another field of the same record
 };
 
 struct Field {

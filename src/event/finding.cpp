@@ -7,7 +7,9 @@ namespace bavn::event {
 void append_json(std::string& out, const Finding& f) {
   JsonWriter w(out);
   w.object();
-  const char* kind = f.kind == FindingKind::sigma ? "sigma" : f.kind == FindingKind::correlation ? "correlation" : "indicator";
+  const char* kind = f.kind == FindingKind::sigma         ? "sigma"
+                     : f.kind == FindingKind::correlation ? "correlation"
+                                                          : "indicator";
   w.member("kind", kind);
   if (f.kind == FindingKind::indicator) {
     w.key("indicator").object();

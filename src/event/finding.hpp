@@ -13,9 +13,9 @@ enum class FindingKind : std::uint8_t { sigma, correlation, indicator };
 /// What leaves the matcher. Strings are owned: a finding outlives its batch.
 struct Finding {
   FindingKind kind = FindingKind::sigma;
-  std::string rule_id, rule_title, rule_level;                          // sigma, correlation
-  std::string indicator_kind, indicator_value, indicator_source;        // indicator
-  std::string action;                                                   // indicator: watch, warn, hold, block
+  std::string rule_id, rule_title, rule_level;                    // sigma, correlation
+  std::string indicator_kind, indicator_value, indicator_source;  // indicator
+  std::string action;                                             // indicator: watch, warn, hold, block
   Instant found_at{};
   Instant happened_at{};
   std::string municipality;

@@ -11,7 +11,6 @@ namespace bavn::event {
 
 namespace {
 
-
 bool parse_v4(std::string_view s, std::uint8_t* out) {
   if (s.size() < 7 || s.size() > 15) return false;
   std::size_t i = 0;
@@ -30,7 +29,8 @@ bool parse_v4(std::string_view s, std::uint8_t* out) {
 }
 
 bool is_mapped(const std::array<std::uint8_t, 16>& b) {
-  return std::all_of(b.begin(), b.begin() + 10, [](std::uint8_t x) { return x == 0; }) && b[10] == 0xFF && b[11] == 0xFF;
+  return std::all_of(b.begin(), b.begin() + 10, [](std::uint8_t x) { return x == 0; }) && b[10] == 0xFF &&
+         b[11] == 0xFF;
 }
 
 Ip unwrapped(const Ip& ip) {

@@ -21,9 +21,15 @@ namespace {
 constexpr std::size_t kLongestUrl = 8192;
 constexpr std::size_t kLongestText = 2048;
 
-bool is_hex(char c) { return ascii_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F'); }
-bool letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
-bool high(char c) { return static_cast<unsigned char>(c) >= 0x80; }
+bool is_hex(char c) {
+  return ascii_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+}
+bool letter(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+bool high(char c) {
+  return static_cast<unsigned char>(c) >= 0x80;
+}
 unsigned hex_value(char c) {
   return static_cast<unsigned>(ascii_digit(c) ? c - '0' : (c | 0x20) - 'a' + 10);
 }
@@ -134,12 +140,15 @@ bool append_iban_or_number(std::string_view s, std::string& out) {
   const std::string_view number = std::string_view(out).substr(from);
   if (number.size() < 6 || number.size() > 34) return false;
   if (std::all_of(number.begin(), number.end(), ascii_digit)) return true;
-  if (number.size() < 15 || !letter(number[0]) || !letter(number[1]) || !ascii_digit(number[2]) || !ascii_digit(number[3])) return false;
-  unsigned remainder = 0;  // ISO 7064 mod 97-10: the first four characters moved to the end, letters as 10..35, must leave 1
+  if (number.size() < 15 || !letter(number[0]) || !letter(number[1]) || !ascii_digit(number[2]) ||
+      !ascii_digit(number[3]))
+    return false;
+  unsigned remainder =
+      0;  // ISO 7064 mod 97-10: the first four characters moved to the end, letters as 10..35, must leave 1
   for (std::size_t i = 0; i < number.size(); ++i) {
     const char c = number[(i + 4) % number.size()];
     remainder = ascii_digit(c) ? (remainder * 10 + static_cast<unsigned>(c - '0')) % 97
-                         : (remainder * 100 + static_cast<unsigned>(c - 'A' + 10)) % 97;
+                               : (remainder * 100 + static_cast<unsigned>(c - 'A' + 10)) % 97;
   }
   return remainder == 1;
 }
@@ -291,7 +300,9 @@ bool canonical_url(std::string_view in, std::string& out, UrlParts& parts, bool 
   if (in.empty() || in.size() > kLongestUrl) return false;
   bool web = true, has_scheme = false;
   std::size_t n = 0;
-  while (n < in.size() && n < 20 && (letter(in[n]) || ascii_digit(in[n]) || in[n] == '+' || in[n] == '-' || in[n] == '.')) ++n;
+  while (n < in.size() && n < 20 &&
+         (letter(in[n]) || ascii_digit(in[n]) || in[n] == '+' || in[n] == '-' || in[n] == '.'))
+    ++n;
   const auto slash = [&](std::size_t i) { return i < in.size() && (in[i] == '/' || in[i] == '\\'); };
   if (n > 1 && n < in.size() && in[n] == ':' && slash(n + 1) && slash(n + 2)) {
     const std::string_view scheme = in.substr(0, n);
@@ -315,7 +326,8 @@ bool canonical_url(std::string_view in, std::string& out, UrlParts& parts, bool 
     authority.remove_prefix(at + 1);
   }
   std::string_view port;
-  if (const auto colon = authority.rfind(':'); colon != std::string_view::npos && authority.find(']', colon) == std::string_view::npos) {
+  if (const auto colon = authority.rfind(':');
+      colon != std::string_view::npos && authority.find(']', colon) == std::string_view::npos) {
     port = authority.substr(colon + 1);
     authority = authority.substr(0, colon);
     if (!std::all_of(port.begin(), port.end(), ascii_digit)) return false;
@@ -324,7 +336,9 @@ bool canonical_url(std::string_view in, std::string& out, UrlParts& parts, bool 
   }
   const std::size_t host_begin = out.size();
   if (!append_host(authority, any_host || has_scheme ? 1 : 2, out, parts.kind)) return false;
-  if (!any_host && !has_scheme && parts.kind == UrlHost::name && !has_known_tld(std::string_view(out).substr(host_begin))) return false;
+  if (!any_host && !has_scheme && parts.kind == UrlHost::name &&
+      !has_known_tld(std::string_view(out).substr(host_begin)))
+    return false;
   parts.host_begin = host_begin;
   parts.host_end = out.size();
   if (parts.kind == UrlHost::ipv6) {
@@ -428,8 +442,10 @@ std::optional<Kind> canonical_into(Kind kind, std::string_view value, std::strin
     }
     case Kind::message_id:
       value = without(value, '<', '>');
-      if (value.empty() || value.size() > 998 || value.find_first_of("<>") != std::string_view::npos) return std::nullopt;
-      if (std::any_of(value.begin(), value.end(), [](char c) { return static_cast<unsigned char>(c) <= ' '; })) return std::nullopt;
+      if (value.empty() || value.size() > 998 || value.find_first_of("<>") != std::string_view::npos)
+        return std::nullopt;
+      if (std::any_of(value.begin(), value.end(), [](char c) { return static_cast<unsigned char>(c) <= ' '; }))
+        return std::nullopt;
       out = value;
       return kind;
     case Kind::subject:
@@ -445,7 +461,8 @@ std::optional<Kind> canonical_into(Kind kind, std::string_view value, std::strin
     case Kind::app_id:
       value = without(value, '{', '}');
       if (value.empty() || value.size() > 256 || value == "-") return std::nullopt;
-      if (std::any_of(value.begin(), value.end(), [](char c) { return static_cast<unsigned char>(c) <= ' ' || c == '{' || c == '}'; }))
+      if (std::any_of(value.begin(), value.end(),
+                      [](char c) { return static_cast<unsigned char>(c) <= ' ' || c == '{' || c == '}'; }))
         return std::nullopt;
       append_folded(value, out);
       return kind;
@@ -481,19 +498,42 @@ std::optional<Observable> canonical(std::string_view kind_name, std::string_view
 
 namespace {
 
-constexpr std::string_view kNames[kKinds] = {"",          "domain",     "url",     "ipv4",      "ipv6",       "cidr",
-                                             "md5",       "sha1",       "sha256",  "email",     "mail_domain", "message_id",
-                                             "subject",   "file_name",  "user_agent", "asn",    "ja3",        "app_id",
-                                             "account",   "bank_account", "phone"};
+constexpr std::string_view kNames[kKinds] = {
+    "",           "domain", "url",   "ipv4",        "ipv6",       "cidr",         "md5",
+    "sha1",       "sha256", "email", "mail_domain", "message_id", "subject",      "file_name",
+    "user_agent", "asn",    "ja3",   "app_id",      "account",    "bank_account", "phone"};
 
 constexpr std::pair<std::string_view, Kind> kAliases[] = {
-    {"ip", Kind::ipv4}, {"ip_address", Kind::ipv4}, {"address", Kind::ipv4}, {"network", Kind::cidr}, {"subnet", Kind::cidr},
-    {"hostname", Kind::domain}, {"host", Kind::domain}, {"fqdn", Kind::domain}, {"uri", Kind::url}, {"link", Kind::url},
-    {"mail", Kind::email}, {"e_mail", Kind::email}, {"email_address", Kind::email}, {"email_domain", Kind::mail_domain},
-    {"filename", Kind::file_name}, {"file", Kind::file_name}, {"useragent", Kind::user_agent}, {"as", Kind::asn},
-    {"ja3_fingerprint", Kind::ja3}, {"application_id", Kind::app_id}, {"appid", Kind::app_id}, {"user", Kind::account},
-    {"username", Kind::account}, {"upn", Kind::account}, {"iban", Kind::bank_account}, {"phone_number", Kind::phone},
-    {"sha_1", Kind::sha1}, {"sha_256", Kind::sha256}, {"messageid", Kind::message_id}, {"email_subject", Kind::subject},
+    {"ip", Kind::ipv4},
+    {"ip_address", Kind::ipv4},
+    {"address", Kind::ipv4},
+    {"network", Kind::cidr},
+    {"subnet", Kind::cidr},
+    {"hostname", Kind::domain},
+    {"host", Kind::domain},
+    {"fqdn", Kind::domain},
+    {"uri", Kind::url},
+    {"link", Kind::url},
+    {"mail", Kind::email},
+    {"e_mail", Kind::email},
+    {"email_address", Kind::email},
+    {"email_domain", Kind::mail_domain},
+    {"filename", Kind::file_name},
+    {"file", Kind::file_name},
+    {"useragent", Kind::user_agent},
+    {"as", Kind::asn},
+    {"ja3_fingerprint", Kind::ja3},
+    {"application_id", Kind::app_id},
+    {"appid", Kind::app_id},
+    {"user", Kind::account},
+    {"username", Kind::account},
+    {"upn", Kind::account},
+    {"iban", Kind::bank_account},
+    {"phone_number", Kind::phone},
+    {"sha_1", Kind::sha1},
+    {"sha_256", Kind::sha256},
+    {"messageid", Kind::message_id},
+    {"email_subject", Kind::subject},
 };
 
 }  // namespace
@@ -520,9 +560,12 @@ std::string refang(std::string_view s) {
   const auto bracketed = [](std::string_view rest, std::string_view inner) -> std::size_t {
     if (rest.size() < inner.size() + 2) return 0;
     const char close = rest[0] == '[' ? ']' : rest[0] == '(' ? ')' : rest[0] == '{' ? '}' : 0;
-    return close != 0 && iequals(rest.substr(1, inner.size()), inner) && rest[inner.size() + 1] == close ? inner.size() + 2 : 0;
+    return close != 0 && iequals(rest.substr(1, inner.size()), inner) && rest[inner.size() + 1] == close
+               ? inner.size() + 2
+               : 0;
   };
-  constexpr std::pair<std::string_view, char> kInner[] = {{".", '.'}, {"dot", '.'}, {"@", '@'}, {"at", '@'}, {":", ':'}, {"/", '/'}};
+  constexpr std::pair<std::string_view, char> kInner[] = {{".", '.'},  {"dot", '.'}, {"@", '@'},
+                                                          {"at", '@'}, {":", ':'},   {"/", '/'}};
   for (std::size_t i = 0; i < s.size();) {
     const char c = s[i];
     const std::string_view rest = s.substr(i);
@@ -564,8 +607,9 @@ std::optional<Observable> guess(std::string_view value) {
   std::string out;
   UrlParts parts;
   if (v.find('/') == std::string_view::npos)  // "192.0.2.1:8080" and "evil.example:8080" name the host
-    if (const auto colon = v.rfind(':'); colon != std::string_view::npos && colon + 1 < v.size() &&
-                                         std::all_of(v.begin() + static_cast<std::ptrdiff_t>(colon) + 1, v.end(), ascii_digit))
+    if (const auto colon = v.rfind(':');
+        colon != std::string_view::npos && colon + 1 < v.size() &&
+        std::all_of(v.begin() + static_cast<std::ptrdiff_t>(colon) + 1, v.end(), ascii_digit))
       v = v.substr(0, colon);
   if (auto found = canonical(Kind::ipv4, v); found && found->kind != Kind::cidr) return found;
   if (v.find('/') != std::string_view::npos && canonical_url(v, out, parts, false)) return Observable{Kind::url, out};
@@ -576,7 +620,8 @@ std::optional<Observable> guess(std::string_view value) {
     return canonical(Kind::email, v);
   }
   if (is_guid(without(v, '{', '}'))) return canonical(Kind::app_id, v);
-  if (v.size() > 2 && iequals(v.substr(0, 2), "as") && std::all_of(v.begin() + 2, v.end(), ascii_digit)) return canonical(Kind::asn, v);
+  if (v.size() > 2 && iequals(v.substr(0, 2), "as") && std::all_of(v.begin() + 2, v.end(), ascii_digit))
+    return canonical(Kind::asn, v);
   if (auto found = canonical(Kind::domain, v); found && has_known_tld(found->value)) return found;
   return std::nullopt;
 }

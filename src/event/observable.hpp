@@ -24,8 +24,26 @@
 namespace bavn::event {
 
 enum class Kind : std::uint8_t {
-  domain = 1, url, ipv4, ipv6, cidr, md5, sha1, sha256, email, mail_domain, message_id, subject, file_name, user_agent,
-  asn, ja3, app_id, account, bank_account, phone,
+  domain = 1,
+  url,
+  ipv4,
+  ipv6,
+  cidr,
+  md5,
+  sha1,
+  sha256,
+  email,
+  mail_domain,
+  message_id,
+  subject,
+  file_name,
+  user_agent,
+  asn,
+  ja3,
+  app_id,
+  account,
+  bank_account,
+  phone,
 };
 constexpr unsigned kKinds = 21;  // one more than the largest
 

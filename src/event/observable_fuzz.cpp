@@ -13,7 +13,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (!again || again->kind != kind || again->value != v) std::abort();
   });
   if (const auto found = guess(value); found && canonical(found->kind, found->value) != found) std::abort();
-  if (const auto found = canonical(static_cast<Kind>(data[0] % kKinds), value); found && canonical(found->kind, found->value) != found)
+  if (const auto found = canonical(static_cast<Kind>(data[0] % kKinds), value);
+      found && canonical(found->kind, found->value) != found)
     std::abort();
   return 0;
 }

@@ -25,7 +25,8 @@ std::string guessed(std::string_view value) {
 std::vector<std::string> extracted(Role role, std::string_view value) {
   std::vector<std::string> out;
   Extractor e;
-  e.extract(role, value, [&](Kind k, std::string_view v) { out.push_back(std::string(to_string(k)) + " " + std::string(v)); });
+  e.extract(role, value,
+            [&](Kind k, std::string_view v) { out.push_back(std::string(to_string(k)) + " " + std::string(v)); });
   return out;
 }
 
@@ -48,7 +49,8 @@ TEST(Observable, DomainsAreLowerCaseWithoutDotAndInPunycode) {
   EXPECT_EQ(as(Kind::domain, "blåbærgrød.example"), "domain xn--blbrgrd-fxak7p.example");
   EXPECT_EQ(as(Kind::domain, "BLÅBÆRGRØD.example"), "domain xn--blbrgrd-fxak7p.example");
   EXPECT_EQ(as(Kind::domain, "_dmarc.example.org"), "domain _dmarc.example.org");
-  for (const char* bad : {"", ".", "..", "a..b", "localhost", "192.0.2.1", "a b.example", "a/b.example", "-", "1.2", "\xff\xfe.example"})
+  for (const char* bad :
+       {"", ".", "..", "a..b", "localhost", "192.0.2.1", "a b.example", "a/b.example", "-", "1.2", "\xff\xfe.example"})
     EXPECT_EQ(as(Kind::domain, bad), "none") << bad;
   EXPECT_EQ(as(Kind::domain, std::string(64, 'a') + ".example"), "none");
   EXPECT_EQ(as(Kind::domain, std::string(63, 'a') + ".example"), "domain " + std::string(63, 'a') + ".example");
@@ -70,8 +72,8 @@ TEST(Observable, UrlsIgnoreSchemeDefaultPortAndFragment) {
   EXPECT_EQ(as(Kind::url, "http://evil.example/a/../b/./c"), "url evil.example/b/c");
   EXPECT_EQ(as(Kind::url, "http:\\\\evil.example\\a"), "url evil.example/a");
   EXPECT_EQ(as(Kind::url, "http://%65vil.example/"), "url evil.example/");
-  for (const char* bad : {"http://", "http:///", "mailto:a@example.org", "javascript:alert(1)", "data:text/html,x", "-", "http://a:b/", "//",
-                          "http://[::1/a", "http://ex ample/"})
+  for (const char* bad : {"http://", "http:///", "mailto:a@example.org", "javascript:alert(1)", "data:text/html,x", "-",
+                          "http://a:b/", "//", "http://[::1/a", "http://ex ample/"})
     EXPECT_EQ(as(Kind::url, bad), "none") << bad;
 }
 
@@ -84,7 +86,8 @@ TEST(Observable, AddressesAndNetworks) {
   EXPECT_EQ(as(Kind::cidr, "192.0.2.77/32"), "ipv4 192.0.2.77");
   EXPECT_EQ(as(Kind::ipv4, "::ffff:192.0.2.0/120"), "cidr 192.0.2.0/24");
   EXPECT_EQ(as(Kind::cidr, "2001:db8::1/33"), "cidr 2001:db8::/33");
-  for (const char* bad : {"192.0.2.01", "192.0.2", "192.0.2.256", "192.0.2.0/33", "192.0.2.0/", "::/129", "1::2::3", "192.0.2.1.5"})
+  for (const char* bad :
+       {"192.0.2.01", "192.0.2", "192.0.2.256", "192.0.2.0/33", "192.0.2.0/", "::/129", "1::2::3", "192.0.2.1.5"})
     EXPECT_EQ(as(Kind::ipv4, bad), "none") << bad;
 }
 
@@ -128,7 +131,8 @@ TEST(Observable, DefangedTextIsRefangedAndGuessed) {
   EXPECT_EQ(guessed("2001:db8::443"), "ipv6 2001:db8::443");
   EXPECT_EQ(guessed("bo@evil.example"), "email bo@evil.example");
   EXPECT_EQ(guessed("AS64496"), "asn AS64496");
-  for (const char* none : {"hello", "", "#", "12345", "report.docx", "C:\\Windows", "/etc/passwd", "1.2.3"}) EXPECT_EQ(guessed(none), "none") << none;
+  for (const char* none : {"hello", "", "#", "12345", "report.docx", "C:\\Windows", "/etc/passwd", "1.2.3"})
+    EXPECT_EQ(guessed(none), "none") << none;
 }
 
 TEST(Observable, HashDependsOnKindValueAndKey) {
@@ -189,11 +193,14 @@ TEST(Extract, EachRoleGivesItsObservables) {
   EXPECT_EQ(extracted(Role::url, "evil.example:443"), (Strings{"url evil.example/", "domain evil.example"}));
   EXPECT_EQ(extracted(Role::url, "/index.html"), Strings{});
   EXPECT_EQ(extracted(Role::url, "images/x.png"), Strings{});
-  EXPECT_EQ(extracted(Role::email, "Bo <bo@example.org>"), (Strings{"email bo@example.org", "mail_domain example.org"}));
-  EXPECT_EQ(extracted(Role::emails, "\"Ek, Bo\" <bo@example.org>;al@example.net, x@@y"),
-            (Strings{"email bo@example.org", "mail_domain example.org", "email al@example.net", "mail_domain example.net"}));
-  EXPECT_EQ(extracted(Role::hashes, "MD5=D41D8CD98F00B204E9800998ECF8427E,IMPHASH=11111111111111111111111111111111,SHA1=x"),
-            (Strings{"md5 d41d8cd98f00b204e9800998ecf8427e"}));
+  EXPECT_EQ(extracted(Role::email, "Bo <bo@example.org>"),
+            (Strings{"email bo@example.org", "mail_domain example.org"}));
+  EXPECT_EQ(
+      extracted(Role::emails, "\"Ek, Bo\" <bo@example.org>;al@example.net, x@@y"),
+      (Strings{"email bo@example.org", "mail_domain example.org", "email al@example.net", "mail_domain example.net"}));
+  EXPECT_EQ(
+      extracted(Role::hashes, "MD5=D41D8CD98F00B204E9800998ECF8427E,IMPHASH=11111111111111111111111111111111,SHA1=x"),
+      (Strings{"md5 d41d8cd98f00b204e9800998ecf8427e"}));
   EXPECT_EQ(extracted(Role::account, "Bo@Example.org"), (Strings{"account bo@example.org", "email bo@example.org"}));
   EXPECT_EQ(extracted(Role::host_or_ip, "192.0.2.1"), (Strings{"ipv4 192.0.2.1"}));
   EXPECT_EQ(extracted(Role::host_or_ip, "evil.example:25"), (Strings{"domain evil.example"}));
@@ -205,30 +212,71 @@ TEST(Extract, EachRoleGivesItsObservables) {
 
 TEST(Extract, FreeTextIsSearched) {
   EXPECT_EQ(extracted(Role::text, "Se https://evil.example/a(1). Eller skriv til Bo@example.org, fra 192.0.2.1:443!"),
-            (Strings{"url evil.example/a", "domain evil.example", "email bo@example.org", "mail_domain example.org", "ipv4 192.0.2.1"}));
+            (Strings{"url evil.example/a", "domain evil.example", "email bo@example.org", "mail_domain example.org",
+                     "ipv4 192.0.2.1"}));
   EXPECT_EQ(extracted(Role::text, "src=192.0.2.1 dst=2001:db8::1 host=evil.example file=x.zip v1.2.3"),
             (Strings{"ipv4 192.0.2.1", "ipv6 2001:db8::1", "domain evil.example"}));
   EXPECT_EQ(extracted(Role::text, "got d41d8cd98f00b204e9800998ecf8427e; evil.example/x y"),
             (Strings{"md5 d41d8cd98f00b204e9800998ecf8427e", "url evil.example/x", "domain evil.example"}));
-  EXPECT_EQ(extracted(Role::text, "url=http://[2001:db8::1]:8/a x"), (Strings{"url [2001:db8::1]:8/a", "ipv6 2001:db8::1"}));
+  EXPECT_EQ(extracted(Role::text, "url=http://[2001:db8::1]:8/a x"),
+            (Strings{"url [2001:db8::1]:8/a", "ipv6 2001:db8::1"}));
   EXPECT_EQ(extracted(Role::text, "C:\\Windows\\System32\\cmd.exe /c start 12:30:45 a.b.c ..."), Strings{});
 }
 
 TEST(Extract, UrlFromHostAndPath) {
   Strings seen;
   Extractor e;
-  const auto sink = [&](Kind k, std::string_view v) { seen.push_back(std::string(to_string(k)) + " " + std::string(v)); };
+  const auto sink = [&](Kind k, std::string_view v) {
+    seen.push_back(std::string(to_string(k)) + " " + std::string(v));
+  };
   e.url_of("Evil.Example:8080", "/a?b", sink);
   e.url_of("-", "/a", sink);
   e.url_of("evil.example", "http://other.example/x", sink);
-  EXPECT_EQ(seen, (Strings{"url evil.example:8080/a?b", "domain evil.example", "url other.example/x", "domain other.example"}));
+  EXPECT_EQ(seen, (Strings{"url evil.example:8080/a?b", "domain evil.example", "url other.example/x",
+                           "domain other.example"}));
 }
 
 TEST(Extract, HostileValuesGiveOnlyCanonicalThings) {
   // Random bytes from an alphabet of everything the parsers look for; what comes out must read back as itself.
-  const std::string_view alphabet[] = {"http://", "https://", "a",  "B", ".",  "..", "/", "\\", "@", ":", "[", "]", "%",  "%41", "%2F", "%25",
-                                       "?",       "#",        "::", "1", "25", "0x", "æ", "\xff", " ", ",", "<", ">", "com", "dk",  "*",   "\x01",
-                                       "xn--",    "=",        "255", "-", "_", "\xe3\x80\x82", "d41d8cd98f00b204e9800998ecf8427e"};
+  const std::string_view alphabet[] = {"http://",
+                                       "https://",
+                                       "a",
+                                       "B",
+                                       ".",
+                                       "..",
+                                       "/",
+                                       "\\",
+                                       "@",
+                                       ":",
+                                       "[",
+                                       "]",
+                                       "%",
+                                       "%41",
+                                       "%2F",
+                                       "%25",
+                                       "?",
+                                       "#",
+                                       "::",
+                                       "1",
+                                       "25",
+                                       "0x",
+                                       "æ",
+                                       "\xff",
+                                       " ",
+                                       ",",
+                                       "<",
+                                       ">",
+                                       "com",
+                                       "dk",
+                                       "*",
+                                       "\x01",
+                                       "xn--",
+                                       "=",
+                                       "255",
+                                       "-",
+                                       "_",
+                                       "\xe3\x80\x82",
+                                       "d41d8cd98f00b204e9800998ecf8427e"};
   std::mt19937 random(7);
   Extractor e;
   std::size_t found = 0;
@@ -244,7 +292,8 @@ TEST(Extract, HostileValuesGiveOnlyCanonicalThings) {
     });
     for (unsigned k = 1; k < kKinds; ++k) {
       const auto c = canonical(static_cast<Kind>(k), value);
-      ASSERT_TRUE(!c || canonical(c->kind, c->value) == c) << to_string(c->kind) << " '" << c->value << "' of '" << value << "'";
+      ASSERT_TRUE(!c || canonical(c->kind, c->value) == c)
+          << to_string(c->kind) << " '" << c->value << "' of '" << value << "'";
     }
     const auto g = guess(value);
     ASSERT_TRUE(!g || canonical(g->kind, g->value) == g) << g->value << value;

@@ -20,8 +20,9 @@ struct Route {
   std::vector<std::string> products, services, categories;
   bool unknown = false;
   std::string ocsf_class;  // "process_activity", "authentication", "email_activity" ...
-  std::vector<std::pair<std::string, std::string>> aliases;  // rule field <- record field, only on this route (Image <- NewProcessName)
-  std::vector<std::pair<std::string, std::string>> adds;     // constant fields that the route implies
+  std::vector<std::pair<std::string, std::string>>
+      aliases;  // rule field <- record field, only on this route (Image <- NewProcessName)
+  std::vector<std::pair<std::string, std::string>> adds;  // constant fields that the route implies
   friend bool operator==(const Route&, const Route&) = default;
 };
 

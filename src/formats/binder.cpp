@@ -76,9 +76,11 @@ Binding Binder::resolve(std::string_view path) const {
     for (std::string_view n : names) learn_->add(n);
   for (std::string_view n : names) {
     // In the order of names: the path's own name comes first and carries the role, whatever else the plan holds.
-    if (auto slot = plan_.slot(n); slot && std::find(b.slots.begin(), b.slots.end(), *slot) == b.slots.end()) b.slots.push_back(*slot);
+    if (auto slot = plan_.slot(n); slot && std::find(b.slots.begin(), b.slots.end(), *slot) == b.slots.end())
+      b.slots.push_back(*slot);
     if (auto it = roles_.find(n); it != roles_.end() && b.role == event::Role::none) b.role = it->second;
-    if (auto it = times_.find(n); it != times_.end() && (b.time_rank < 0 || it->second < b.time_rank)) b.time_rank = it->second;
+    if (auto it = times_.find(n); it != times_.end() && (b.time_rank < 0 || it->second < b.time_rank))
+      b.time_rank = it->second;
     if (routes_.contains(n)) b.route = true;
     if (std::find(d_.unwrap.begin(), d_.unwrap.end(), n) != d_.unwrap.end()) b.unwrap = true;
     if (!d_.text.empty() && n == d_.text) b.text = true;

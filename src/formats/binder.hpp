@@ -25,7 +25,8 @@ struct Binding {
   bool url = false;            // feeds c-uri: its host, path and extension are fields too
   PairPart pair = PairPart::none;
   bool wanted() const {
-    return !slots.empty() || role != event::Role::none || time_rank >= 0 || route || unwrap || text || url || pair != PairPart::none;
+    return !slots.empty() || role != event::Role::none || time_rank >= 0 || route || unwrap || text || url ||
+           pair != PairPart::none;
   }
 };
 
@@ -39,7 +40,8 @@ NameSet dotted_prefixes(const event::FieldPlan& plan);
 class Binder {
  public:
   /// learn: not null in explain mode; then every name is wanted and added to it.
-  Binder(const Description& d, const event::FieldPlan& plan, const NameSet& plan_prefixes, event::FieldPlan* learn = nullptr);
+  Binder(const Description& d, const event::FieldPlan& plan, const NameSet& plan_prefixes,
+         event::FieldPlan* learn = nullptr);
   Binding resolve(std::string_view path) const;
   /// Is anything wanted strictly below this path?
   bool below(std::string_view path) const;

@@ -35,7 +35,8 @@ Result<void> Catalogue::add(Description d) {
   if (d.reader != "json" && d.reader != "text") {
     const auto& known = text_readers();
     if (std::none_of(known.begin(), known.end(), [&](const TextReader& r) { return d.reader == r.name; }))
-      return fail(Code::bad_input, "format '" + d.name + "': there is no reader '" + d.reader + "'; use json or a built-in reader");
+      return fail(Code::bad_input,
+                  "format '" + d.name + "': there is no reader '" + d.reader + "'; use json or a built-in reader");
   }
   if (formats_.size() >= 1000) return fail(Code::bad_input, "more than 1000 formats");
   formats_.push_back(std::move(d));

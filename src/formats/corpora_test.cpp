@@ -38,7 +38,7 @@ struct Seen {
   std::string format;
   std::int64_t happened_us = 0;
   event::Route route;
-  std::multimap<std::string, std::string> fields;             // by rule field name; "" for values that only have a role
+  std::multimap<std::string, std::string> fields;  // by rule field name; "" for values that only have a role
   std::vector<std::pair<Role, std::string>> observables;
 };
 
@@ -210,7 +210,8 @@ TEST_F(Corpora, TellTheirFormatAndHaveTheirTime) {
     }
     std::string told;
     for (const auto& [name, n] : formats) told += " " + name + " " + std::to_string(n);
-    std::printf("%-45s %-14s records %5zu refused %2zu timed %5zu:%s\n", f.path, f.only, records, refused, timed, told.c_str());
+    std::printf("%-45s %-14s records %5zu refused %2zu timed %5zu:%s\n", f.path, f.only, records, refused, timed,
+                told.c_str());
     std::string odd;
     for (const auto& s : strangers) odd += "\n  " + s;
     EXPECT_GT(records, 0U) << f.path;
@@ -236,7 +237,8 @@ void texts(simdjson::dom::element e, std::string_view path, std::vector<std::str
   simdjson::dom::element child;
   if (!e.is_object()) return;
   if (e[path].get(child) == simdjson::SUCCESS) texts(child, "", out);
-  else if (e[path.substr(0, dot)].get(child) == simdjson::SUCCESS) texts(child, dot == std::string_view::npos ? "" : path.substr(dot + 1), out);
+  else if (e[path.substr(0, dot)].get(child) == simdjson::SUCCESS)
+    texts(child, dot == std::string_view::npos ? "" : path.substr(dot + 1), out);
 }
 
 struct Fact {
@@ -270,7 +272,8 @@ const std::vector<Fact>& facts() {
 std::string plain(std::string_view s) {
   std::string out = to_lower(s);
   for (const char* noise : {"https://", "http://", "<", ">", "\"", "[", "]", "::ffff:"})
-    for (std::size_t at = out.find(noise); at != std::string::npos; at = out.find(noise)) out.erase(at, std::strlen(noise));
+    for (std::size_t at = out.find(noise); at != std::string::npos; at = out.find(noise))
+      out.erase(at, std::strlen(noise));
   while (!out.empty() && (out.back() == '.' || out.back() == '/')) out.pop_back();
   return out;
 }
@@ -304,7 +307,9 @@ TEST_F(Corpora, SeeWhatElasticsPipelinesSee) {
           ++c.there;
           const auto t = parse_time(values[0]);
           if (t && std::llabs(micros(*t) - s.happened_us) < 1'000'000) ++c.found;
-          else c.missing.insert(p.filename().string() + ": " + values[0] + " is " + format_time(from_micros(s.happened_us)));
+          else
+            c.missing.insert(p.filename().string() + ": " + values[0] + " is " +
+                             format_time(from_micros(s.happened_us)));
         }
         for (const Fact& fact : facts()) {
           values.clear();

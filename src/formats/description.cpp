@@ -12,16 +12,26 @@ namespace bavn::formats {
 namespace {
 
 constexpr std::array<std::pair<std::string_view, event::Role>, 21> kRoles = {{
-    {"none", event::Role::none},           {"ip", event::Role::ip},
-    {"domain", event::Role::domain},       {"url", event::Role::url},
-    {"email", event::Role::email},         {"emails", event::Role::emails},
-    {"hash", event::Role::hash},           {"hashes", event::Role::hashes},
-    {"message_id", event::Role::message_id}, {"subject", event::Role::subject},
-    {"file_name", event::Role::file_name}, {"user_agent", event::Role::user_agent},
-    {"asn", event::Role::asn},             {"ja3", event::Role::ja3},
-    {"app_id", event::Role::app_id},       {"account", event::Role::account},
-    {"bank_account", event::Role::bank_account}, {"phone", event::Role::phone},
-    {"host_or_ip", event::Role::host_or_ip}, {"text", event::Role::text},
+    {"none", event::Role::none},
+    {"ip", event::Role::ip},
+    {"domain", event::Role::domain},
+    {"url", event::Role::url},
+    {"email", event::Role::email},
+    {"emails", event::Role::emails},
+    {"hash", event::Role::hash},
+    {"hashes", event::Role::hashes},
+    {"message_id", event::Role::message_id},
+    {"subject", event::Role::subject},
+    {"file_name", event::Role::file_name},
+    {"user_agent", event::Role::user_agent},
+    {"asn", event::Role::asn},
+    {"ja3", event::Role::ja3},
+    {"app_id", event::Role::app_id},
+    {"account", event::Role::account},
+    {"bank_account", event::Role::bank_account},
+    {"phone", event::Role::phone},
+    {"host_or_ip", event::Role::host_or_ip},
+    {"text", event::Role::text},
     {"url_path", event::Role::url_path},
 }};
 
@@ -88,8 +98,8 @@ LogsourceEntry logsource_of(const YAML::Node& n) {
 
 Description description_of(const YAML::Node& n) {
   only(n,
-       {"name", "title", "reader", "ocsf", "priority", "recognise", "unwrap", "text", "roots", "time", "fields", "pairs",
-        "observables", "logsource"},
+       {"name", "title", "reader", "ocsf", "priority", "recognise", "unwrap", "text", "roots", "time", "fields",
+        "pairs", "observables", "logsource"},
        "format");
   Description d;
   d.name = text_of(n, "name");
@@ -119,11 +129,13 @@ Description description_of(const YAML::Node& n) {
   }
   if (n["observables"])
     for (const auto& kv : n["observables"]) {
-      const auto at = std::find_if(kRoles.begin(), kRoles.end(), [&](const auto& r) { return r.first == kv.second.Scalar(); });
+      const auto at =
+          std::find_if(kRoles.begin(), kRoles.end(), [&](const auto& r) { return r.first == kv.second.Scalar(); });
       if (at == kRoles.end()) {
         std::vector<std::string_view> names;
         for (const auto& r : kRoles) names.push_back(r.first);
-        throw Bad{"observables: '" + kv.second.Scalar() + "' is no role; nearest: '" + std::string(nearest(kv.second.Scalar(), names)) + "'",
+        throw Bad{"observables: '" + kv.second.Scalar() + "' is no role; nearest: '" +
+                      std::string(nearest(kv.second.Scalar(), names)) + "'",
                   line_of(kv.second)};
       }
       d.observables.emplace_back(kv.first.Scalar(), at->second);

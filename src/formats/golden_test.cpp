@@ -45,7 +45,8 @@ TEST_P(Golden, ReadsAsExpected) {
   ASSERT_TRUE(catalogue) << to_string(catalogue.error());
   const Case& c = GetParam();
   const bool hostile = c.input.parent_path().filename() == "hostile";
-  const std::string got = explain(*catalogue, slurp(c.input), hostile ? c.format : "", *parse_time("2026-03-01T00:00:00Z"));
+  const std::string got =
+      explain(*catalogue, slurp(c.input), hostile ? c.format : "", *parse_time("2026-03-01T00:00:00Z"));
   fs::path expected = c.input;
   expected.replace_extension(".expected.json");
   if (std::getenv("BAVN_UPDATE_GOLDEN") != nullptr) {

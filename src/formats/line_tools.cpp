@@ -203,7 +203,8 @@ std::optional<TimePrefix> bsd_time(std::string_view s, std::optional<Instant> re
 }
 
 std::optional<TimePrefix> iso_time(std::string_view s) {
-  if (s.size() < 19 || !digit(s[0]) || (s[4] != '-' && s[4] != '/') || (s[10] != 'T' && s[10] != ' ')) return std::nullopt;
+  if (s.size() < 19 || !digit(s[0]) || (s[4] != '-' && s[4] != '/') || (s[10] != 'T' && s[10] != ' '))
+    return std::nullopt;
   std::size_t n = s.find(' ', 11);
   if (n == std::string_view::npos) n = s.size();
   std::size_t end = n;
@@ -378,8 +379,10 @@ UrlParts url_parts(std::string_view url) {
     out.query = out.path.substr(q + 1);
     out.path = out.path.substr(0, q);
   }
-  const std::string_view last = out.path.substr(out.path.rfind('/') == std::string_view::npos ? 0 : out.path.rfind('/') + 1);
-  if (const auto dot = last.rfind('.'); dot != std::string_view::npos && last.size() - dot <= 12) out.extension = last.substr(dot + 1);
+  const std::string_view last =
+      out.path.substr(out.path.rfind('/') == std::string_view::npos ? 0 : out.path.rfind('/') + 1);
+  if (const auto dot = last.rfind('.'); dot != std::string_view::npos && last.size() - dot <= 12)
+    out.extension = last.substr(dot + 1);
   return out;
 }
 

@@ -40,17 +40,17 @@ constexpr std::size_t kRun = 256U << 10;  // bytes of JSON lines indexed in one 
 /// One path of the records seen so far. Format-agnostic; bindings are resolved per format on first use.
 struct alignas(64) Node {
   // what the walk reads: one cache line
-  char head[16] = {};           // the key when it is short, else its beginning
+  char head[16] = {};  // the key when it is short, else its beginning
   std::uint32_t key_length = 0;
   std::uint16_t hot_format = 0xFFFF, hot_binding = 0;  // the binding of the format seen last
-  Node* next_guess = nullptr;   // the key that followed this one last time
-  Node* other_guess = nullptr;  // and the one before that
-  Node* child_guess = nullptr;  // the first key inside, last time
+  Node* next_guess = nullptr;                          // the key that followed this one last time
+  Node* other_guess = nullptr;                         // and the one before that
+  Node* child_guess = nullptr;                         // the first key inside, last time
   const char* key = nullptr;
-  bool quiet = false;           // no format wants its values
-  bool marks = false;           // signature != 0
+  bool quiet = false;  // no format wants its values
+  bool marks = false;  // signature != 0
   bool signature_value = false;
-  std::int8_t descend = -1;     // is anything below wanted? -1: not yet asked
+  std::int8_t descend = -1;  // is anything below wanted? -1: not yet asked
   std::uint32_t id = 0;
   // the rest
   Node* parent = nullptr;
@@ -114,9 +114,13 @@ std::uint64_t key_hash(std::uint32_t parent, const char* p, std::size_t n) {
   return h ^ (h >> 29);
 }
 
-std::uint64_t value_hash(std::string_view s) { return XXH3_64bits(s.data(), s.size()); }
+std::uint64_t value_hash(std::string_view s) {
+  return XXH3_64bits(s.data(), s.size());
+}
 
-bool space(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
+bool space(char c) {
+  return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
 
 // memchr is a call; most values are short.
 bool has_escape(const char* p, std::size_t n) {
@@ -142,7 +146,8 @@ class Touches {
  public:
   void clear() { n_ = 0; }
   [[gnu::always_inline]] void add(const Touch& t) {
-    if (n_ == v_.size()) [[unlikely]] v_.resize(std::max<std::size_t>(256, n_ * 2));
+    if (n_ == v_.size()) [[unlikely]]
+      v_.resize(std::max<std::size_t>(256, n_ * 2));
     v_[n_++] = t;
   }
   const Touch* begin() const { return v_.data(); }
@@ -175,8 +180,11 @@ class Reader::Impl {
         for (const auto& [k, v] : r.values) signature_paths_[k] |= 3;
       }
     }
-    for (const auto& [name, part] : {std::pair{"cs-host", &UrlParts::host}, {"r-dns", &UrlParts::host}, {"cs-uri-stem", &UrlParts::path},
-                                     {"c-uri-stem", &UrlParts::path}, {"c-uri-extension", &UrlParts::extension},
+    for (const auto& [name, part] : {std::pair{"cs-host", &UrlParts::host},
+                                     {"r-dns", &UrlParts::host},
+                                     {"cs-uri-stem", &UrlParts::path},
+                                     {"c-uri-stem", &UrlParts::path},
+                                     {"c-uri-extension", &UrlParts::extension},
                                      {"cs-uri-extension", &UrlParts::extension}}) {
       if (options_.learn != nullptr) options_.learn->add(name);
       if (const auto slot = plan_.slot(name)) url_slots_.emplace_back(*slot, part);
@@ -192,9 +200,8 @@ class Reader::Impl {
       if (d.reader == "text") plain_text_ = static_cast<FormatId>(i);
       if (options_.reference && text_readers_[i]) text_readers_[i]->set_reference(*options_.reference);
     }
-    std::stable_sort(order_.begin(), order_.end(), [&](FormatId a, FormatId b) {
-      return catalogue_.at(a).priority > catalogue_.at(b).priority;
-    });
+    std::stable_sort(order_.begin(), order_.end(),
+                     [&](FormatId a, FormatId b) { return catalogue_.at(a).priority > catalogue_.at(b).priority; });
     generic_json_ = catalogue_.find("json");
     reset_shapes();
   }
@@ -212,7 +219,8 @@ class Reader::Impl {
         ends_.clear();
         while (end < to && base[end] == '{' && end - at < kRun) {
           const void* nl = std::memchr(base + end, '\n', to - end);
-          const std::size_t next = nl == nullptr ? to : static_cast<std::size_t>(static_cast<const char*>(nl) - base) + 1;
+          const std::size_t next =
+              nl == nullptr ? to : static_cast<std::size_t>(static_cast<const char*>(nl) - base) + 1;
           if (next - at > kRun && end > at) break;
           end = next;
           ends_.push_back(next);
@@ -303,7 +311,8 @@ class Reader::Impl {
     if (!index || n > index->capacity()) {
       if (n > options_.max_record * 2 + 4096) return false;
       const std::size_t capacity = std::max(n + 4096, kRun + 4096);
-      const auto err = simdjson::get_active_implementation()->create_dom_parser_implementation(capacity, kMaxDepth, index);
+      const auto err =
+          simdjson::get_active_implementation()->create_dom_parser_implementation(capacity, kMaxDepth, index);
       BAVN_ASSERT(err == simdjson::SUCCESS);
     }
     index->n_structural_indexes = 0;
@@ -343,10 +352,11 @@ class Reader::Impl {
       if (plain.enough) [[likely]] {
         // Most values only go to one or two slots.
         if (plain.route) route_key = (route_key ^ value_hash({p, t.length}) ^ t.node->id) * 0x9E3779B97F4A7C15ULL;
-        Field f{field_base + t.offset, t.length, plain.first,
-                static_cast<std::uint8_t>(flags | static_cast<std::uint8_t>(t.kind) |
-                                          (t.kind == ValueKind::string && has_escape(p, t.length) ? Field::kEscaped : 0)),
-                plain.role};
+        Field f{
+            field_base + t.offset, t.length, plain.first,
+            static_cast<std::uint8_t>(flags | static_cast<std::uint8_t>(t.kind) |
+                                      (t.kind == ValueKind::string && has_escape(p, t.length) ? Field::kEscaped : 0)),
+            plain.role};
         batch_->fields.push_back(f);
         if (plain.second != event::kNoSlot) {
           f.slot = plain.second;
@@ -369,7 +379,9 @@ class Reader::Impl {
       if (b.route) route_key = (route_key ^ value_hash({p, t.length}) ^ t.node->id) * 0x9E3779B97F4A7C15ULL;
       const auto value_flags = static_cast<std::uint8_t>(
           flags | static_cast<std::uint8_t>(t.kind) |
-          (t.kind == ValueKind::string && (!b.slots.empty() || b.role != event::Role::none) && has_escape(p, t.length) ? Field::kEscaped : 0));
+          (t.kind == ValueKind::string && (!b.slots.empty() || b.role != event::Role::none) && has_escape(p, t.length)
+               ? Field::kEscaped
+               : 0));
       emit(b, field_base + t.offset, t.length, value_flags);
       if (b.url && t.kind == ValueKind::string) url_fields({p, t.length}, field_base + t.offset, flags);
       if (b.pair == PairPart::name) {
@@ -411,7 +423,8 @@ class Reader::Impl {
     const UrlParts parts = url_parts(url);
     for (const auto& [slot, part] : url_slots_)
       if (const std::string_view v = parts.*part; !v.empty())
-        batch_->fields.push_back({offset + static_cast<std::uint32_t>(v.data() - url.data()), static_cast<std::uint32_t>(v.size()), slot, flags});
+        batch_->fields.push_back({offset + static_cast<std::uint32_t>(v.data() - url.data()),
+                                  static_cast<std::uint32_t>(v.size()), slot, flags});
   }
 
   /// A log line inside a JSON record (journald's MESSAGE, a shipper's message): the text readers try it. What they find joins the
@@ -448,8 +461,9 @@ class Reader::Impl {
       std::replace(line.begin(), line.end(), '\n', ' ');
       if (!program.empty()) {
         // Who wrote the line stands beside it: as syslog, the line finds its reader.
-        const std::string syslog = fmt::format("<14>1 {} {} {} {} - - {}", r.happened_us == 0 ? "-" : format_time(from_micros(r.happened_us)),
-                                               nil(host), nil(program), nil(pid), line);
+        const std::string syslog =
+            fmt::format("<14>1 {} {} {} {} - - {}", r.happened_us == 0 ? "-" : format_time(from_micros(r.happened_us)),
+                        nil(host), nil(program), nil(pid), line);
         if (auto key = inner_line(r, syslog)) return key;
       }
       if (auto key = inner_line(r, line)) return key;
@@ -470,7 +484,8 @@ class Reader::Impl {
       Sink sink(*this, f, text, static_cast<std::uint32_t>(derived), Field::kDerived);
       std::string reason;
       // A syslog header around text that nobody knows says nothing that the JSON record does not say itself.
-      if (text_readers_[f]->read(text, sink, reason) == LineVerdict::event && catalogue_.at(sink.format_now()).name != "syslog") {
+      if (text_readers_[f]->read(text, sink, reason) == LineVerdict::event &&
+          catalogue_.at(sink.format_now()).name != "syslog") {
         r.format = sink.format_now();
         if (r.happened_us == 0) r.happened_us = sink.happened_us();
         return sink.route_key();
@@ -493,8 +508,8 @@ class Reader::Impl {
     }
   }
 
-  std::uint64_t pair(const Touch& value, std::string_view name, const char* buf, FormatId format, std::uint32_t field_base,
-                     std::uint8_t flags, std::uint64_t route_key) {
+  std::uint64_t pair(const Touch& value, std::string_view name, const char* buf, FormatId format,
+                     std::uint32_t field_base, std::uint8_t flags, std::uint64_t route_key) {
     const PairArray* p = binders_[format].pair_at(value.node->path);
     if (p == nullptr || name.size() > kMaxKey || name.empty()) return route_key;
     const auto extra = static_cast<std::uint8_t>(
@@ -506,7 +521,8 @@ class Reader::Impl {
     if (bi != 1) {
       const Binding& b = bindings_[bi - 2U];
       emit(b, field_base + value.offset, value.length, extra);
-      if (b.route) route_key = (route_key ^ value_hash({buf + value.offset, value.length}) ^ n->id) * 0x9E3779B97F4A7C15ULL;
+      if (b.route)
+        route_key = (route_key ^ value_hash({buf + value.offset, value.length}) ^ n->id) * 0x9E3779B97F4A7C15ULL;
     }
     if (p->short_names) {
       Node* top = child(&root_, name.data(), name.size());
@@ -684,7 +700,8 @@ class Reader::Impl {
     goto after;
   }
 
-  [[gnu::always_inline]] void touch(Node* node, const char* buf, std::uint32_t offset, std::uint32_t length, ValueKind kind) {
+  [[gnu::always_inline]] void touch(Node* node, const char* buf, std::uint32_t offset, std::uint32_t length,
+                                    ValueKind kind) {
     if (node->quiet) return;
     touches_.add({node, offset, length, kind});
     if (node->marks) [[unlikely]] {
@@ -711,7 +728,8 @@ class Reader::Impl {
         if (n > kMaxNumber) return "json_number_too_long";
         if (v.empty() || !(v[0] == '-' || (v[0] >= '0' && v[0] <= '9'))) return "json_value_malformed";
         for (char c : v)
-          if (!((c >= '0' && c <= '9') || c == '-' || c == '+' || c == '.' || c == 'e' || c == 'E')) return "json_value_malformed";
+          if (!((c >= '0' && c <= '9') || c == '-' || c == '+' || c == '.' || c == 'e' || c == 'E'))
+            return "json_value_malformed";
         kind = ValueKind::number;
     }
     touch(node, buf, start, n, kind);
@@ -805,7 +823,8 @@ class Reader::Impl {
 
   bool descends(Node& n) {
     if (n.descend < 0)
-      n.descend = std::any_of(binders_.begin(), binders_.end(), [&](const Binder& b) { return b.below(n.path); }) ? 1 : 0;
+      n.descend =
+          std::any_of(binders_.begin(), binders_.end(), [&](const Binder& b) { return b.below(n.path); }) ? 1 : 0;
     return n.descend != 0;
   }
 
@@ -844,8 +863,8 @@ class Reader::Impl {
   std::uint16_t intern(Binding b) {
     if (bindings_.size() >= 65'000) return 1;
     Plain plain;
-    plain.enough = b.time_rank < 0 && !b.unwrap && !b.text && !b.url && b.pair == PairPart::none && b.slots.size() <= 2 &&
-                   (!b.slots.empty() || b.role != event::Role::none);
+    plain.enough = b.time_rank < 0 && !b.unwrap && !b.text && !b.url && b.pair == PairPart::none &&
+                   b.slots.size() <= 2 && (!b.slots.empty() || b.role != event::Role::none);
     plain.route = b.route;
     plain.role = b.role;
     if (!b.slots.empty()) plain.first = b.slots[0];
@@ -888,10 +907,11 @@ class Reader::Impl {
         for (const auto& k : r.keys) holds = holds && present.contains(k);
         for (const auto& [k, wanted] : r.values) {
           auto it = present.find(k);
-          holds = holds && it != present.end() && std::any_of(it->second.begin(), it->second.end(), [&](const Touch* t) {
-                    return std::any_of(wanted.begin(), wanted.end(),
-                                       [&](const std::string& w) { return iequals(w, {buf + t->offset, t->length}); });
-                  });
+          holds =
+              holds && it != present.end() && std::any_of(it->second.begin(), it->second.end(), [&](const Touch* t) {
+                return std::any_of(wanted.begin(), wanted.end(),
+                                   [&](const std::string& w) { return iequals(w, {buf + t->offset, t->length}); });
+              });
         }
         if (holds) return f;
       }
@@ -1038,7 +1058,8 @@ class Reader::Impl {
       auto touches = std::move(touches_);
       touches_ = {};
       const auto signature = signature_;
-      const std::size_t records = batch_->records.size(), refusals = batch_->refusals.size(), fields = batch_->fields.size();
+      const std::size_t records = batch_->records.size(), refusals = batch_->refusals.size(),
+                        fields = batch_->fields.size();
       ++unwrap_depth_;
       derived_record(plain, at, end, line);
       --unwrap_depth_;
@@ -1189,7 +1210,8 @@ class Reader::Impl {
     for (std::size_t i = 0; i < ranked.size() && i < 4; ++i) {
       const LineVerdict v = attempt(ranked[i].second);
       if (v == LineVerdict::event || v == LineVerdict::meta) return;
-      if (v == LineVerdict::refused && first_reason.empty()) first_reason = catalogue_.at(ranked[i].second).name + ": " + reason;
+      if (v == LineVerdict::refused && first_reason.empty())
+        first_reason = catalogue_.at(ranked[i].second).name + ": " + reason;
     }
     if (!first_reason.empty()) {
       refuse(line, "line_broken", first_reason);
@@ -1199,7 +1221,8 @@ class Reader::Impl {
   }
 
   // Text of no known format is still searched for indicators; bytes that are no text are refused.
-  void plain(std::string_view text, std::uint32_t base, std::uint8_t flags, std::size_t at, std::size_t end, std::uint64_t line) {
+  void plain(std::string_view text, std::uint32_t base, std::uint8_t flags, std::size_t at, std::size_t end,
+             std::uint64_t line) {
     std::size_t control = 0;
     for (char c : text.substr(0, 1000))
       if (static_cast<unsigned char>(c) < 0x20 && c != '\t' && c != 0x1B) ++control;
@@ -1238,7 +1261,7 @@ class Reader::Impl {
   NameSet plan_prefixes_, wanted_;  // wanted_: every path that some description names
   std::vector<Binder> binders_;
   std::vector<std::pair<Slot, std::string_view UrlParts::*>> url_slots_;
-  std::vector<FormatId> order_;  // by priority
+  std::vector<FormatId> order_;   // by priority
   NameMap<int> signature_paths_;  // bit 0: key, bit 1: value too
   std::optional<FormatId> generic_json_, plain_text_;
 
@@ -1278,7 +1301,7 @@ class Reader::Impl {
   std::vector<RecentFormat> recent_formats_ = std::vector<RecentFormat>(kRecent);
   std::vector<RouteExtras> extras_;
   RouteExtras no_extras_;
-  std::vector<NameMap<Binding>> names_;  // text formats: field name -> binding
+  std::vector<NameMap<Binding>> names_;                    // text formats: field name -> binding
   std::vector<std::unique_ptr<LineReader>> text_readers_;  // by format; null for JSON
   FormatId sticky_ = 0xFFFF;
   std::vector<std::size_t> ends_;  // line ends of the run that is read
@@ -1291,12 +1314,18 @@ Reader::Reader(const Catalogue& c, const event::FieldPlan& p, event::RouteTable&
     : impl_(std::make_unique<Impl>(c, p, r, o)) {}
 Reader::~Reader() = default;
 Reader::Reader(Reader&&) noexcept = default;
-std::uint64_t Reader::read(EventBatch& b, std::size_t from, std::size_t to, std::uint64_t line) { return impl_->read(b, from, to, line); }
+std::uint64_t Reader::read(EventBatch& b, std::size_t from, std::size_t to, std::uint64_t line) {
+  return impl_->read(b, from, to, line);
+}
 void Reader::new_source(std::optional<FormatId> f, std::optional<Instant> t) {
   impl_->set_format(f);
   impl_->new_source(f, t);
 }
-std::string Reader::context() const { return impl_->context(); }
-const Reader::Stats& Reader::stats() const { return impl_->stats_; }
+std::string Reader::context() const {
+  return impl_->context();
+}
+const Reader::Stats& Reader::stats() const {
+  return impl_->stats_;
+}
 
 }  // namespace bavn::formats

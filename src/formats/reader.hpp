@@ -18,9 +18,9 @@
 namespace bavn::formats {
 
 struct ReaderOptions {
-  std::optional<event::FormatId> format;   // named format; else recognised line by line
-  std::size_t max_record = 4U << 20;       // bytes
-  std::optional<Instant> reference;        // "about now" for times without a year
+  std::optional<event::FormatId> format;  // named format; else recognised line by line
+  std::size_t max_record = 4U << 20;      // bytes
+  std::optional<Instant> reference;       // "about now" for times without a year
   /// For explaining a format: every value of every record is read, and its names are added here (the Reader's own plan).
   event::FieldPlan* learn = nullptr;
 };
@@ -35,7 +35,8 @@ class Reader {
   /// first_line: number of the first line. Returns the number of lines seen.
   std::uint64_t read(event::EventBatch& batch, std::size_t from, std::size_t to, std::uint64_t first_line);
   /// A new file or stream begins: stateful text readers forget their headers.
-  void new_source(std::optional<event::FormatId> format = std::nullopt, std::optional<Instant> reference = std::nullopt);
+  void new_source(std::optional<event::FormatId> format = std::nullopt,
+                  std::optional<Instant> reference = std::nullopt);
   /// Header lines that history must keep with each frame of this source (zeek_tsv, iis); empty otherwise.
   std::string context() const;
 

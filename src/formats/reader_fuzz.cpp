@@ -27,7 +27,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (!chunk) break;
     reader.read(batch, chunk->from, chunk->to, chunk->first_line);
     for (const auto& r : batch.records) {
-      if (r.offset + std::size_t{r.length} > batch.raw.size() || r.first_field + std::size_t{r.field_count} > batch.fields.size()) std::abort();
+      if (r.offset + std::size_t{r.length} > batch.raw.size() ||
+          r.first_field + std::size_t{r.field_count} > batch.fields.size())
+        std::abort();
       for (const auto& f : batch.fields_of(r)) {
         const auto& from = (f.flags & event::Field::kDerived) != 0 ? batch.derived : batch.raw;
         if (f.offset + std::size_t{f.length} > from.size()) std::abort();

@@ -30,17 +30,21 @@ Read read(std::string_view bytes, std::size_t chunk = 256U << 10) {
     auto c = source->next(batch);
     if (!c) break;
     reader.read(batch, c->from, c->to, c->first_line);
-    for (const auto& r : batch.records) out.lines.push_back(std::to_string(r.line) + " " + render(batch, r, catalogue, plan, routes));
+    for (const auto& r : batch.records)
+      out.lines.push_back(std::to_string(r.line) + " " + render(batch, r, catalogue, plan, routes));
     for (const auto& r : batch.refusals) out.refusals.push_back(r);
   }
   return out;
 }
 
-std::string line(int i) { return R"({"seq":)" + std::to_string(i) + R"(,"name":"value )" + std::to_string(i) + "\"}\n"; }
+std::string line(int i) {
+  return R"({"seq":)" + std::to_string(i) + R"(,"name":"value )" + std::to_string(i) + "\"}\n";
+}
 
 TEST(Reader, OneBrokenLineAmongAThousandCostsThatLineAlone) {
-  for (const char* broken : {"{\"a\": \"open\n", "{\"a\":1\n", "{\"a\":tru}\n", "{\"a\":1}}\n", "{\"a\":[1,}\n", "{\"a\" 1}\n",
-                             "{\"a\":\"x\" \"y\"}\n", "{\n", "{\"a\":\"\x01\"}\n", "{a:1}\n", "{\"a\":1e}x\n"}) {
+  for (const char* broken :
+       {"{\"a\": \"open\n", "{\"a\":1\n", "{\"a\":tru}\n", "{\"a\":1}}\n", "{\"a\":[1,}\n", "{\"a\" 1}\n",
+        "{\"a\":\"x\" \"y\"}\n", "{\n", "{\"a\":\"\x01\"}\n", "{a:1}\n", "{\"a\":1e}x\n"}) {
     std::string all;
     for (int i = 0; i < 500; ++i) all += line(i);
     all += broken;

@@ -8,8 +8,8 @@
 
 namespace bavn::formats {
 
-std::string render(const event::EventBatch& batch, const event::Record& r, const Catalogue& catalogue, const event::FieldPlan& plan,
-                   const event::RouteTable& routes) {
+std::string render(const event::EventBatch& batch, const event::Record& r, const Catalogue& catalogue,
+                   const event::FieldPlan& plan, const event::RouteTable& routes) {
   std::string out;
   JsonWriter w(out);
   w.object();

@@ -10,8 +10,8 @@
 namespace bavn::formats {
 
 /// {"format":..,"happened_at":..,"route":{..},"fields":{name: value or [values]}} with names sorted.
-std::string render(const event::EventBatch& batch, const event::Record& r, const Catalogue& catalogue, const event::FieldPlan& plan,
-                   const event::RouteTable& routes);
+std::string render(const event::EventBatch& batch, const event::Record& r, const Catalogue& catalogue,
+                   const event::FieldPlan& plan, const event::RouteTable& routes);
 
 /// Reads bytes in explain mode (every value) and renders each record and refusal, one JSON object a line.
 /// format: empty = recognise.

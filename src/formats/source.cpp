@@ -473,7 +473,8 @@ std::uint64_t count_lines(std::string_view s) {
     for (int k = 0; k < 255 && i + 16 <= s.size(); ++k, i += 16)
       sum = _mm_sub_epi8(sum, _mm_cmpeq_epi8(_mm_loadu_si128(reinterpret_cast<const __m128i*>(s.data() + i)), nl));
     const __m128i total = _mm_sad_epu8(sum, _mm_setzero_si128());
-    n += static_cast<std::uint64_t>(_mm_cvtsi128_si64(total)) + static_cast<std::uint64_t>(_mm_cvtsi128_si64(_mm_srli_si128(total, 8)));
+    n += static_cast<std::uint64_t>(_mm_cvtsi128_si64(total)) +
+         static_cast<std::uint64_t>(_mm_cvtsi128_si64(_mm_srli_si128(total, 8)));
   }
 #endif
   for (; i < s.size(); ++i) n += s[i] == '\n';

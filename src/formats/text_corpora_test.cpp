@@ -43,7 +43,9 @@ fs::path corpora() {
   if (const char* p = std::getenv("BAVN_CORPORA")) return fs::path(p) / "logs";
   return fs::path(BAVN_SOURCE_DIR) / "../shared/corpora/logs";
 }
-bool absent() { return !fs::exists(corpora()); }
+bool absent() {
+  return !fs::exists(corpora());
+}
 
 std::unique_ptr<LineReader> reader(std::string_view name) {
   for (const TextReader& t : text_readers())
@@ -88,7 +90,7 @@ std::vector<fs::path> files(const std::string& folder) {
 struct Share {
   const char* format;
   const char* folder;
-  double at_least;  // of the lines that are no header and not empty
+  double at_least;        // of the lines that are no header and not empty
   const char* skip = "";  // files with this in their name are another format
 };
 
@@ -126,8 +128,8 @@ TEST_P(ReadShare, NearlyEveryRealLineIsRead) {
   }
   ASSERT_GT(events, 0U);
   const double share = static_cast<double>(events) / static_cast<double>(events + lost);
-  std::cout << c.format << " over " << c.folder << ": " << events << " events, " << metas << " headers, " << lost << " refused, "
-            << share * 100 << " % read\n";
+  std::cout << c.format << " over " << c.folder << ": " << events << " events, " << metas << " headers, " << lost
+            << " refused, " << share * 100 << " % read\n";
   for (const auto& [why, n] : reasons) std::cout << "  " << n << " x " << why << "\n";
   for (const std::string& e : examples) std::cout << "  e.g. " << e << "\n";
   EXPECT_GE(share, c.at_least);
@@ -141,12 +143,15 @@ INSTANTIATE_TEST_SUITE_P(
                     Share{"sophos_xg", "fw_other/elastic_sophos", 0.98}, Share{"iptables", "fw_iptables", 0.98},
                     Share{"squid", "proxy_squid", 0.98}, Share{"dns_bind", "dns_bind", 0.98},
                     Share{"dns_windows", "dns_windows", 0.98}, Share{"auditd", "linux_auditd", 0.98},
-                    Share{"postfix", "postfix", 0.98}, Share{"dovecot", "dovecot", 0.98}, Share{"linux_auth", "linux_auth/crowdsec", 0.98},
-                    Share{"linux_auth", "linux_auth/elastic", 0.98}, Share{"syslog", "linux_auth", 0.98},
-                    Share{"syslog", "fw_pfsense", 0.98}, Share{"syslog", "fw_cisco_ios", 0.9}, Share{"syslog", "fw_other/elastic_juniper_srx", 0.98},
-                    Share{"syslog", "syslog/rsyslog_messages", 0.9}, Share{"syslog", "syslog/rsyslog_fuzz_corpus", 0.98},
-                    Share{"web_access", "web_apache", 0.97, "guacamole"}, Share{"web_access", "web_nginx", 0.98, "npm"}, Share{"iis", "web_iis", 0.95},
-                    Share{"zeek_tsv", "zeek_tsv", 0.98}, Share{"dhcp_windows", "dhcp_windows", 0.98},
+                    Share{"postfix", "postfix", 0.98}, Share{"dovecot", "dovecot", 0.98},
+                    Share{"linux_auth", "linux_auth/crowdsec", 0.98}, Share{"linux_auth", "linux_auth/elastic", 0.98},
+                    Share{"syslog", "linux_auth", 0.98}, Share{"syslog", "fw_pfsense", 0.98},
+                    Share{"syslog", "fw_cisco_ios", 0.9}, Share{"syslog", "fw_other/elastic_juniper_srx", 0.98},
+                    Share{"syslog", "syslog/rsyslog_messages", 0.9},
+                    Share{"syslog", "syslog/rsyslog_fuzz_corpus", 0.98},
+                    Share{"web_access", "web_apache", 0.97, "guacamole"}, Share{"web_access", "web_nginx", 0.98, "npm"},
+                    Share{"iis", "web_iis", 0.95}, Share{"zeek_tsv", "zeek_tsv", 0.98},
+                    Share{"dhcp_windows", "dhcp_windows", 0.98},
                     Share{"windows_syslog_snare", "windows_syslog_snare", 0.98}),
     [](const testing::TestParamInfo<Share>& i) { return std::string(i.param.format) + "_" + std::to_string(i.index); });
 
@@ -160,8 +165,8 @@ struct Compared {
   const char* format;
   const char* folder;
   std::vector<Fact> facts;
-  double at_least;       // share of the facts that are equal
-  bool compare_time;     // only where the log has year and zone
+  double at_least;    // share of the facts that are equal
+  bool compare_time;  // only where the log has year and zone
   const char* skip = "";
 };
 
@@ -234,7 +239,8 @@ TEST_P(EcsFacts, AreTheSameInOurFields) {
         auto& [good, bad] = by_fact[fact];
         ++(equal ? good : bad);
         ++(equal ? same : differ);
-        if (!equal && examples.size() < 14) examples.push_back(fact + " wants " + want + ", ours " + ours + ": " + line.substr(0, 200));
+        if (!equal && examples.size() < 14)
+          examples.push_back(fact + " wants " + want + ", ours " + ours + ": " + line.substr(0, 200));
       };
       for (const Fact& f : c.facts) {
         const auto want = value_at(e, f.ecs);
@@ -244,7 +250,8 @@ TEST_P(EcsFacts, AreTheSameInOurFields) {
         for (const char* field : f.fields) {
           equal = equal || got.has(field, *want);
           // Elastic splits domain\\user and user@domain; the log has them in one
-          for (auto [v, end] = got.all.equal_range(field); v != end && std::string_view(f.ecs).ends_with("user.name"); ++v)
+          for (auto [v, end] = got.all.equal_range(field); v != end && std::string_view(f.ecs).ends_with("user.name");
+               ++v)
             equal = equal || v->second.ends_with("\\" + *want) || v->second.starts_with(*want + "@");
           if (ours.empty()) ours = got.first(field);
         }
@@ -253,14 +260,18 @@ TEST_P(EcsFacts, AreTheSameInOurFields) {
       if (c.compare_time) {
         const auto want = value_at(e, "@timestamp");
         const auto t = want ? parse_time(*want) : std::nullopt;
-        if (t) note("@timestamp", got.t && micros(*got.t) / 1000 == micros(*t) / 1000, *want, got.t ? format_time(*got.t) : "none");
+        if (t)
+          note("@timestamp", got.t && micros(*got.t) / 1000 == micros(*t) / 1000, *want,
+               got.t ? format_time(*got.t) : "none");
       }
     }
   }
   ASSERT_GT(same + differ, 0U);
   const double share = static_cast<double>(same) / static_cast<double>(same + differ);
-  std::cout << c.format << " over " << c.folder << ": " << same << " of " << same + differ << " facts equal (" << share * 100 << " %)\n";
-  for (const auto& [fact, n] : by_fact) std::cout << "  " << fact << ": " << n.first << " equal, " << n.second << " differ\n";
+  std::cout << c.format << " over " << c.folder << ": " << same << " of " << same + differ << " facts equal ("
+            << share * 100 << " %)\n";
+  for (const auto& [fact, n] : by_fact)
+    std::cout << "  " << fact << ": " << n.first << " equal, " << n.second << " differ\n";
   for (const std::string& e : examples) std::cout << "  e.g. " << e << "\n";
   EXPECT_GE(share, c.at_least);
 }
@@ -268,43 +279,190 @@ TEST_P(EcsFacts, AreTheSameInOurFields) {
 INSTANTIATE_TEST_SUITE_P(
     Corpora, EcsFacts,
     testing::Values(
-        Compared{"cef", "cef", {{"source.ip", {"src"}}, {"destination.ip", {"dst"}}, {"source.port", {"spt"}}, {"destination.port", {"dpt"}},
-                                {"observer.vendor", {"deviceVendor"}}, {"observer.product", {"deviceProduct"}}, {"event.code", {"deviceEventClassId"}},
-                                {"source.user.name", {"suser"}}, {"destination.user.name", {"duser"}}, {"cef.name", {"name"}}, {"url.original", {"request"}}}, 0.95, false},
-        Compared{"fortigate", "fw_fortigate", {{"source.ip", {"srcip", "remip", "locip"}}, {"destination.ip", {"dstip", "remip"}}, {"source.port", {"srcport", "locport"}}, {"destination.port", {"dstport", "remport"}},
-                                {"destination.bytes", {"rcvdbyte"}}, {"event.code", {"logid"}}, {"url.domain", {"hostname"}}, {"dns.question.name", {"qname"}}}, 0.95, true},
-        Compared{"paloalto", "fw_paloalto", {{"source.ip", {"src", "public_ip", "ip", "private_ip", "public_ipv6", "private_ipv6"}}, {"destination.ip", {"dst"}}, {"source.port", {"sport", "beginport"}}, {"destination.port", {"dport", "endport"}},
-                                {"rule.name", {"rule"}}, {"source.user.name", {"srcuser", "user"}}, {"network.application", {"app"}}, {"observer.serial_number", {"serial"}}, {"user_agent.original", {"user_agent"}}}, 0.9, false},
-        Compared{"checkpoint", "fw_checkpoint", {{"source.ip", {"src", "origin"}}, {"destination.ip", {"dst"}}, {"destination.port", {"service", "svc"}}, {"source.port", {"s_port", "sport_svc"}}, {"observer.product", {"product", "ProductName"}}}, 0.93, false},
-        Compared{"cisco_asa", "fw_cisco_asa", {{"source.ip", {"src_ip"}}, {"destination.ip", {"dst_ip"}}, {"source.domain", {"src_host"}}, {"destination.domain", {"dst_host"}}, {"source.port", {"src_port"}}, {"destination.port", {"dst_port"}}, {"event.code", {"message_id"}}}, 0.8, false},
-        Compared{"fortimail", "mail_other/elastic_fortimail", {{"source.ip", {"client_ip", "src", "src_ip"}}, {"destination.ip", {"dst_ip"}}, {"email.from.address", {"from"}}, {"email.to.address", {"to"}}, {"email.subject", {"subject"}}, {"event.code", {"log_id"}}}, 0.9, false},
-        Compared{"sophos_xg", "fw_other/elastic_sophos", {{"source.ip", {"src_ip", "sourceip"}}, {"destination.ip", {"dst_ip", "destinationip"}}, {"source.port", {"src_port"}}, {"destination.port", {"dst_port"}}, {"url.original", {"url"}}}, 0.95, false, "utm"},
-        Compared{"iptables", "fw_iptables", {{"source.ip", {"SRC"}}, {"destination.ip", {"DST"}}, {"source.port", {"SPT"}}, {"destination.port", {"DPT"}}}, 0.98, false},
-        Compared{"auditd", "linux_auditd/elastic_auditd", {{"auditd.log.record_type", {"type"}}, {"auditd.log.sequence", {"audit_serial"}}, {"process.pid", {"pid"}}, {"process.executable", {"exe"}}, {"source.address", {"addr", "saddr", "src"}}}, 0.9, true},
-        Compared{"linux_auth", "linux_auth/elastic", {{"source.ip", {"src_ip"}}, {"source.port", {"src_port"}}, {"process.name", {"program"}}, {"process.pid", {"pid"}}, {"user.name", {"user", "name", "by_user"}}, {"host.hostname", {"host"}}, {"system.auth.sudo.command", {"COMMAND"}}}, 0.95, false},
-        Compared{"web_access", "web_apache", {{"source.ip", {"c-ip"}}, {"url.original", {"cs-uri"}}, {"http.request.method", {"cs-method"}}, {"http.response.status_code", {"sc-status"}}, {"user_agent.original", {"cs-user-agent"}}, {"http.request.referrer", {"cs-referer"}}, {"user.name", {"cs-username"}}, {"log.level", {"level"}}}, 0.95, false},
-        Compared{"web_access", "web_nginx", {{"source.ip", {"c-ip"}}, {"url.original", {"cs-uri"}}, {"http.request.method", {"cs-method"}}, {"http.response.status_code", {"sc-status"}}, {"user_agent.original", {"cs-user-agent"}}, {"http.request.referrer", {"cs-referer"}}, {"user.name", {"cs-username"}}}, 0.9, false},
-        Compared{"iis", "web_iis", {{"source.ip", {"c-ip"}}, {"destination.ip", {"s-ip"}}, {"http.request.method", {"cs-method"}}, {"http.response.status_code", {"sc-status"}}, {"url.path", {"cs-uri-stem", "cs-uri"}}, {"user.name", {"cs-username"}}}, 0.9, true},
-        Compared{"pfsense", "fw_pfsense", {{"source.ip", {"src_ip"}}, {"destination.ip", {"dst_ip"}}, {"source.port", {"src_port"}}, {"destination.port", {"dst_port"}}, {"event.action", {"action"}}}, 0.9, false},
+        Compared{"cef",
+                 "cef",
+                 {{"source.ip", {"src"}},
+                  {"destination.ip", {"dst"}},
+                  {"source.port", {"spt"}},
+                  {"destination.port", {"dpt"}},
+                  {"observer.vendor", {"deviceVendor"}},
+                  {"observer.product", {"deviceProduct"}},
+                  {"event.code", {"deviceEventClassId"}},
+                  {"source.user.name", {"suser"}},
+                  {"destination.user.name", {"duser"}},
+                  {"cef.name", {"name"}},
+                  {"url.original", {"request"}}},
+                 0.95,
+                 false},
+        Compared{"fortigate",
+                 "fw_fortigate",
+                 {{"source.ip", {"srcip", "remip", "locip"}},
+                  {"destination.ip", {"dstip", "remip"}},
+                  {"source.port", {"srcport", "locport"}},
+                  {"destination.port", {"dstport", "remport"}},
+                  {"destination.bytes", {"rcvdbyte"}},
+                  {"event.code", {"logid"}},
+                  {"url.domain", {"hostname"}},
+                  {"dns.question.name", {"qname"}}},
+                 0.95,
+                 true},
+        Compared{"paloalto",
+                 "fw_paloalto",
+                 {{"source.ip", {"src", "public_ip", "ip", "private_ip", "public_ipv6", "private_ipv6"}},
+                  {"destination.ip", {"dst"}},
+                  {"source.port", {"sport", "beginport"}},
+                  {"destination.port", {"dport", "endport"}},
+                  {"rule.name", {"rule"}},
+                  {"source.user.name", {"srcuser", "user"}},
+                  {"network.application", {"app"}},
+                  {"observer.serial_number", {"serial"}},
+                  {"user_agent.original", {"user_agent"}}},
+                 0.9,
+                 false},
+        Compared{"checkpoint",
+                 "fw_checkpoint",
+                 {{"source.ip", {"src", "origin"}},
+                  {"destination.ip", {"dst"}},
+                  {"destination.port", {"service", "svc"}},
+                  {"source.port", {"s_port", "sport_svc"}},
+                  {"observer.product", {"product", "ProductName"}}},
+                 0.93,
+                 false},
+        Compared{"cisco_asa",
+                 "fw_cisco_asa",
+                 {{"source.ip", {"src_ip"}},
+                  {"destination.ip", {"dst_ip"}},
+                  {"source.domain", {"src_host"}},
+                  {"destination.domain", {"dst_host"}},
+                  {"source.port", {"src_port"}},
+                  {"destination.port", {"dst_port"}},
+                  {"event.code", {"message_id"}}},
+                 0.8,
+                 false},
+        Compared{"fortimail",
+                 "mail_other/elastic_fortimail",
+                 {{"source.ip", {"client_ip", "src", "src_ip"}},
+                  {"destination.ip", {"dst_ip"}},
+                  {"email.from.address", {"from"}},
+                  {"email.to.address", {"to"}},
+                  {"email.subject", {"subject"}},
+                  {"event.code", {"log_id"}}},
+                 0.9,
+                 false},
+        Compared{"sophos_xg",
+                 "fw_other/elastic_sophos",
+                 {{"source.ip", {"src_ip", "sourceip"}},
+                  {"destination.ip", {"dst_ip", "destinationip"}},
+                  {"source.port", {"src_port"}},
+                  {"destination.port", {"dst_port"}},
+                  {"url.original", {"url"}}},
+                 0.95,
+                 false,
+                 "utm"},
+        Compared{"iptables",
+                 "fw_iptables",
+                 {{"source.ip", {"SRC"}},
+                  {"destination.ip", {"DST"}},
+                  {"source.port", {"SPT"}},
+                  {"destination.port", {"DPT"}}},
+                 0.98,
+                 false},
+        Compared{"auditd",
+                 "linux_auditd/elastic_auditd",
+                 {{"auditd.log.record_type", {"type"}},
+                  {"auditd.log.sequence", {"audit_serial"}},
+                  {"process.pid", {"pid"}},
+                  {"process.executable", {"exe"}},
+                  {"source.address", {"addr", "saddr", "src"}}},
+                 0.9,
+                 true},
+        Compared{"linux_auth",
+                 "linux_auth/elastic",
+                 {{"source.ip", {"src_ip"}},
+                  {"source.port", {"src_port"}},
+                  {"process.name", {"program"}},
+                  {"process.pid", {"pid"}},
+                  {"user.name", {"user", "name", "by_user"}},
+                  {"host.hostname", {"host"}},
+                  {"system.auth.sudo.command", {"COMMAND"}}},
+                 0.95,
+                 false},
+        Compared{"web_access",
+                 "web_apache",
+                 {{"source.ip", {"c-ip"}},
+                  {"url.original", {"cs-uri"}},
+                  {"http.request.method", {"cs-method"}},
+                  {"http.response.status_code", {"sc-status"}},
+                  {"user_agent.original", {"cs-user-agent"}},
+                  {"http.request.referrer", {"cs-referer"}},
+                  {"user.name", {"cs-username"}},
+                  {"log.level", {"level"}}},
+                 0.95,
+                 false},
+        Compared{"web_access",
+                 "web_nginx",
+                 {{"source.ip", {"c-ip"}},
+                  {"url.original", {"cs-uri"}},
+                  {"http.request.method", {"cs-method"}},
+                  {"http.response.status_code", {"sc-status"}},
+                  {"user_agent.original", {"cs-user-agent"}},
+                  {"http.request.referrer", {"cs-referer"}},
+                  {"user.name", {"cs-username"}}},
+                 0.9,
+                 false},
+        Compared{"iis",
+                 "web_iis",
+                 {{"source.ip", {"c-ip"}},
+                  {"destination.ip", {"s-ip"}},
+                  {"http.request.method", {"cs-method"}},
+                  {"http.response.status_code", {"sc-status"}},
+                  {"url.path", {"cs-uri-stem", "cs-uri"}},
+                  {"user.name", {"cs-username"}}},
+                 0.9,
+                 true},
+        Compared{"pfsense",
+                 "fw_pfsense",
+                 {{"source.ip", {"src_ip"}},
+                  {"destination.ip", {"dst_ip"}},
+                  {"source.port", {"src_port"}},
+                  {"destination.port", {"dst_port"}},
+                  {"event.action", {"action"}}},
+                 0.9,
+                 false},
         Compared{"dhcp_windows", "dhcp_windows", {{"event.code", {"event_id"}}, {"host.ip", {"src_ip"}}}, 0.98, false}),
-    [](const testing::TestParamInfo<Compared>& i) { return std::string(i.param.format) + "_" + std::to_string(i.index); });
+    [](const testing::TestParamInfo<Compared>& i) {
+      return std::string(i.param.format) + "_" + std::to_string(i.index);
+    });
 
 TEST(PostfixGrok, FieldsAreTheSame) {
   if (absent()) GTEST_SKIP() << "set BAVN_CORPORA: " << corpora() << " is absent";
   auto r = reader("postfix");
-  const std::map<std::string, std::string> names = {
-      {"postfix_queueid", "queue_id"}, {"postfix_client_ip", "client_ip"}, {"postfix_client_hostname", "client_host"},
-      {"postfix_client_port", "client_port"}, {"postfix_relay_ip", "relay_ip"}, {"postfix_relay_hostname", "relay_host"},
-      {"postfix_relay_port", "relay_port"}, {"postfix_status", "status"}, {"postfix_from", "from"}, {"postfix_to", "to"},
-      {"postfix_message-id", "message-id"}, {"postfix_action", "action"}, {"postfix_smtp_stage", "stage"},
-      {"postfix_status_code", "status_code"}, {"postfix_status_code_enhanced", "dsn"}, {"postfix_status_data", "status_data"},
-      {"postfix_smtp_response", "response"}, {"postfix_tls_version", "tls_version"}, {"postfix_tls_cipher", "tls_cipher"}};
+  const std::map<std::string, std::string> names = {{"postfix_queueid", "queue_id"},
+                                                    {"postfix_client_ip", "client_ip"},
+                                                    {"postfix_client_hostname", "client_host"},
+                                                    {"postfix_client_port", "client_port"},
+                                                    {"postfix_relay_ip", "relay_ip"},
+                                                    {"postfix_relay_hostname", "relay_host"},
+                                                    {"postfix_relay_port", "relay_port"},
+                                                    {"postfix_status", "status"},
+                                                    {"postfix_from", "from"},
+                                                    {"postfix_to", "to"},
+                                                    {"postfix_message-id", "message-id"},
+                                                    {"postfix_action", "action"},
+                                                    {"postfix_smtp_stage", "stage"},
+                                                    {"postfix_status_code", "status_code"},
+                                                    {"postfix_status_code_enhanced", "dsn"},
+                                                    {"postfix_status_data", "status_data"},
+                                                    {"postfix_smtp_response", "response"},
+                                                    {"postfix_tls_version", "tls_version"},
+                                                    {"postfix_tls_cipher", "tls_cipher"}};
   std::size_t same = 0, differ = 0, read = 0, all = 0;
   for (const auto& f : fs::directory_iterator(corpora() / "postfix/postfix_grok")) {
     const YAML::Node doc = YAML::LoadFile(f.path().string());
     std::string daemon = f.path().stem().string();
     daemon = daemon.substr(0, daemon.rfind('_'));
-    if (daemon == "delays" || daemon == "command_counter_data" || daemon == "relay" || !doc["data"]) continue;  // pieces of lines
+    if (daemon == "delays" || daemon == "command_counter_data" || daemon == "relay" || !doc["data"])
+      continue;  // pieces of lines
     if (daemon == "tls_features") daemon = "smtp";
     ++all;
     Fields got;
@@ -319,10 +477,13 @@ TEST(PostfixGrok, FieldsAreTheSame) {
       if (name == names.end() || want.empty() || want == "unknown") continue;
       const bool equal = got.has(name->second, want);
       ++(equal ? same : differ);
-      if (!equal) std::cout << "  " << f.path().stem().string() << ": " << name->second << " wants '" << want << "', ours '" << got.first(name->second) << "'\n";
+      if (!equal)
+        std::cout << "  " << f.path().stem().string() << ": " << name->second << " wants '" << want << "', ours '"
+                  << got.first(name->second) << "'\n";
     }
   }
-  std::cout << "postfix_grok: " << read << " of " << all << " lines read, " << same << " of " << same + differ << " facts equal\n";
+  std::cout << "postfix_grok: " << read << " of " << all << " lines read, " << same << " of " << same + differ
+            << " facts equal\n";
   EXPECT_EQ(read, all);
   EXPECT_GE(static_cast<double>(same), 0.93 * static_cast<double>(same + differ));
 }
@@ -347,8 +508,11 @@ TEST(LeefOfRsyslog, FieldsAreTheSame) {
 /// One byte of one line broken: the other lines are read as before (zeek_tsv and iis keep their header from line to line).
 TEST(BrokenByte, CostsAtMostItsOwnLine) {
   if (absent()) GTEST_SKIP() << "set BAVN_CORPORA: " << corpora() << " is absent";
-  for (const auto& [format, folder] : {std::pair{"zeek_tsv", "zeek_tsv/zed_sample_data"}, {"postfix", "postfix/crowdsec"}, {"iis", "web_iis"},
-                                       {"fortigate", "fw_fortigate"}, {"syslog", "linux_auth/crowdsec"}}) {
+  for (const auto& [format, folder] : {std::pair{"zeek_tsv", "zeek_tsv/zed_sample_data"},
+                                       {"postfix", "postfix/crowdsec"},
+                                       {"iis", "web_iis"},
+                                       {"fortigate", "fw_fortigate"},
+                                       {"syslog", "linux_auth/crowdsec"}}) {
     for (const fs::path& f : files(folder)) {
       const auto lines = lines_of(f);
       std::size_t header = 0;
@@ -371,8 +535,7 @@ TEST(BrokenByte, CostsAtMostItsOwnLine) {
       const std::size_t broken = header + 1;
       const auto bad = run(broken);
       ASSERT_EQ(good.size(), bad.size());
-      for (std::size_t i = 0; i < good.size(); ++i)
-        EXPECT_TRUE(i == broken || good[i] == bad[i]) << f << " line " << i;
+      for (std::size_t i = 0; i < good.size(); ++i) EXPECT_TRUE(i == broken || good[i] == bad[i]) << f << " line " << i;
     }
   }
 }

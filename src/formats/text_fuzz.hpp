@@ -14,7 +14,8 @@ struct FuzzSink final : FieldSink {
   int times = 0;
   void put(std::string_view name, std::string_view value) override {
     BAVN_ASSERT(!name.empty());
-    for (const char c : value) bytes += static_cast<unsigned char>(c);  // reads every byte: a dangling view is seen by ASan
+    for (const char c : value)
+      bytes += static_cast<unsigned char>(c);  // reads every byte: a dangling view is seen by ASan
   }
   void happened(Instant) override { BAVN_ASSERT(++times == 1); }
 };

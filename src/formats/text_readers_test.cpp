@@ -39,10 +39,14 @@ Got read(LineReader& r, std::string_view line) {
   g.verdict = r.read(line, g, g.reason);
   return g;
 }
-Got read(std::string_view format, std::string_view line) { return read(*make(format), line); }
+Got read(std::string_view format, std::string_view line) {
+  return read(*make(format), line);
+}
 
 TEST(BsdTime, TakesTheYearThatIsAtMostADayAhead) {
-  struct Case { const char *text, *reference, *want; };
+  struct Case {
+    const char *text, *reference, *want;
+  };
   for (const Case& c : {Case{"Feb 28 10:00:00", "2026-03-01T00:00:00Z", "2026-02-28T10:00:00Z"},
                         Case{"Dec 31 23:59:59", "2026-01-01T00:10:00Z", "2025-12-31T23:59:59Z"},
                         Case{"Jan  1 00:05:00", "2025-12-31T23:50:00Z", "2026-01-01T00:05:00Z"},
@@ -68,19 +72,22 @@ TEST(BsdTime, HasNoInstantWithoutAReference) {
 
 TEST(SyslogHeader, IsReadInAllItsForms) {
   const auto reference = parse_time("2026-03-01T00:00:00Z");
-  struct Case { const char *line, *host, *program, *pid, *message; int priority; };
-  for (const Case& c : {
-           Case{"<34>Feb 11 22:14:15 mymachine su: 'su root' failed", "mymachine", "su", "", "'su root' failed", 34},
-           Case{"Feb 11 22:14:15 h.example app[123]: text", "h.example", "app", "123", "text", -1},
-           Case{"<34>1 2026-02-11T22:14:15.003Z h su - ID47 - text", "h", "su", "", "text", 34},
-           Case{"<34>1 2026-02-11T22:14:15Z h su 7 - [a@1 k=\"v]\\\"\"] text", "h", "su", "7", "text", 34},
-           Case{"44 <34>Feb 11 22:14:15 h su: text", "h", "su", "", "text", 34},
-           Case{"<189>2026-02-11T10:00:00+01:00 fw app: a: b", "fw", "app", "", "a: b", 189},
-           Case{"<13>just text", "", "", "", "just text", 13},
-           Case{"Feb 11 22:14:15 192.0.2.1 no tag here", "192.0.2.1", "", "", "no tag here", -1},
-           Case{"Feb 11 22:14:15 h su(pam_unix)[3]: x", "h", "su(pam_unix)", "3", "x", -1},
-           Case{"Feb 11 22:14:15 h kern.warning kernel: x", "h", "kernel", "", "x", 4},
-           Case{"no header at all", "", "", "", "no header at all", -1}}) {
+  struct Case {
+    const char *line, *host, *program, *pid, *message;
+    int priority;
+  };
+  for (const Case& c :
+       {Case{"<34>Feb 11 22:14:15 mymachine su: 'su root' failed", "mymachine", "su", "", "'su root' failed", 34},
+        Case{"Feb 11 22:14:15 h.example app[123]: text", "h.example", "app", "123", "text", -1},
+        Case{"<34>1 2026-02-11T22:14:15.003Z h su - ID47 - text", "h", "su", "", "text", 34},
+        Case{"<34>1 2026-02-11T22:14:15Z h su 7 - [a@1 k=\"v]\\\"\"] text", "h", "su", "7", "text", 34},
+        Case{"44 <34>Feb 11 22:14:15 h su: text", "h", "su", "", "text", 34},
+        Case{"<189>2026-02-11T10:00:00+01:00 fw app: a: b", "fw", "app", "", "a: b", 189},
+        Case{"<13>just text", "", "", "", "just text", 13},
+        Case{"Feb 11 22:14:15 192.0.2.1 no tag here", "192.0.2.1", "", "", "no tag here", -1},
+        Case{"Feb 11 22:14:15 h su(pam_unix)[3]: x", "h", "su(pam_unix)", "3", "x", -1},
+        Case{"Feb 11 22:14:15 h kern.warning kernel: x", "h", "kernel", "", "x", 4},
+        Case{"no header at all", "", "", "", "no header at all", -1}}) {
     const auto h = syslog::read_header(c.line, reference);
     EXPECT_EQ(h.host, c.host) << c.line;
     EXPECT_EQ(h.program, c.program) << c.line;
@@ -97,16 +104,24 @@ TEST(Syslog, HandsEachPayloadToItsFormat) {
            {"linux_auth", "Feb 11 08:00:00 h sshd[1]: Connection closed by 192.0.2.1 port 22"},
            {"cef", "<134>Feb 11 08:00:00 h CEF:0|a|b|c|d|e|5|src=192.0.2.1"},
            {"leef", "<134>Feb 11 08:00:00 h LEEF:1.0|a|b|c|d|src=192.0.2.1"},
-           {"paloalto", "<14>Feb 11 08:00:00 pa 1,2026/02/11 08:00:00,0128,SYSTEM,auth,1,2026/02/11 08:00:00,,x,,0,0,general,high,\"t\",1,0x0"},
-           {"checkpoint", "<134>1 2026-02-11T08:00:00Z gw CheckPoint 1 - [action:\"Drop\"; product:\"VPN-1\"; src:\"192.0.2.1\"]"},
+           {"paloalto",
+            "<14>Feb 11 08:00:00 pa 1,2026/02/11 08:00:00,0128,SYSTEM,auth,1,2026/02/11 "
+            "08:00:00,,x,,0,0,general,high,\"t\",1,0x0"},
+           {"checkpoint",
+            "<134>1 2026-02-11T08:00:00Z gw CheckPoint 1 - [action:\"Drop\"; product:\"VPN-1\"; src:\"192.0.2.1\"]"},
            {"cisco_asa", "<166>Feb 11 2026 08:00:00: %ASA-6-302013: Built outbound TCP connection"},
-           {"dns_bind", "Feb 11 08:00:00 ns named[1]: client 192.0.2.1#53 (x.example): query: x.example IN A + (192.0.2.2)"},
+           {"dns_bind",
+            "Feb 11 08:00:00 ns named[1]: client 192.0.2.1#53 (x.example): query: x.example IN A + (192.0.2.2)"},
            {"dns_unbound", "Feb 11 08:00:00 ns unbound[1]: [1:0] info: 192.0.2.1 x.example. A IN"},
            {"auditd", "Feb 11 08:00:00 h audispd: node=h type=CWD msg=audit(1770800000.1:2): cwd=\"/\""},
            {"iptables", "Feb 11 08:00:00 h kernel: IN=eth0 OUT= SRC=192.0.2.1 DST=192.0.2.2 PROTO=TCP SPT=1 DPT=2"},
-           {"pfsense", "<134>Feb 11 08:00:00 filterlog[1]: 1,,,1,igb0,match,block,in,4,0x0,,63,1,0,DF,6,tcp,60,192.0.2.1,192.0.2.2,1,2,0,S,1,,1,,"},
+           {"pfsense",
+            "<134>Feb 11 08:00:00 filterlog[1]: "
+            "1,,,1,igb0,match,block,in,4,0x0,,63,1,0,DF,6,tcp,60,192.0.2.1,192.0.2.2,1,2,0,S,1,,1,,"},
            {"dovecot", "Feb 11 08:00:00 mx dovecot: imap-login: Login: user=<a@example.org>, rip=192.0.2.1"},
-           {"squid", "Feb 11 08:00:00 px squid[1]: 1770796800.049 5 192.0.2.1 TCP_MISS/200 1 GET http://x.example/ - HIER_DIRECT/192.0.2.2 -"}}) {
+           {"squid",
+            "Feb 11 08:00:00 px squid[1]: 1770796800.049 5 192.0.2.1 TCP_MISS/200 1 GET http://x.example/ - "
+            "HIER_DIRECT/192.0.2.2 -"}}) {
     const Got g = read(*r, line);
     EXPECT_EQ(g.verdict, LineVerdict::event) << line;
     EXPECT_EQ(g.format_name, format) << line;
@@ -123,13 +138,16 @@ TEST(Syslog, KeepsALineWhosePayloadIsBroken) {
 }
 
 TEST(Sshd, AForgedUserNameDoesNotReplaceTheAddress) {
-  const Got g = read("linux_auth", "Feb 11 08:00:00 h sshd[1]: Failed password for invalid user x from 198.51.100.1 port 1 from 203.0.113.9 port 22 ssh2");
+  const Got g = read("linux_auth",
+                     "Feb 11 08:00:00 h sshd[1]: Failed password for invalid user x from 198.51.100.1 port 1 from "
+                     "203.0.113.9 port 22 ssh2");
   EXPECT_EQ(g["src_ip"], "203.0.113.9");
   EXPECT_EQ(g["user"], "x from 198.51.100.1 port 1");
 }
 
 TEST(Sudo, ACommandMayHoldTheSeparator) {
-  const Got g = read("linux_auth", "Feb 11 08:00:00 h sudo: ole : TTY=pts/0 ; PWD=/ ; USER=root ; COMMAND=/bin/sh -c a ; USER=x");
+  const Got g =
+      read("linux_auth", "Feb 11 08:00:00 h sudo: ole : TTY=pts/0 ; PWD=/ ; USER=root ; COMMAND=/bin/sh -c a ; USER=x");
   EXPECT_EQ(g["COMMAND"], "/bin/sh -c a ; USER=x");
   EXPECT_EQ(g.all.count("USER"), 1U);
 }
@@ -150,11 +168,12 @@ TEST(Cef, EscapesAreTakenOneByOne) {
 }
 
 TEST(Leef, EveryDelimiterIsUnderstood) {
-  for (const char* line : {"LEEF:2.0|v|p|1|e|^|src=192.0.2.1^dst=192.0.2.2", "LEEF:2.0|v|p|1|e|0x5E|src=192.0.2.1^dst=192.0.2.2",
-                           "LEEF:2.0|v|p|1|e|x5E|src=192.0.2.1^dst=192.0.2.2", "LEEF:2.0|v|p|1|e|\\t|src=192.0.2.1\tdst=192.0.2.2",
-                           "LEEF:2.0|v|p|1|e|\t|src=192.0.2.1\tdst=192.0.2.2", "LEEF:2.0|v|p|1|e||src=192.0.2.1\tdst=192.0.2.2",
-                           "LEEF:2.0|v|p|1|e|src=192.0.2.1\tdst=192.0.2.2", "LEEF:1.0|v|p|1|e|src=192.0.2.1\tdst=192.0.2.2",
-                           "LEEF:1.0|v|p|1|e|src=192.0.2.1|dst=192.0.2.2", "LEEF:1.0|v|p|1|e|src=192.0.2.1^dst=192.0.2.2"}) {
+  for (const char* line :
+       {"LEEF:2.0|v|p|1|e|^|src=192.0.2.1^dst=192.0.2.2", "LEEF:2.0|v|p|1|e|0x5E|src=192.0.2.1^dst=192.0.2.2",
+        "LEEF:2.0|v|p|1|e|x5E|src=192.0.2.1^dst=192.0.2.2", "LEEF:2.0|v|p|1|e|\\t|src=192.0.2.1\tdst=192.0.2.2",
+        "LEEF:2.0|v|p|1|e|\t|src=192.0.2.1\tdst=192.0.2.2", "LEEF:2.0|v|p|1|e||src=192.0.2.1\tdst=192.0.2.2",
+        "LEEF:2.0|v|p|1|e|src=192.0.2.1\tdst=192.0.2.2", "LEEF:1.0|v|p|1|e|src=192.0.2.1\tdst=192.0.2.2",
+        "LEEF:1.0|v|p|1|e|src=192.0.2.1|dst=192.0.2.2", "LEEF:1.0|v|p|1|e|src=192.0.2.1^dst=192.0.2.2"}) {
     const Got g = read("leef", line);
     EXPECT_EQ(g["src"], "192.0.2.1") << line;
     EXPECT_EQ(g["dst"], "192.0.2.2") << line;
@@ -165,7 +184,8 @@ TEST(Fortigate, TheZoneDecidesTheTime) {
   const std::string head = "date=2026-02-11 time=09:20:00 devid=\"F\" logid=\"1\" type=\"event\" ";
   EXPECT_EQ(format_time(*read("fortigate", head + "tz=\"+0100\"").t), "2026-02-11T08:20:00Z");
   EXPECT_EQ(format_time(*read("fortigate", head + "eventtime=1770798000000000000").t), "2026-02-11T08:20:00Z");
-  EXPECT_EQ(format_time(*read("fortigate", head + "eventtime=1500000000").t), "2026-02-11T09:20:00Z");  // a clock gone wrong
+  EXPECT_EQ(format_time(*read("fortigate", head + "eventtime=1500000000").t),
+            "2026-02-11T09:20:00Z");  // a clock gone wrong
   EXPECT_EQ(read("fortigate", head + "msg=\"a \\\"b\\\" c\" user=\"x\"")["msg"], "a \"b\" c");
 }
 
@@ -235,7 +255,8 @@ TEST(Iis, ColumnsFollowTheLatestFieldsLine) {
 
 TEST(Paloalto, QuotedFieldsHoldCommasAndQuotes) {
   const Got g = read("paloalto",
-                     "1,2026/02/11 09:30:01,1,THREAT,url,1,2026/02/11 09:30:01,192.0.2.1,192.0.2.2,,,r,,,web,v,t,u,i,o,l,,1,1,1,80,0,0,0x0,tcp,"
+                     "1,2026/02/11 09:30:01,1,THREAT,url,1,2026/02/11 "
+                     "09:30:01,192.0.2.1,192.0.2.2,,,r,,,web,v,t,u,i,o,l,,1,1,1,80,0,0,0x0,tcp,"
                      "alert,\"bad.example/a,b?\"\"q\"\"\",(1),c,low,x");
   EXPECT_EQ(g["url"], "bad.example/a,b?\"q\"");
   EXPECT_EQ(g["severity"], "low");

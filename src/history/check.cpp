@@ -38,7 +38,8 @@ Result<CheckReport> History::check(const event::Scope& scope, std::stop_token st
     return !stop.stop_requested();
   }));
   FrameText text;
-  const auto check_frames = [&](std::uint32_t n, const SegmentFile& file, const Directory& d, Digest& digest, bool& whole) {
+  const auto check_frames = [&](std::uint32_t n, const SegmentFile& file, const Directory& d, Digest& digest,
+                                bool& whole) {
     for (std::uint32_t i = 0; i < d.frames.size() && !stop.stop_requested(); ++i) {
       if (d.frames[i].dropped) continue;
       ++report.frames;
@@ -83,7 +84,8 @@ Result<CheckReport> History::check(const event::Scope& scope, std::stop_token st
     bool whole = true;
     check_frames(n, *s->file, **d, lines, whole);
     const std::string where = "the index of segment " + std::to_string(n);
-    if (!marked.contains(n) || in_index[n] != marked[n]) problem(where + " is not the one that was written: rebuild the index");
+    if (!marked.contains(n) || in_index[n] != marked[n])
+      problem(where + " is not the one that was written: rebuild the index");
     else if (whole && in_index[n] != lines) problem(where + " does not say what its lines say: rebuild the index");
   }
   for (const SegmentInfo& s : segments(scope)) {

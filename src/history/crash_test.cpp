@@ -30,7 +30,8 @@ Options crash_options() {
 std::vector<std::string> lines_of(const std::string& word) {
   std::vector<std::string> lines;
   const std::size_t n = 1 + hash64(word) % 9;
-  for (std::size_t i = 0; i < n; ++i) lines.push_back(word + " line=" + std::to_string(i) + " and words to compress, more words");
+  for (std::size_t i = 0; i < n; ++i)
+    lines.push_back(word + " line=" + std::to_string(i) + " and words to compress, more words");
   return lines;
 }
 

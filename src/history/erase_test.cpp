@@ -20,7 +20,8 @@ TEST(Erasure, OfASourceMakesItsFramesUnreadableAndLeavesTheOthers) {
   EXPECT_EQ(report->keys_deleted, 1U);
   EXPECT_EQ(report->records_erased, 2U);
   FrameText text;
-  EXPECT_EQ(s.history->read(owner(), refs.at(0), text).error().code, Code::not_found) << "who held a reference reads nothing";
+  EXPECT_EQ(s.history->read(owner(), refs.at(0), text).error().code, Code::not_found)
+      << "who held a reference reads nothing";
   refs.clear();
   EXPECT_EQ(find(*s.history, "w=1").value(), std::vector<std::string>{"w=1 keep"});
   EXPECT_TRUE(find(*s.history, "w=2").value().empty());
@@ -88,7 +89,8 @@ TEST_P(ErasedPerson, LeavesNoTraceInSegmentsIndexOrDictionariesAndThereIsProof) 
     auto lines = some_lines(random, 5, number);
     others.insert(lines.begin(), lines.end());
     if (i % 20 == 0) {
-      lines.insert(lines.begin() + 2, "mail=Karla.Nielsen@example.org sent something n=" + std::to_string(1'000'000 + i));
+      lines.insert(lines.begin() + 2,
+                   "mail=Karla.Nielsen@example.org sent something n=" + std::to_string(1'000'000 + i));
       ++theirs;
     }
     ASSERT_TRUE(append(*s.history, "s" + std::to_string(i % 2), lines, batch_id(static_cast<std::uint64_t>(i) + 1)));
@@ -99,7 +101,9 @@ TEST_P(ErasedPerson, LeavesNoTraceInSegmentsIndexOrDictionariesAndThereIsProof) 
   PersonErasure person;
   if (by_index) {
     person.observables = {{hash64(word), static_cast<std::uint8_t>(kWord)}};
-    person.concerns = [&](const FrameInfo&, std::string_view, std::string_view line) { return line.find(word) != std::string_view::npos; };
+    person.concerns = [&](const FrameInfo&, std::string_view, std::string_view line) {
+      return line.find(word) != std::string_view::npos;
+    };
   } else {
     person.texts = {"karla.nielsen@"};
   }
@@ -128,7 +132,8 @@ TEST_P(ErasedPerson, LeavesNoTraceInSegmentsIndexOrDictionariesAndThereIsProof) 
   o.families.push_back({"kv", 0, {}});
   const auto kv = store::Kv::open(s.options.index_path, o).value();
   std::size_t left = 0;
-  ASSERT_TRUE(kv->scan(0, index_prefix(static_cast<std::uint8_t>(kWord), hash64(word)), [&](auto, auto) { return ++left > 0; }));
+  ASSERT_TRUE(kv->scan(0, index_prefix(static_cast<std::uint8_t>(kWord), hash64(word)),
+                       [&](auto, auto) { return ++left > 0; }));
   if (by_index) {
     EXPECT_EQ(left, 0U);
   }

@@ -23,7 +23,8 @@ TEST(Faults, ATornLastFrameIsCutAtAnyByteAndTheRestStays) {
       std::filesystem::remove_all(s.options.index_path);
       for (const auto& path : {s.segment(1) + ".dir"}) (void)s.sim.files().unlink(path);
       ASSERT_TRUE(replace_file(s.sim.files(), "/data/history/MANIFEST", manifest));
-      ASSERT_TRUE(replace_file(s.sim.files(), s.segment(1), original.substr(0, cut) + (garbage ? std::string(300, 'x') : "")));
+      ASSERT_TRUE(
+          replace_file(s.sim.files(), s.segment(1), original.substr(0, cut) + (garbage ? std::string(300, 'x') : "")));
       log::Capture log;
       s.open();
       EXPECT_EQ(find(*s.history, "w=first").value().size(), 1U) << cut;
@@ -57,7 +58,8 @@ TEST(Faults, AFlippedBitIsNoticedAndNeverServed) {
       EXPECT_EQ(refused, 1) << byte;
       EXPECT_EQ(s.history->check(owner())->problem_count, 1U);
       std::size_t given = 0;
-      const auto walk = s.history->for_each_frame(owner(), {}, {}, [&](const FrameInfo&, const FrameText&) { return ++given > 0; });
+      const auto walk =
+          s.history->for_each_frame(owner(), {}, {}, [&](const FrameInfo&, const FrameText&) { return ++given > 0; });
       EXPECT_FALSE(walk);
       EXPECT_EQ(given, 1U);
       s.sim.files().flip_bit(s.segment(1), byte, byte % 8);
@@ -119,7 +121,8 @@ TEST(Faults, ADamagedManifestOrKeyringIsSaid) {
 /// Appends, seals and packs with a fault at the n-th writing call; then cuts the power. What was acknowledged must be there,
 /// exactly once; what was refused may be there at most once.
 void survive(std::uint64_t n, std::uint64_t times, SimFiles::Fault fault, std::uint64_t seed, bool* reached) {
-  SCOPED_TRACE("fault at call " + std::to_string(n) + " for " + std::to_string(times) + ", seed " + std::to_string(seed));
+  SCOPED_TRACE("fault at call " + std::to_string(n) + " for " + std::to_string(times) + ", seed " +
+               std::to_string(seed));
   SimStore s(seed);
   s.options.segment_bytes = 1200;
   log::Capture quiet;
@@ -135,7 +138,8 @@ void survive(std::uint64_t n, std::uint64_t times, SimFiles::Fault fault, std::u
     if (!acked) {
       EXPECT_EQ(ack.error().code, Code::unavailable);
       EXPECT_FALSE(s.history->stats().failing.empty());
-      acked = append(*s.history, "s" + std::to_string(i % 2), {line}, batch_id(i + 1)).has_value();  // the sender tries again
+      acked = append(*s.history, "s" + std::to_string(i % 2), {line}, batch_id(i + 1))
+                  .has_value();  // the sender tries again
     }
     lines[line] = acked;
     if (acked) {

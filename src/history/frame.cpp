@@ -117,7 +117,8 @@ Result<DecodedFrame> decode_frame(std::string_view bytes) {
   h.day = r.fixed<std::int32_t>();
   h.key_id = r.fixed<std::uint32_t>();
   h.received_us = r.fixed<std::int64_t>();
-  if (const auto id = r.raw(h.batch.size()); id.size() == h.batch.size()) std::memcpy(h.batch.data(), id.data(), id.size());
+  if (const auto id = r.raw(h.batch.size()); id.size() == h.batch.size())
+    std::memcpy(h.batch.data(), id.data(), id.size());
   h.count = r.fixed<std::uint32_t>();
   h.plain_bytes = r.fixed<std::uint32_t>();
   h.lines_bytes = r.fixed<std::uint32_t>();
@@ -243,7 +244,8 @@ Result<Directory> decode_directory(std::string_view bytes) {
     const auto flags = r.fixed<std::uint8_t>();
     f.dropped = (flags & 1U) != 0;
     if ((flags & 2U) != 0)
-      if (const auto id = r.raw(f.batch.size()); id.size() == f.batch.size()) std::memcpy(f.batch.data(), id.data(), id.size());
+      if (const auto id = r.raw(f.batch.size()); id.size() == f.batch.size())
+        std::memcpy(f.batch.data(), id.data(), id.size());
     if (f.source >= d.sources.size() || f.format >= d.formats.size() || f.length > kMaxFrame) return corrupt();
     d.frames.push_back(f);
   }

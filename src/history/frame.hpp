@@ -54,9 +54,9 @@ struct FrameHeader {
   std::string_view source, format;
 };
 
-constexpr std::size_t kMaxName = 200;                 // of a source or a format
-constexpr std::uint32_t kMaxPlain = 72U << 20U;       // of one frame
-constexpr std::size_t kFramePrefix = 4 + 4 + 8;       // magic, length, checksum
+constexpr std::size_t kMaxName = 200;            // of a source or a format
+constexpr std::uint32_t kMaxPlain = 72U << 20U;  // of one frame
+constexpr std::size_t kFramePrefix = 4 + 4 + 8;  // magic, length, checksum
 constexpr std::uint32_t kMaxFrame = kMaxPlain + 4096;
 
 /// Appends the frame up to the sealed bytes; finish_frame() fills length and checksum in after they were appended.

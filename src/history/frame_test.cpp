@@ -27,7 +27,8 @@ TEST(Keys, AreTheBytesThatAreOnDisk) {
   EXPECT_EQ(hex(index_key(3, 0x0102030405060708U, 0x0A0B0C0DU)), "0301020304050607080a0b0c0d");
   EXPECT_EQ(hex(encode(IndexValue{-5, 10, 300, {0, 7, 200}})), "090fac020007c101");
   EXPECT_EQ(hex(encode(SegmentHeader{SegmentKind::journal, 7, 20000, 1})).substr(0, 50),
-            "4256534547310000010700000020" "4e00000100000000000000");
+            "4256534547310000010700000020"
+            "4e00000100000000000000");
   const auto key = decode_index_key(index_key(3, 0x0102030405060708U, 9));
   ASSERT_TRUE(key);
   EXPECT_EQ(key->kind, 3);
@@ -50,10 +51,12 @@ TEST(IndexValue, ReadsWhatItWrote) {
     v.last_minute = v.first_minute + static_cast<std::int64_t>(random() % 10'000);
     v.count = random() >> (random() % 64);
     std::uint32_t frame = 0;
-    for (std::uint64_t n = 1 + random() % 20; n > 0; --n) v.frames.push_back(frame += static_cast<std::uint32_t>(random() % 1000) + 1);
+    for (std::uint64_t n = 1 + random() % 20; n > 0; --n)
+      v.frames.push_back(frame += static_cast<std::uint32_t>(random() % 1000) + 1);
     const std::string bytes = encode(v);
     EXPECT_EQ(decode_index_value(bytes), v);
-    for (std::size_t cut = 0; cut + 1 < bytes.size(); ++cut) (void)decode_index_value(std::string_view(bytes).substr(0, cut));
+    for (std::size_t cut = 0; cut + 1 < bytes.size(); ++cut)
+      (void)decode_index_value(std::string_view(bytes).substr(0, cut));
   }
   EXPECT_FALSE(decode_index_value(""));
 }
@@ -89,7 +92,8 @@ TEST(Frame, EveryChangedByteIsNoticed) {
       broken[i] = static_cast<char>(broken[i] ^ (1 << bit));
       EXPECT_FALSE(decode_frame(broken)) << i << "." << bit;
     }
-  for (std::size_t cut = 0; cut < bytes.size(); ++cut) EXPECT_FALSE(decode_frame(std::string_view(bytes).substr(0, cut)));
+  for (std::size_t cut = 0; cut < bytes.size(); ++cut)
+    EXPECT_FALSE(decode_frame(std::string_view(bytes).substr(0, cut)));
 }
 
 TEST(FrameText, GivesBackRunsContextAndLinesAndRefusesWhatDoesNotFit) {
@@ -155,7 +159,8 @@ TEST(Manifest, ReadsWhatItWroteAndRefusesEveryChangedByte) {
 
 TEST(Codec, DecompressesWhatItCompressedAndChecksTheSize) {
   std::vector<std::string> lines;
-  for (int i = 0; i < 3000; ++i) lines.push_back("time=" + std::to_string(i) + " host=relay" + std::to_string(i % 7) + " status=sent");
+  for (int i = 0; i < 3000; ++i)
+    lines.push_back("time=" + std::to_string(i) + " host=relay" + std::to_string(i % 7) + " status=sent");
   const auto d = train({lines.begin(), lines.end()}, 4096, 1);
   ASSERT_TRUE(d);
   const Dictionary reading(d->bytes(), 0);

@@ -11,7 +11,8 @@ namespace bavn::history {
 namespace {
 
 constexpr std::int64_t kDayMicros = 24LL * 3600 * 1'000'000;
-constexpr std::size_t kSmallFrame = 64U << 10U;  // below, a dictionary pays (measured: 2 x at 1 KiB, nothing at 256 KiB)
+constexpr std::size_t kSmallFrame =
+    64U << 10U;  // below, a dictionary pays (measured: 2 x at 1 KiB, nothing at 256 KiB)
 constexpr std::size_t kSampleBytes = 128U << 10U;
 constexpr std::size_t kDictionaryBytes = 16U << 10U;
 constexpr std::size_t kMaxContext = 4U << 20U;
@@ -93,7 +94,8 @@ Result<void> History::Inner::start() {
   std::filesystem::create_directories(options.index_path + "-new", ignored);
   auto opened = store::Kv::open(options.index_path, kv_options);
   if (!opened && opened.error().code == Code::corrupt) {
-    log::error("history_index_damaged", {{"reason", opened.error().what}, {"next", "it is made again from the segments"}});
+    log::error("history_index_damaged",
+               {{"reason", opened.error().what}, {"next", "it is made again from the segments"}});
     std::filesystem::remove_all(options.index_path, ignored);
     opened = store::Kv::open(options.index_path, kv_options);
   }
@@ -230,7 +232,8 @@ Result<std::vector<Ack>> History::append(const event::Scope& scope, std::span<co
 
 Result<void> History::Inner::prepare(const event::Scope& scope, const Batch& b, Pending& p) {
   const auto bad = [&](const std::string& what) { return fail(Code::bad_input, what, std::string(b.source)); };
-  if (!scope.sees(b.municipality)) return fail(Code::forbidden, scope.who() + " may not add records for this municipality");
+  if (!scope.sees(b.municipality))
+    return fail(Code::forbidden, scope.who() + " may not add records for this municipality");
   if (b.source.empty() || b.source.size() > kMaxName) return bad("a source needs a name of 1 to 200 bytes");
   if (b.format.empty() || b.format.size() > kMaxName) return bad("a format needs a name of 1 to 200 bytes");
   if (b.context.size() > kMaxContext) return bad("the lines before the records are longer than 4 MiB");
@@ -312,7 +315,8 @@ void History::Inner::commit(std::vector<Entry*>& group) {
 
 Result<void> History::Inner::need_open_segment() {
   if (open) {
-    const bool full = open->broken || open->end >= options.segment_bytes || open->index_bytes() >= options.index_bytes ||
+    const bool full = open->broken || open->end >= options.segment_bytes ||
+                      open->index_bytes() >= options.index_bytes ||
                       open->directory.frames.size() > kMaxFrameNumber / 2 || open->file->day() != day_of(now_us());
     if (!full) return {};
     BAVN_CHECK(roll());
@@ -395,10 +399,12 @@ Result<void> History::Inner::write_group(std::vector<Entry*>& group) {
         const auto key = std::pair(p.source, b.id);
         const auto known = remembered.find(key);
         const auto here = in_group.find(key);
-        if (known != remembered.end() && known->second.received_us >= p.received_us - kRememberBatches) p.ack = known->second.ack;
+        if (known != remembered.end() && known->second.received_us >= p.received_us - kRememberBatches)
+          p.ack = known->second.ack;
         else if (here != in_group.end()) p.ack = here->second;
-        p.ack.duplicate = (known != remembered.end() && known->second.received_us >= p.received_us - kRememberBatches) ||
-                          here != in_group.end();
+        p.ack.duplicate =
+            (known != remembered.end() && known->second.received_us >= p.received_us - kRememberBatches) ||
+            here != in_group.end();
         if (p.ack.duplicate) continue;
         in_group.emplace(key, Ack{n, next_frame, false});
       }
@@ -434,7 +440,8 @@ Result<void> History::Inner::write_group(std::vector<Entry*>& group) {
           h.plain_bytes = static_cast<std::uint32_t>(p.dictionary->bytes().size());
           const FrameStart start = emit(p.dictionary->bytes());
           fresh_dictionaries.emplace_back(
-              p.dictionary, Directory::Dictionary{seg.end + start.at, static_cast<std::uint32_t>(out.size() - start.at), 0});
+              p.dictionary,
+              Directory::Dictionary{seg.end + start.at, static_cast<std::uint32_t>(out.size() - start.at), 0});
           dictionary_sources.push_back(p.source);
         }
         dictionary = slot.first;
@@ -476,9 +483,17 @@ Result<void> History::Inner::write_group(std::vector<Entry*>& group) {
           continue;
         }
         const Batch& b = *p.batch;
-        FrameEntry f{p.offset, p.length, local_id(seg.source_ids, seg.directory.sources, p.source),
-                     local_id(seg.format_ids, seg.directory.formats, b.format), b.count,
-                     static_cast<std::uint32_t>(b.lines.size()), p.received_us, p.min_us, p.max_us, b.id, false};
+        FrameEntry f{p.offset,
+                     p.length,
+                     local_id(seg.source_ids, seg.directory.sources, p.source),
+                     local_id(seg.format_ids, seg.directory.formats, b.format),
+                     b.count,
+                     static_cast<std::uint32_t>(b.lines.size()),
+                     p.received_us,
+                     p.min_us,
+                     p.max_us,
+                     b.id,
+                     false};
         seg.directory.frames.push_back(f);
         seg.add(p.ack.frame, p.postings);
       }

@@ -35,17 +35,18 @@ struct FrameInfo {
 
 /// All observables of a frame's lines, one posting for each occurrence: the same as were given to append(). Used to make the
 /// index again; called from any thread.
-using Extract = std::function<void(const FrameInfo&, std::string_view context, std::string_view lines, std::vector<Posting>&)>;
+using Extract =
+    std::function<void(const FrameInfo&, std::string_view context, std::string_view lines, std::vector<Posting>&)>;
 
 struct Options {
   Extract extract;
-  std::uint64_t segment_bytes = 128ULL << 20U;     // seal above
+  std::uint64_t segment_bytes = 128ULL << 20U;      // seal above
   Duration segment_age = std::chrono::minutes(60);  // or after
-  std::size_t index_bytes = 48U << 20U;            // or above: RAM index of the open segment; while one is sealed, twice
-  std::size_t group_bytes = 1U << 20U;             // of one commit
-  std::size_t cache_bytes = 32U << 20U;            // of the index
-  std::string index_path;                          // default: path + "/index"
-  std::string keys_path;                           // default: path + "/keys"; not for the backup
+  std::size_t index_bytes = 48U << 20U;  // or above: RAM index of the open segment; while one is sealed, twice
+  std::size_t group_bytes = 1U << 20U;   // of one commit
+  std::size_t cache_bytes = 32U << 20U;  // of the index
+  std::string index_path;                // default: path + "/index"
+  std::string keys_path;                 // default: path + "/keys"; not for the backup
   /// For guests: 98 of them on one machine.
   static Options guest(Extract extract);
 };
@@ -100,7 +101,7 @@ struct SegmentInfo {
   std::uint64_t records = 0, lines_bytes = 0, file_bytes = 0;
   std::uint32_t frames = 0;
   bool packed = false;
-  std::shared_ptr<const Sealed> sealed;    // one of the two
+  std::shared_ptr<const Sealed> sealed;  // one of the two
   std::shared_ptr<const OpenSegment> open;
 };
 
@@ -109,9 +110,10 @@ struct Stats {
   std::uint64_t segment_bytes = 0, index_bytes = 0;  // on disk
   std::uint64_t open_index_bytes = 0;                // in RAM
   std::uint64_t keys = 0;
-  std::uint64_t appended = 0, duplicates = 0, refused = 0, seals = 0;  // since the start: batches, batches, batches, segments
-  std::uint64_t cut_bytes = 0;                       // of torn tails at the start
-  std::string failing;                               // why appends or seals fail now; empty: they do not
+  std::uint64_t appended = 0, duplicates = 0, refused = 0,
+                seals = 0;      // since the start: batches, batches, batches, segments
+  std::uint64_t cut_bytes = 0;  // of torn tails at the start
+  std::string failing;          // why appends or seals fail now; empty: they do not
 };
 
 struct CheckReport {
@@ -158,7 +160,8 @@ class History {
   /// Newest first. With frames(), the way to read everything in parallel.
   std::vector<SegmentInfo> segments(const event::Scope& scope) const;
   /// Frames of one segment that pass the filter, in order.
-  Result<std::vector<FrameRef>> frames(const event::Scope& scope, const SegmentInfo& segment, const Filter& filter) const;
+  Result<std::vector<FrameRef>> frames(const event::Scope& scope, const SegmentInfo& segment,
+                                       const Filter& filter) const;
   /// Every frame that passes, newest segment first, until `each` returns false or a stop is asked for (no error then).
   /// Erased frames are skipped, damaged ones are an error at the end, after all others were given.
   Result<void> for_each_frame(const event::Scope& scope, const Filter& filter, std::stop_token stop,

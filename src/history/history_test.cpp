@@ -122,7 +122,8 @@ TEST(History, FiltersByTimeSourceFormatAndLimit) {
   SimStore s;
   s.open();
   for (int i = 0; i < 20; ++i)
-    ASSERT_TRUE(append(*s.history, i % 2 == 0 ? "even" : "odd", {"w=x n=" + std::to_string(i)}, {}, 1'000'000LL * (i + 1)));
+    ASSERT_TRUE(
+        append(*s.history, i % 2 == 0 ? "even" : "odd", {"w=x n=" + std::to_string(i)}, {}, 1'000'000LL * (i + 1)));
   for (int sealed = 0; sealed < 2; ++sealed) {
     EXPECT_EQ(find(*s.history, "w=x").value().size(), 20U);
     Filter even, span, other, three;
@@ -150,7 +151,9 @@ TEST(History, ScopesAreEnforced) {
     for (const auto r : rights) all |= static_cast<std::uint32_t>(r);
     return all;
   };
-  const event::Scope other("other", {MunicipalityId{2}}, bits({event::Right::hunt, event::Right::event_read, event::Right::event_write}), event::Tlp::red);
+  const event::Scope other("other", {MunicipalityId{2}},
+                           bits({event::Right::hunt, event::Right::event_read, event::Right::event_write}),
+                           event::Tlp::red);
   EXPECT_TRUE(s.history->lookup(other, kWord, hash64("w=1"))->empty());
   EXPECT_FALSE(s.history->seen(other, kWord, hash64("w=1")).value());
   const auto refs = s.history->lookup(owner(), kWord, hash64("w=1")).value();
@@ -237,7 +240,8 @@ TEST(History, ColdPassKeepsEveryRecordWithItsTimeAndShrinks) {
   for (int i = 0; i < 500; ++i) {
     const auto lines = some_lines(random, 1 + random() % 30, number);
     for (const auto& l : lines) received[l] = micros(s.sim.now());
-    ASSERT_TRUE(append(*s.history, "source" + std::to_string(i % 3), lines, i % 7 == 0 ? batch_id(static_cast<std::uint64_t>(i) + 1) : BatchId{}));
+    ASSERT_TRUE(append(*s.history, "source" + std::to_string(i % 3), lines,
+                       i % 7 == 0 ? batch_id(static_cast<std::uint64_t>(i) + 1) : BatchId{}));
     model.insert(lines.begin(), lines.end());
     s.sim.advance(1s);
   }
@@ -255,7 +259,8 @@ TEST(History, ColdPassKeepsEveryRecordWithItsTimeAndShrinks) {
   for (int life = 0; life < 2; ++life) {
     EXPECT_EQ(everything(*s.history), model);
     expect_sound(*s.history);
-    for (std::uint64_t n = 0; n < number; n += 211) EXPECT_EQ(find(*s.history, "n=" + std::to_string(n)).value().size(), 1U);
+    for (std::uint64_t n = 0; n < number; n += 211)
+      EXPECT_EQ(find(*s.history, "n=" + std::to_string(n)).value().size(), 1U);
     ASSERT_TRUE(s.history->for_each_frame(owner(), {}, {}, [&](const FrameInfo& info, const FrameText& t) {
       std::uint32_t i = 0;
       for (const auto line : split(t.lines(), '\n')) EXPECT_EQ(t.received_us(i++), received[std::string(line)]);
@@ -318,7 +323,8 @@ TEST(History, ARebuiltIndexAnswersLikeTheOriginal) {
   s.open();
   std::mt19937_64 random(11);
   std::uint64_t number = 0;
-  for (int i = 0; i < 150; ++i) ASSERT_TRUE(append(*s.history, "s" + std::to_string(i % 4), some_lines(random, 1 + random() % 20, number)));
+  for (int i = 0; i < 150; ++i)
+    ASSERT_TRUE(append(*s.history, "s" + std::to_string(i % 4), some_lines(random, 1 + random() % 20, number)));
   ASSERT_TRUE(s.history->seal_now(owner()));
   const auto answers = [&] {
     std::string all;
@@ -331,7 +337,8 @@ TEST(History, ARebuiltIndexAnswersLikeTheOriginal) {
       const auto hash = hash64("host=h" + std::to_string(n) + ".example.org");
       ask(hash);
       const auto seen = s.history->seen(owner(), kWord, hash).value();
-      all += std::to_string(seen->first_us) + " " + std::to_string(seen->last_us) + " " + std::to_string(seen->count) + "\n";
+      all += std::to_string(seen->first_us) + " " + std::to_string(seen->last_us) + " " + std::to_string(seen->count) +
+             "\n";
     }
     return all;
   };
@@ -381,11 +388,13 @@ TEST(History, ManyThreadsAppendLookUpAndPackAtOnceOnARealDisk) {
         for (int i = 0; i < kBatches; ++i) {
           const std::string word = "own=" + std::to_string(w) + "-" + std::to_string(i);
           std::vector<std::string> lines;
-          for (std::uint64_t k = 0; k < 1 + random() % 30; ++k) lines.push_back(word + " k=" + std::to_string(random() % 1000) + " filler words for size");
+          for (std::uint64_t k = 0; k < 1 + random() % 30; ++k)
+            lines.push_back(word + " k=" + std::to_string(random() % 1000) + " filler words for size");
           if (!append(*h, "w" + std::to_string(w), lines)) ++wrong;
           const auto found = find(*h, word);
           if (!found || found->size() != lines.size()) ++wrong;
-          const std::string earlier = "own=" + std::to_string(w) + "-" + std::to_string(random() % static_cast<std::uint64_t>(i + 1));
+          const std::string earlier =
+              "own=" + std::to_string(w) + "-" + std::to_string(random() % static_cast<std::uint64_t>(i + 1));
           const auto again = find(*h, earlier);
           if (!again || again->empty()) ++wrong;
         }

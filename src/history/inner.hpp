@@ -152,7 +152,8 @@ struct Entry {
 };
 
 struct History::Inner {
-  Inner(Runtime& r, std::string p, Options o) : runtime(r), files(r.files()), path(std::move(p)), options(std::move(o)) {}
+  Inner(Runtime& r, std::string p, Options o)
+      : runtime(r), files(r.files()), path(std::move(p)), options(std::move(o)) {}
 
   Runtime& runtime;
   Files& files;
@@ -166,9 +167,9 @@ struct History::Inner {
   std::map<std::uint32_t, std::shared_ptr<Sealed>> sealed;
   std::shared_ptr<OpenSegment> open, sealing;
 
-  std::mutex manifest_mutex;   // replacing the manifest
-  std::mutex rewrite_mutex;    // one pack, retention or erasure at a time
-  std::mutex seal_mutex;       // one seal at a time
+  std::mutex manifest_mutex;  // replacing the manifest
+  std::mutex rewrite_mutex;   // one pack, retention or erasure at a time
+  std::mutex seal_mutex;      // one seal at a time
   std::atomic<std::uint32_t> next_segment{1};
   std::uint32_t sealed_until = 0;  // as in the manifest; under manifest_mutex
 
@@ -227,7 +228,8 @@ struct History::Inner {
   Result<void> roll();
   bool is_current(const Source& s, const std::shared_ptr<const Dictionary>& dictionary);
   Result<void> lead(const std::function<Result<void>()>& f);  // runs f while nobody commits
-  Result<void> seal_all(const std::function<Result<void>()>& then);  // everything sealed, then `then` before the next commit
+  Result<void> seal_all(
+      const std::function<Result<void>()>& then);  // everything sealed, then `then` before the next commit
   void remember(const Source& s, const BatchId& id, std::int64_t received_us, const Ack& ack);
   void remember_from(std::uint32_t segment, const Directory& d);
 

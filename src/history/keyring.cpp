@@ -68,7 +68,8 @@ Result<std::unique_ptr<Keyring>> Keyring::open(Files& files, const std::string& 
     s.municipality.value = n.fixed<std::uint16_t>();
     s.tenant.value = n.fixed<std::uint16_t>();
     s.name = n.text();
-    ring->keys_.insert_or_assign({day, s}, SourceKey{Key(std::span<const char, Key::kSize>(key->data(), Key::kSize)), id});
+    ring->keys_.insert_or_assign({day, s},
+                                 SourceKey{Key(std::span<const char, Key::kSize>(key->data(), Key::kSize)), id});
     ring->end_ = content.size() - r.left();
   }
   return ring;

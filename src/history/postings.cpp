@@ -11,7 +11,8 @@ namespace {
 
 template <class T>
 void big_endian(std::string& out, T v) {
-  for (int shift = static_cast<int>(sizeof v) * 8 - 8; shift >= 0; shift -= 8) out.push_back(static_cast<char>(v >> shift));
+  for (int shift = static_cast<int>(sizeof v) * 8 - 8; shift >= 0; shift -= 8)
+    out.push_back(static_cast<char>(v >> shift));
 }
 
 std::uint64_t mix(std::uint64_t x) {
@@ -25,9 +26,8 @@ std::uint64_t mix(std::uint64_t x) {
 }  // namespace
 
 std::vector<CountedPosting> count_postings(std::vector<Posting> all) {
-  std::sort(all.begin(), all.end(), [](const Posting& a, const Posting& b) {
-    return std::tie(a.kind, a.hash) < std::tie(b.kind, b.hash);
-  });
+  std::sort(all.begin(), all.end(),
+            [](const Posting& a, const Posting& b) { return std::tie(a.kind, a.hash) < std::tie(b.kind, b.hash); });
   std::vector<CountedPosting> counted;
   for (const Posting& p : all) {
     if (!counted.empty() && counted.back().hash == p.hash && counted.back().kind == p.kind) ++counted.back().count;

@@ -21,25 +21,27 @@ Result<std::shared_ptr<const Directory>> History::Inner::directory(const Segment
   return d;
 }
 
-Result<void> History::Inner::read_frame(const SegmentFile& file, const Directory& d, std::uint32_t frame, FrameText& into) const {
+Result<void> History::Inner::read_frame(const SegmentFile& file, const Directory& d, std::uint32_t frame,
+                                        FrameText& into) const {
   const FrameEntry& f = d.frames[frame];
   return read_at(file, &d, f.offset, f.length, frame, into);
 }
 
-Result<void> History::Inner::read_at(const SegmentFile& file, const Directory* d, std::uint64_t offset, std::uint32_t length,
-                                     std::uint32_t frame, FrameText& into) const {
+Result<void> History::Inner::read_at(const SegmentFile& file, const Directory* d, std::uint64_t offset,
+                                     std::uint32_t length, std::uint32_t frame, FrameText& into) const {
   const auto corrupt = [&](const std::string& what) {
     return fail(Code::corrupt, what, file.path() + " frame " + std::to_string(frame));
   };
-  const auto open_frame = [&](std::uint64_t at, std::uint32_t n, FrameKind kind, std::uint32_t number, std::string& bytes,
-                              FrameHeader& header) -> Result<std::string> {
+  const auto open_frame = [&](std::uint64_t at, std::uint32_t n, FrameKind kind, std::uint32_t number,
+                              std::string& bytes, FrameHeader& header) -> Result<std::string> {
     BAVN_TRY(bytes, file.bytes(at, n));
     const auto f = decode_frame(bytes);
     if (!f) return corrupt(f.error().what);
     header = f->header;
     if (header.segment != file.segment() || header.kind != kind || header.number != number)
       return corrupt("another frame stands where this one should");
-    const auto key = keys->find(header.day, {std::string(header.source), header.municipality, header.tenant}, header.key_id);
+    const auto key =
+        keys->find(header.day, {std::string(header.source), header.municipality, header.tenant}, header.key_id);
     if (!key) return fail(Code::not_found, "the frame was erased: its key is gone", file.path());
     auto plain = unseal(*key, f->associated, f->sealed);
     if (!plain) return corrupt(plain.error().what);
@@ -91,7 +93,8 @@ Result<void> History::Inner::read_at(const SegmentFile& file, const Directory* d
 
 Result<void> History::read(const event::Scope& scope, const FrameRef& frame, FrameText& into) const {
   BAVN_CHECK(need(scope, event::Right::event_read, "read records"));
-  if (!scope.sees(frame.info.source.municipality)) return fail(Code::forbidden, "this record belongs to another municipality");
+  if (!scope.sees(frame.info.source.municipality))
+    return fail(Code::forbidden, "this record belongs to another municipality");
   return inner_->read_at(*frame.file, nullptr, frame.offset, frame.length, frame.info.frame, into);
 }
 
@@ -134,9 +137,11 @@ Result<std::vector<FrameRef>> History::lookup(const event::Scope& scope, event::
     if (s->meta.max_happened_us < filter.from_us || s->meta.min_happened_us > filter.until_us) continue;
     BAVN_TRY(const auto d, inner_->directory(*s->file));
     for (auto n = frames.rbegin(); n != frames.rend() && found.size() < filter.limit; ++n) {
-      if (*n >= d->frames.size()) return fail(Code::corrupt, "the index names a frame that is not there: rebuild the index");
+      if (*n >= d->frames.size())
+        return fail(Code::corrupt, "the index names a frame that is not there: rebuild the index");
       FrameInfo info = info_of(s->file->segment(), *n, *d);
-      if (passes(scope, filter, info)) found.push_back({std::move(info), s->file, d->frames[*n].offset, d->frames[*n].length});
+      if (passes(scope, filter, info))
+        found.push_back({std::move(info), s->file, d->frames[*n].offset, d->frames[*n].length});
     }
   }
   if (found.size() > filter.limit) found.resize(filter.limit);
@@ -162,7 +167,8 @@ Result<std::optional<Seen>> History::seen(const event::Scope& scope, event::Kind
     if (!seg) continue;
     const std::shared_lock seg_lock(seg->mutex);
     const auto& sources = seg->directory.sources;
-    if (!std::all_of(sources.begin(), sources.end(), [&](const Source& s) { return scope.sees(s.municipality); })) continue;
+    if (!std::all_of(sources.begin(), sources.end(), [&](const Source& s) { return scope.sees(s.municipality); }))
+      continue;
     std::vector<std::uint32_t> frames;
     std::uint64_t count = 0;
     seg->find(k, hash, frames, &count);
@@ -177,7 +183,8 @@ Result<std::optional<Seen>> History::seen(const event::Scope& scope, event::Kind
     const auto it = inner_->sealed.find(where->segment);
     if (it == inner_->sealed.end() || !visible(it->second->meta)) return true;
     const std::int64_t day_start = std::int64_t{it->second->meta.day} * 1440;
-    add((day_start + what->first_minute) * 60'000'000, (day_start + what->last_minute) * 60'000'000 + 59'999'999, what->count);
+    add((day_start + what->first_minute) * 60'000'000, (day_start + what->last_minute) * 60'000'000 + 59'999'999,
+        what->count);
     return true;
   }));
   return all;
@@ -207,13 +214,15 @@ std::vector<SegmentInfo> History::segments(const event::Scope& scope) const {
   }
   for (const auto& s : inner_->sealed_newest_first()) {
     const auto& m = s->meta;
-    if (std::none_of(m.sources.begin(), m.sources.end(), [&](const Source& x) { return scope.sees(x.municipality); })) continue;
+    if (std::none_of(m.sources.begin(), m.sources.end(), [&](const Source& x) { return scope.sees(x.municipality); }))
+      continue;
     all.push_back({m.segment, m.day, m.records, m.lines_bytes, m.file_bytes, m.frames, m.packed, s, nullptr});
   }
   return all;
 }
 
-Result<std::vector<FrameRef>> History::frames(const event::Scope& scope, const SegmentInfo& segment, const Filter& filter) const {
+Result<std::vector<FrameRef>> History::frames(const event::Scope& scope, const SegmentInfo& segment,
+                                              const Filter& filter) const {
   BAVN_CHECK(need(scope, event::Right::hunt, "hunt"));
   std::vector<FrameRef> found;
   const auto take = [&](const Directory& d, const std::shared_ptr<SegmentFile>& file) {
@@ -227,9 +236,10 @@ Result<std::vector<FrameRef>> History::frames(const event::Scope& scope, const S
     take(segment.open->directory, segment.open->file);
   } else if (segment.sealed) {
     const auto& m = segment.sealed->meta;
-    const bool prune = m.max_happened_us < filter.from_us || m.min_happened_us > filter.until_us ||
-                       (!filter.source.empty() && std::none_of(m.sources.begin(), m.sources.end(),
-                                                               [&](const Source& x) { return x.name == filter.source; }));
+    const bool prune =
+        m.max_happened_us < filter.from_us || m.min_happened_us > filter.until_us ||
+        (!filter.source.empty() &&
+         std::none_of(m.sources.begin(), m.sources.end(), [&](const Source& x) { return x.name == filter.source; }));
     if (prune) return found;
     BAVN_TRY(const auto d, inner_->directory(*segment.sealed->file));
     take(*d, segment.sealed->file);

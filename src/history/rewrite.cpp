@@ -102,8 +102,8 @@ struct History::Inner::Output {
     return {at, static_cast<std::uint32_t>(size() - at), 0};
   }
 
-  Result<std::uint32_t> add(FrameInfo info, const BatchId& batch, const std::vector<Run>& runs, std::string_view context,
-                            std::string_view lines) {
+  Result<std::uint32_t> add(FrameInfo info, const BatchId& batch, const std::vector<Run>& runs,
+                            std::string_view context, std::string_view lines) {
     BAVN_TRY(const SourceKey key, inner.keys->find_or_make(day, info.source));
     FrameHeader h;
     h.segment = n;
@@ -140,9 +140,9 @@ struct History::Inner::Output {
     h.min_happened_us = info.min_happened_us;
     h.max_happened_us = info.max_happened_us;
     const auto where = put(h, key.key, compress(plain, how.level, dictionary));
-    directory.frames.push_back({where.offset, where.length, source, local_id(format_ids, directory.formats, info.format),
-                                info.count, h.lines_bytes, info.received_us, info.min_happened_us, info.max_happened_us, batch,
-                                false});
+    directory.frames.push_back({where.offset, where.length, source,
+                                local_id(format_ids, directory.formats, info.format), info.count, h.lines_bytes,
+                                info.received_us, info.min_happened_us, info.max_happened_us, batch, false});
     info.segment = n;
     info.frame = h.number;
     info.lines_bytes = h.lines_bytes;
@@ -210,7 +210,8 @@ Result<void> History::Inner::learn(const std::vector<std::shared_ptr<Sealed>>& i
       });
     }
     const std::size_t size = std::min<std::size_t>(64U << 10U, w.bytes / 64);
-    if (auto d = train({samples.begin(), samples.end()}, size, how.level)) how.dictionaries.emplace(source, std::move(d));
+    if (auto d = train({samples.begin(), samples.end()}, size, how.level))
+      how.dictionaries.emplace(source, std::move(d));
   }
   return {};
 }
@@ -378,7 +379,8 @@ Result<std::uint64_t> History::pack(const event::Scope& scope, std::int32_t days
   for (auto& [day, all] : by_day) {
     for (std::size_t i = 0; i < all.size();) {
       std::vector<std::shared_ptr<Sealed>> group;
-      for (std::uint64_t bytes = 0; i < all.size() && (group.empty() || bytes + all[i]->meta.file_bytes <= kGroupBytes); ++i) {
+      for (std::uint64_t bytes = 0; i < all.size() && (group.empty() || bytes + all[i]->meta.file_bytes <= kGroupBytes);
+           ++i) {
         bytes += all[i]->meta.file_bytes;
         group.push_back(all[i]);
       }
@@ -441,7 +443,8 @@ Result<ErasureReport> History::erase_source(const event::Scope& scope, const Sou
 
 Result<ErasureReport> History::erase_day(const event::Scope& scope, std::int32_t day) {
   BAVN_CHECK(need(scope, event::Right::event_erase, "erase records"));
-  if (!scope.sees_all()) return fail(Code::forbidden, "a whole day is erased by who sees every municipality of this store");
+  if (!scope.sees_all())
+    return fail(Code::forbidden, "a whole day is erased by who sees every municipality of this store");
   const std::lock_guard lock(inner_->rewrite_mutex);
   ErasureReport report;
   BAVN_CHECK(inner_->seal_all([&]() -> Result<void> {
@@ -475,11 +478,10 @@ Result<ErasureReport> History::erase_person(const event::Scope& scope, const Per
   }));
   ErasureReport report;
   Inner::Rewrite how;
-  how.goes = person.concerns ? person.concerns
-                             : [&person](const FrameInfo&, std::string_view, std::string_view line) {
-                                 return std::any_of(person.texts.begin(), person.texts.end(),
-                                                    [&](const std::string& t) { return icontains(line, t); });
-                               };
+  how.goes = person.concerns ? person.concerns : [&person](const FrameInfo&, std::string_view, std::string_view line) {
+    return std::any_of(person.texts.begin(), person.texts.end(),
+                       [&](const std::string& t) { return icontains(line, t); });
+  };
   std::map<std::uint32_t, std::set<std::uint32_t>> candidates;
   for (const Posting& p : person.observables)
     BAVN_CHECK(inner_->kv->scan(kObs, index_prefix(p.kind, p.hash), [&](std::string_view key, std::string_view value) {
@@ -505,9 +507,8 @@ Result<ErasureReport> History::erase_person(const event::Scope& scope, const Per
         return std::unexpected(ok.error());
       }
       bool hit = false;
-      for_lines(text.lines(), info.count, [&](std::uint32_t, std::string_view line) {
-        hit = hit || how.goes(info, text.context(), line);
-      });
+      for_lines(text.lines(), info.count,
+                [&](std::uint32_t, std::string_view line) { hit = hit || how.goes(info, text.context(), line); });
       if (!hit) continue;
       how.hit[n].insert(f);
       touched[s->meta.day].insert(info.source);
@@ -532,8 +533,9 @@ Result<ErasureReport> History::erase_person(const event::Scope& scope, const Per
   inner_->dictionaries.clear();
   for (const Posting& p : person.observables) {
     const std::string from = index_prefix(p.kind, p.hash);
-    BAVN_CHECK(inner_->kv->compact(kObs, from, p.hash == ~0ULL ? index_prefix(static_cast<std::uint8_t>(p.kind + 1), 0)
-                                                               : index_prefix(p.kind, p.hash + 1)));
+    BAVN_CHECK(inner_->kv->compact(
+        kObs, from,
+        p.hash == ~0ULL ? index_prefix(static_cast<std::uint8_t>(p.kind + 1), 0) : index_prefix(p.kind, p.hash + 1)));
   }
   return report;
 }

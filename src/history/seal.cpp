@@ -18,7 +18,8 @@ SegmentFile::~SegmentFile() {
       const std::string zeros(1U << 20U, '\0');
       const std::uint64_t size = (*f)->size().value_or(0);
       for (std::uint64_t at = 0; at < size; at += zeros.size())
-        if (!(*f)->pwrite(at, std::string_view(zeros).substr(0, std::min<std::uint64_t>(zeros.size(), size - at)))) break;
+        if (!(*f)->pwrite(at, std::string_view(zeros).substr(0, std::min<std::uint64_t>(zeros.size(), size - at))))
+          break;
       (void)(*f)->sync();
     }
   }
@@ -46,7 +47,8 @@ Result<std::string> SegmentFile::bytes(std::uint64_t offset, std::uint32_t lengt
 
 void OpenSegment::link(std::uint32_t node) {
   const IndexEntry& e = nodes[node].entry;
-  std::uint32_t& head = heads[(e.hash() ^ (std::uint64_t{e.kind()} << 56U)) * 0x9E3779B97F4A7C15U >> 32U & (heads.size() - 1)];
+  std::uint32_t& head =
+      heads[(e.hash() ^ (std::uint64_t{e.kind()} << 56U)) * 0x9E3779B97F4A7C15U >> 32U & (heads.size() - 1)];
   nodes[node].next = head;
   head = node;
 }
@@ -64,7 +66,8 @@ void OpenSegment::add(std::uint32_t frame, const std::vector<CountedPosting>& po
   }
 }
 
-void OpenSegment::find(std::uint8_t kind, std::uint64_t hash, std::vector<std::uint32_t>& frames, std::uint64_t* count) const {
+void OpenSegment::find(std::uint8_t kind, std::uint64_t hash, std::vector<std::uint32_t>& frames,
+                       std::uint64_t* count) const {
   const auto take = [&](const IndexEntry& e) {
     frames.push_back(e.frame());
     if (count != nullptr) *count += e.count;
@@ -91,7 +94,8 @@ void OpenSegment::sort() {
 }
 
 std::size_t OpenSegment::index_bytes() const {
-  return nodes.size() * sizeof(Node) + heads.size() * sizeof(std::uint32_t) + directory.frames.size() * sizeof(FrameEntry);
+  return nodes.size() * sizeof(Node) + heads.size() * sizeof(std::uint32_t) +
+         directory.frames.size() * sizeof(FrameEntry);
 }
 
 std::uint32_t local_id(std::map<Source, std::uint32_t>& ids, std::vector<Source>& table, const Source& s) {
@@ -167,7 +171,8 @@ Result<void> History::Inner::seal_pending() {
   auto ok = work();
   if (ok) ++seals;
   const std::lock_guard lock(failing_mutex);
-  if (!ok && seal_failing.empty()) log::error("history_seal_failed", {{"segment", n}, {"reason", to_string(ok.error())}});
+  if (!ok && seal_failing.empty())
+    log::error("history_seal_failed", {{"segment", n}, {"reason", to_string(ok.error())}});
   if (ok && !seal_failing.empty()) log::info("history_seal_works_again", {{"segment", n}});
   seal_failing = ok ? std::string() : to_string(ok.error());
   return ok;
@@ -207,8 +212,8 @@ Result<Digest> History::Inner::write_index(std::uint32_t segment, std::int32_t d
 }
 
 /// Makes the index of a segment again from its lines. Erased frames have no postings; damaged ones are said and skipped.
-Result<void> History::Inner::index_segment(std::uint32_t segment, std::int32_t day, const std::shared_ptr<SegmentFile>& file,
-                                           const Directory& d) {
+Result<void> History::Inner::index_segment(std::uint32_t segment, std::int32_t day,
+                                           const std::shared_ptr<SegmentFile>& file, const Directory& d) {
   std::vector<IndexEntry> entries;
   std::vector<Posting> postings;
   FrameText text;
@@ -227,13 +232,15 @@ Result<void> History::Inner::index_segment(std::uint32_t segment, std::int32_t d
     postings = {};
   }
   std::sort(entries.begin(), entries.end(), before);
-  BAVN_CHECK(write_index(segment, day, d, entries.size(), [&](std::size_t i) -> const IndexEntry& { return entries[i]; }));
+  BAVN_CHECK(
+      write_index(segment, day, d, entries.size(), [&](std::size_t i) -> const IndexEntry& { return entries[i]; }));
   return {};
 }
 
 /// The caller holds manifest_mutex (or is open(), alone). After an error the disk may hold the old or the new list: files of
 /// both stay until the next start.
-Result<void> History::Inner::replace_manifest(const std::vector<SegmentMeta>& add, const std::set<std::uint32_t>& remove) {
+Result<void> History::Inner::replace_manifest(const std::vector<SegmentMeta>& add,
+                                              const std::set<std::uint32_t>& remove) {
   Manifest m;
   m.next_segment = next_segment;
   {
@@ -260,7 +267,8 @@ void History::Inner::forget_segment(std::uint32_t segment, bool dead) {
 
 /// Reads a segment file from its beginning. A frame that is not whole ends it, unless whole ones of this segment follow: then
 /// the disk damaged something in the middle, and only that is lost.
-Result<Directory> History::Inner::scan_segment(const SegmentFile& file, std::uint64_t* valid_until, std::uint64_t* size) const {
+Result<Directory> History::Inner::scan_segment(const SegmentFile& file, std::uint64_t* valid_until,
+                                               std::uint64_t* size) const {
   BAVN_TRY(const auto f, file.file());
   BAVN_TRY(*size, f->size());
   Directory d;
@@ -357,10 +365,10 @@ Result<void> History::Inner::recover(std::uint32_t n) {
   for (FrameEntry& f : d.frames) {  // a batch whose first writing was not acknowledged and that was sent again
     if (f.dropped || f.batch == BatchId{}) continue;
     const auto key = std::pair(d.sources[f.source], f.batch);
-    if (const auto it = remembered.find(key); it != remembered.end() && it->second.received_us >= f.received_us - kRememberBatches)
+    if (const auto it = remembered.find(key);
+        it != remembered.end() && it->second.received_us >= f.received_us - kRememberBatches)
       f.dropped = true;
-    else
-      remember(key.first, key.second, f.received_us, {n, static_cast<std::uint32_t>(&f - d.frames.data()), false});
+    else remember(key.first, key.second, f.received_us, {n, static_cast<std::uint32_t>(&f - d.frames.data()), false});
   }
   forget_segment(n, false);
   BAVN_CHECK(replace_file(files, file->directory_path(), encode(d)));

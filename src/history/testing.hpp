@@ -131,8 +131,9 @@ inline void expect_sound(const History& h) {
 inline std::vector<std::string> some_lines(std::mt19937_64& random, std::size_t n, std::uint64_t& number) {
   std::vector<std::string> lines;
   for (std::size_t i = 0; i < n; ++i)
-    lines.push_back("n=" + std::to_string(number++) + " host=h" + std::to_string(random() % 50) + ".example.org user=u" +
-                    std::to_string(random() % 200) + " some words that come again and again in every line of this log");
+    lines.push_back("n=" + std::to_string(number++) + " host=h" + std::to_string(random() % 50) +
+                    ".example.org user=u" + std::to_string(random() % 200) +
+                    " some words that come again and again in every line of this log");
   return lines;
 }
 

@@ -27,7 +27,8 @@ void fields_of(const sigma::RuleSet& set, const sigma::Node& n, std::vector<std:
 
 std::string describe(const sigma::LogSource& l) {
   std::string out;
-  for (const auto& [name, value] : {std::pair{"category", &l.category}, {"product", &l.product}, {"service", &l.service}})
+  for (const auto& [name, value] :
+       {std::pair{"category", &l.category}, {"product", &l.product}, {"service", &l.service}})
     if (!value->empty()) out.append(out.empty() ? "" : " ").append(name).append("=").append(*value);
   return out.empty() ? "any" : out;
 }
@@ -45,7 +46,8 @@ bool deliverable(const formats::Catalogue& catalogue, const sigma::LogSource& l,
   for (const auto& d : catalogue.all()) {
     if (d.name == "json") continue;  // takes every rule, by field names alone
     const auto has = [&](auto member, const std::string& value) {
-      return value.empty() || std::any_of(d.logsource.begin(), d.logsource.end(), [&](const auto& e) { return e.*member == value; });
+      return value.empty() ||
+             std::any_of(d.logsource.begin(), d.logsource.end(), [&](const auto& e) { return e.*member == value; });
     };
     if (has(&formats::LogsourceEntry::product, l.product) && has(&formats::LogsourceEntry::service, l.service) &&
         has(&formats::LogsourceEntry::category, l.category))
@@ -111,7 +113,8 @@ void Worker::match(const event::EventBatch& batch) {
   indicator_match_.match(batch, indicator_hits_);
 }
 
-event::Finding Worker::finding(const event::EventBatch& batch, const hotpath::Hit& hit, const std::string& file, Instant now) const {
+event::Finding Worker::finding(const event::EventBatch& batch, const hotpath::Hit& hit, const std::string& file,
+                               Instant now) const {
   const sigma::Rule& rule = engine_.rules().rules[hit.rule];
   const event::Record& r = batch.records[hit.record];
   event::Finding f;
@@ -143,7 +146,8 @@ event::Finding Worker::finding(const event::EventBatch& batch, const hotpath::Hi
   return f;
 }
 
-event::Finding Worker::finding(const event::EventBatch& batch, const IndicatorHit& hit, const std::string& file, Instant now) const {
+event::Finding Worker::finding(const event::EventBatch& batch, const IndicatorHit& hit, const std::string& file,
+                               Instant now) const {
   const event::Record& r = batch.records[hit.record];
   event::Finding f;
   f.kind = event::FindingKind::indicator;

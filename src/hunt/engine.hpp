@@ -21,10 +21,10 @@
 namespace bavn::hunt {
 
 struct EngineOptions {
-  std::vector<std::string> rules;      // files and folders
-  bool builtin_rules = false;          // also the rules that are part of the binary
+  std::vector<std::string> rules;  // files and folders
+  bool builtin_rules = false;      // also the rules that are part of the binary
   std::string placeholders_file;
-  std::string rule_cache;              // empty: none
+  std::string rule_cache;               // empty: none
   std::vector<std::string> formats;     // a user's own format descriptions (format.yml files)
   std::vector<std::string> indicators;  // files and folders
   std::vector<std::string> allow;       // allow lists, files and folders
@@ -51,7 +51,9 @@ class Engine {
   const match::indicators::IndicatorSet& indicators() const { return indicators_; }
   const match::indicators::AllowLists& allow() const { return allow_; }
   /// One report per indicator file or folder, in the order given.
-  const std::vector<std::pair<std::string, match::indicators::LoadReport>>& indicator_reports() const { return reports_; }
+  const std::vector<std::pair<std::string, match::indicators::LoadReport>>& indicator_reports() const {
+    return reports_;
+  }
   match::sigma::Level min_level() const { return min_level_; }
 
  private:
@@ -83,8 +85,10 @@ class Worker {
   const IndicatorMatch& indicator_match() const { return indicator_match_; }
 
   /// The finding of one hit, with the values of the rule's fields.
-  event::Finding finding(const event::EventBatch& batch, const match::hotpath::Hit& hit, const std::string& file, Instant now) const;
-  event::Finding finding(const event::EventBatch& batch, const IndicatorHit& hit, const std::string& file, Instant now) const;
+  event::Finding finding(const event::EventBatch& batch, const match::hotpath::Hit& hit, const std::string& file,
+                         Instant now) const;
+  event::Finding finding(const event::EventBatch& batch, const IndicatorHit& hit, const std::string& file,
+                         Instant now) const;
 
  private:
   Engine& engine_;

@@ -69,8 +69,8 @@ void compare(const std::vector<std::string>& rules, const std::vector<std::strin
       Pairs reference = by_reference(**engine, batch);
       std::erase_if(reference, [&](const auto& p) {
         // needs nothing to be there and finds none of its fields on a record of no known source: not tried, by decision
-        return (*engine)->routes().at(batch.records[p.first].route).unknown && !(*engine)->program().has_witness(p.second) &&
-               !first.contains(p);
+        return (*engine)->routes().at(batch.records[p.first].route).unknown &&
+               !(*engine)->program().has_witness(p.second) && !first.contains(p);
       });
       EXPECT_EQ(first, reference) << file;
       records += batch.records.size();
@@ -87,10 +87,12 @@ TEST(HotPath, FindsWhatTheReferenceFindsOnRealEvents) {
   const std::string root = corpora();
   if (!fs::exists(root + "/detection/sigmahq-rules")) GTEST_SKIP() << "corpora not found; set BAVN_CORPORA";
   std::vector<std::string> files;
-  for (const char* folder : {"/detection/otrf-security-datasets", "/detection/sigmahq-regression", "/detection/zeek-json",
-                             "/detection/panther-tests", "/logs/windows_winlogbeat", "/logs/m365_audit", "/logs/linux_auth", "/logs/web_nginx"})
+  for (const char* folder : {"/detection/otrf-security-datasets", "/detection/sigmahq-regression",
+                             "/detection/zeek-json", "/detection/panther-tests", "/logs/windows_winlogbeat",
+                             "/logs/m365_audit", "/logs/linux_auth", "/logs/web_nginx"})
     for (const auto& e : fs::recursive_directory_iterator(root + folder))
-      if (e.is_regular_file() && e.path().extension() != ".md" && e.path().filename() != "LICENSE") files.push_back(e.path().string());
+      if (e.is_regular_file() && e.path().extension() != ".md" && e.path().filename() != "LICENSE")
+        files.push_back(e.path().string());
   std::sort(files.begin(), files.end());
   compare({root + "/detection/sigmahq-rules"}, files, 200);
 }
@@ -151,8 +153,9 @@ logsource: {category: test}
 detection: {s: {a|contains: 'ÅRHUS'}, condition: s}
 )");
   std::string events;
-  for (const char* a : {"xy", "wxyz", "no", "say \\\"hello\\\" now", "SEKURLSA::LogonPasswords", "\\u0073ekurlsa::logonpasswords", "abbbc-42-tail",
-                        "abc-x-tail", "oneTWOtwoXthree", "one two three", "C:\\\\x\\\\EVIL.exe", "evil.exe", "i \\u00e5rhus by", "I århus"})
+  for (const char* a : {"xy", "wxyz", "no", "say \\\"hello\\\" now", "SEKURLSA::LogonPasswords",
+                        "\\u0073ekurlsa::logonpasswords", "abbbc-42-tail", "abc-x-tail", "oneTWOtwoXthree",
+                        "one two three", "C:\\\\x\\\\EVIL.exe", "evil.exe", "i \\u00e5rhus by", "I århus"})
     for (const char* b : {"", ",\"b\":null", ",\"b\":1"}) events += std::string("{\"a\":\"") + a + "\"" + b + "}\n";
   const std::string file = write("events.ndjson", events);
   compare({rules}, {file}, 1000);

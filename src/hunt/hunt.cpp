@@ -88,7 +88,9 @@ bool in_range(const history::Filter& f, std::int64_t happened_us, std::int64_t r
   return t >= f.from_us && t <= f.until_us;
 }
 
-std::vector<std::string_view> lines_of(std::string_view lines) { return split(lines, '\n'); }
+std::vector<std::string_view> lines_of(std::string_view lines) {
+  return split(lines, '\n');
+}
 
 /// Frames that the index names for the observables, each once. Those that it cannot be asked for are added to report.not_by_index.
 class Candidates {
@@ -100,7 +102,8 @@ class Candidates {
     const auto keys = index_keys(wanted);
     if (keys.empty()) report_.not_by_index.push_back(wanted);
     for (const event::Observable& key : keys) {
-      BAVN_TRY(auto refs, history_.lookup(scope_, key.kind, event::observable_hash(key.kind, key.value), options_.filter));
+      BAVN_TRY(auto refs,
+               history_.lookup(scope_, key.kind, event::observable_hash(key.kind, key.value), options_.filter));
       for (FrameRef& r : refs) frames_.try_emplace(std::pair(r.info.segment, r.info.frame), std::move(r));
     }
     return {};
@@ -140,7 +143,8 @@ Result<HuntReport> hunt_observables(Engine& engine, const history::History& hist
   }
   FrameWalk walk(history, scope, options);
   std::vector<bool> found(wanted.size());
-  const bool urls = std::any_of(wanted.begin(), wanted.end(), [](const event::Observable& o) { return o.kind == event::Kind::url; });
+  const bool urls =
+      std::any_of(wanted.begin(), wanted.end(), [](const event::Observable& o) { return o.kind == event::Kind::url; });
   const auto make = [&]() -> FrameWalk::Work {
     struct State {
       formats::Reader reader;
@@ -195,9 +199,11 @@ Result<HuntReport> hunt_observables(Engine& engine, const history::History& hist
   return report;
 }
 
-Result<HuntReport> hunt_text(Engine& engine, const history::History& history, const event::Scope& scope, std::string_view text,
-                             const HuntOptions& options, const std::function<void(const RecordHit&)>& each) {
-  if (text.empty() || text.find('\n') != std::string_view::npos) return fail(Code::bad_input, "a text hunt needs one line of text");
+Result<HuntReport> hunt_text(Engine& engine, const history::History& history, const event::Scope& scope,
+                             std::string_view text, const HuntOptions& options,
+                             const std::function<void(const RecordHit&)>& each) {
+  if (text.empty() || text.find('\n') != std::string_view::npos)
+    return fail(Code::bad_input, "a text hunt needs one line of text");
   HuntReport report;
   FrameWalk walk(history, scope, options);
   const auto make = [&]() -> FrameWalk::Work {
@@ -235,8 +241,9 @@ Result<HuntReport> hunt_text(Engine& engine, const history::History& history, co
 namespace {
 
 /// frames: null for everything that passes the filter.
-Result<HuntReport> match_again(Engine& engine, Runtime& runtime, const history::History& history, const event::Scope& scope,
-                               const HuntOptions& options, const std::function<void(const event::Finding&)>& each, HuntReport report,
+Result<HuntReport> match_again(Engine& engine, Runtime& runtime, const history::History& history,
+                               const event::Scope& scope, const HuntOptions& options,
+                               const std::function<void(const event::Finding&)>& each, HuntReport report,
                                const std::vector<FrameRef>* frames, bool with_rules) {
   namespace sigma = match::sigma;
   FrameWalk walk(history, scope, options);
@@ -259,14 +266,16 @@ Result<HuntReport> match_again(Engine& engine, Runtime& runtime, const history::
       for (const auto& hit : s->worker.hits()) {
         if (!with_rules) break;
         const event::Record& r = s->batch.records[hit.record];
-        if (!in_range(options.filter, r.happened_us, text.received_us(static_cast<std::uint32_t>(r.line - 1)))) continue;
+        if (!in_range(options.filter, r.happened_us, text.received_us(static_cast<std::uint32_t>(r.line - 1))))
+          continue;
         const sigma::Rule& rule = engine.rules().rules[hit.rule];
         if (correlations.wants(hit.rule)) {
           const match::hotpath::BatchRecordView view(engine.plan(), s->batch, r);
           auto captured = correlations.capture(hit.rule, HappenedAt{from_micros(r.happened_us)}, view,
                                                {municipality, engine.catalogue().at(r.format).name, file, r.line});
           const std::lock_guard lock(walk.mutex);
-          correlations.on_hit(std::move(captured), [](const sigma::CorrelationFinding&) {});  // all come out of finish()
+          correlations.on_hit(std::move(captured),
+                              [](const sigma::CorrelationFinding&) {});  // all come out of finish()
         }
         if (!rule.reports || rule.meta.level < engine.min_level()) continue;
         event::Finding f = s->worker.finding(s->batch, hit, file, now);
@@ -281,7 +290,8 @@ Result<HuntReport> match_again(Engine& engine, Runtime& runtime, const history::
       }
       for (const IndicatorHit& hit : s->worker.indicator_hits()) {
         const event::Record& r = s->batch.records[hit.record];
-        if (!in_range(options.filter, r.happened_us, text.received_us(static_cast<std::uint32_t>(r.line - 1)))) continue;
+        if (!in_range(options.filter, r.happened_us, text.received_us(static_cast<std::uint32_t>(r.line - 1))))
+          continue;
         event::Finding f = s->worker.finding(s->batch, hit, file, now);
         f.municipality = municipality;
         const std::lock_guard lock(walk.mutex);
@@ -308,13 +318,15 @@ Result<HuntReport> match_again(Engine& engine, Runtime& runtime, const history::
 
 }  // namespace
 
-Result<HuntReport> hunt_rules(Engine& engine, Runtime& runtime, const history::History& history, const event::Scope& scope,
-                              const HuntOptions& options, const std::function<void(const event::Finding&)>& each) {
+Result<HuntReport> hunt_rules(Engine& engine, Runtime& runtime, const history::History& history,
+                              const event::Scope& scope, const HuntOptions& options,
+                              const std::function<void(const event::Finding&)>& each) {
   return match_again(engine, runtime, history, scope, options, each, {}, nullptr, true);
 }
 
-Result<HuntReport> hunt_indicators(Engine& engine, Runtime& runtime, const history::History& history, const event::Scope& scope,
-                                   const HuntOptions& options, const std::function<void(const event::Finding&)>& each) {
+Result<HuntReport> hunt_indicators(Engine& engine, Runtime& runtime, const history::History& history,
+                                   const event::Scope& scope, const HuntOptions& options,
+                                   const std::function<void(const event::Finding&)>& each) {
   HuntReport report;
   Candidates candidates(history, scope, options, report);
   std::vector<event::Observable> wanted;
@@ -337,7 +349,8 @@ Result<HuntReport> hunt_indicators(Engine& engine, Runtime& runtime, const histo
   }
   const bool everything = !report.not_by_index.empty();
   const std::vector<FrameRef> frames = candidates.take();
-  return match_again(engine, runtime, history, scope, options, each, std::move(report), everything ? nullptr : &frames, false);
+  return match_again(engine, runtime, history, scope, options, each, std::move(report), everything ? nullptr : &frames,
+                     false);
 }
 
 }  // namespace bavn::hunt

@@ -18,7 +18,7 @@ struct HuntProgress {
 };
 
 struct HuntOptions {
-  history::Filter filter;  // its limit bounds frames by the index
+  history::Filter filter;       // its limit bounds frames by the index
   std::uint64_t limit = ~0ULL;  // hits that are given out
   unsigned jobs = 1;
   std::stop_token stop;
@@ -37,8 +37,8 @@ struct RecordHit {
 struct HuntReport {
   std::uint64_t frames = 0, records = 0;  // read
   std::uint64_t hits = 0;
-  std::uint64_t found = 0;                // wanted observables with a hit
-  std::uint64_t unreadable = 0;           // damaged frames: said, not served
+  std::uint64_t found = 0;       // wanted observables with a hit
+  std::uint64_t unreadable = 0;  // damaged frames: said, not served
   bool stopped = false;
   std::vector<event::Observable> not_by_index;  // networks too wide for the index: asked by reading everything
 };
@@ -49,17 +49,20 @@ Result<HuntReport> hunt_observables(Engine& engine, const history::History& hist
                                     const std::function<void(const RecordHit&)>& each);
 
 /// Records that hold the text, ASCII case ignored.
-Result<HuntReport> hunt_text(Engine& engine, const history::History& history, const event::Scope& scope, std::string_view text,
-                             const HuntOptions& options, const std::function<void(const RecordHit&)>& each);
+Result<HuntReport> hunt_text(Engine& engine, const history::History& history, const event::Scope& scope,
+                             std::string_view text, const HuntOptions& options,
+                             const std::function<void(const RecordHit&)>& each);
 
 /// The engine's rules, correlations and indicators (with allow lists) over what is stored: the findings that live matching gives on the same records.
 /// Finding::file is "segment/frame", its line the record's index in the frame + 1.
-Result<HuntReport> hunt_rules(Engine& engine, Runtime& runtime, const history::History& history, const event::Scope& scope,
-                              const HuntOptions& options, const std::function<void(const event::Finding&)>& each);
+Result<HuntReport> hunt_rules(Engine& engine, Runtime& runtime, const history::History& history,
+                              const event::Scope& scope, const HuntOptions& options,
+                              const std::function<void(const event::Finding&)>& each);
 
 /// The indicator findings of hunt_rules alone: only the frames are read in which the index knows a value (or a pattern's witness).
 /// Everything is read when an indicator cannot be asked by the index (not_by_index; patterns are in it with their text).
-Result<HuntReport> hunt_indicators(Engine& engine, Runtime& runtime, const history::History& history, const event::Scope& scope,
-                                   const HuntOptions& options, const std::function<void(const event::Finding&)>& each);
+Result<HuntReport> hunt_indicators(Engine& engine, Runtime& runtime, const history::History& history,
+                                   const event::Scope& scope, const HuntOptions& options,
+                                   const std::function<void(const event::Finding&)>& each);
 
 }  // namespace bavn::hunt

@@ -137,10 +137,10 @@ class HuntTest : public ::testing::Test {
 };
 
 std::string suricata(int i, const std::string& name, const std::string& ip) {
-  return R"({"timestamp":"2024-10-01T12:00:0)" + std::to_string(i % 10) + R"(.000000+0000","event_type":"dns","src_ip":"192.0.2.)" +
-         std::to_string(i % 200 + 1) + R"(","src_port":5353,"dest_ip":")" + ip +
-         R"(","dest_port":53,"proto":"UDP","dns":{"type":"query","id":)" + std::to_string(i) + R"(,"rrname":")" + name +
-         R"(","rrtype":"A"}})";
+  return R"({"timestamp":"2024-10-01T12:00:0)" + std::to_string(i % 10) +
+         R"(.000000+0000","event_type":"dns","src_ip":"192.0.2.)" + std::to_string(i % 200 + 1) +
+         R"(","src_port":5353,"dest_ip":")" + ip + R"(","dest_port":53,"proto":"UDP","dns":{"type":"query","id":)" +
+         std::to_string(i) + R"(,"rrname":")" + name + R"(","rrtype":"A"}})";
 }
 
 TEST_F(HuntTest, AnObservableIsFoundWithItsParentsNetworksAndNothingElse) {
@@ -148,8 +148,9 @@ TEST_F(HuntTest, AnObservableIsFoundWithItsParentsNetworksAndNothingElse) {
   std::multiset<std::string> below, in_network;
   for (int i = 0; i < 500; ++i) {
     const bool bad = i % 50 == 7;
-    const std::string line = suricata(i, bad ? "c" + std::to_string(i) + ".bad.example.org" : "www" + std::to_string(i) + ".example.net",
-                                      i % 40 == 3 ? "198.51.100." + std::to_string(i % 250) : "203.0.113.9");
+    const std::string line =
+        suricata(i, bad ? "c" + std::to_string(i) + ".bad.example.org" : "www" + std::to_string(i) + ".example.net",
+                 i % 40 == 3 ? "198.51.100." + std::to_string(i % 250) : "203.0.113.9");
     text += line + "\n";
     if (bad) below.insert(line);
     if (i % 40 == 3) in_network.insert(line);
@@ -183,7 +184,8 @@ TEST_F(HuntTest, TheSameFileAgainIsStoredOnceAndRefusedLinesAreCounted) {
   EXPECT_EQ(first.records, 50U);
   EXPECT_EQ(first.lines_refused, 1U);
   ASSERT_EQ(first.refused.size(), 1U);
-  EXPECT_NE(first.refused.begin()->second.first.find("eve.json:51"), std::string::npos) << first.refused.begin()->second.first;
+  EXPECT_NE(first.refused.begin()->second.first.find("eve.json:51"), std::string::npos)
+      << first.refused.begin()->second.first;
   const auto again = ingest_files({path});
   EXPECT_EQ(again.records, 0U);
   EXPECT_EQ(again.duplicates, 50U);
@@ -248,9 +250,10 @@ TEST_F(HuntTest, HuntingStoredHistoryFindsWhatLiveMatchingFinds) {
   std::string dns, windows;
   for (int i = 0; i < 2000; ++i) {
     dns += suricata(i, random() % 9 == 0 ? "q.bad.example.org" : "q.example.org", "203.0.113.9") + "\n";
-    windows += R"({"EventID":1,"Channel":"Microsoft-Windows-Sysmon/Operational","Provider_Name":"Microsoft-Windows-Sysmon","UtcTime":"2024-10-01 12:00:00.000","Image":"C:\\Windows\\)" +
-               std::string(random() % 3 == 0 ? "powershell.exe" : "cmd.exe") + R"(","CommandLine":")" +
-               std::string(random() % 2 == 0 ? "x DownloadString y" : "dir") + " " + std::to_string(i) + "\"}\n";
+    windows +=
+        R"({"EventID":1,"Channel":"Microsoft-Windows-Sysmon/Operational","Provider_Name":"Microsoft-Windows-Sysmon","UtcTime":"2024-10-01 12:00:00.000","Image":"C:\\Windows\\)" +
+        std::string(random() % 3 == 0 ? "powershell.exe" : "cmd.exe") + R"(","CommandLine":")" +
+        std::string(random() % 2 == 0 ? "x DownloadString y" : "dir") + " " + std::to_string(i) + "\"}\n";
   }
   const std::vector<std::string> files{write("dns.json", dns), write("win.json", windows)};
   const auto expected = live(files);
@@ -296,7 +299,8 @@ TEST_F(HuntTest, HuntingTheCorporaFindsWhatLiveMatchingFinds) {
   std::set_difference(now.begin(), now.end(), then.begin(), then.end(), std::back_inserter(lost));
   std::set_difference(then.begin(), then.end(), now.begin(), now.end(), std::back_inserter(more));
   EXPECT_GT(now.size(), 0U);
-  EXPECT_TRUE(lost.empty()) << lost.size() << " of " << now.size() << " findings are not in history, first: " << lost.front();
+  EXPECT_TRUE(lost.empty()) << lost.size() << " of " << now.size()
+                            << " findings are not in history, first: " << lost.front();
   EXPECT_TRUE(more.empty()) << more.size() << " findings are in history only, first: " << more.front();
 }
 

@@ -32,7 +32,9 @@ void IndicatorMatch::match(const event::EventBatch& batch, std::vector<Indicator
       const std::string_view bytes = batch.bytes(f);
       if (bytes.size() < 3) continue;
       const std::uint64_t key =
-          XXH3_64bits_withSeed(bytes.data(), bytes.size(), 0x1D1CA70ULL + static_cast<std::uint64_t>(f.role) * 2 + (f.escaped() ? 1 : 0)) | 1;
+          XXH3_64bits_withSeed(bytes.data(), bytes.size(),
+                               0x1D1CA70ULL + static_cast<std::uint64_t>(f.role) * 2 + (f.escaped() ? 1 : 0)) |
+          1;
       Entry& e = memo_[key >> 48];
       if (e.key == key) {
         if (e.batch == batch_number_ && e.pending != kNone) {
@@ -46,7 +48,8 @@ void IndicatorMatch::match(const event::EventBatch& batch, std::vector<Indicator
       const auto tag = static_cast<std::uint32_t>(pending_.size());
       pending_.push_back({r, i, kNone, &e});
       const std::size_t keys = matcher_.pending();
-      extractor_.extract(f.role, batch.text(f, scratch_), [&](event::Kind kind, std::string_view value) { matcher_.add(kind, value, tag); });
+      extractor_.extract(f.role, batch.text(f, scratch_),
+                         [&](event::Kind kind, std::string_view value) { matcher_.add(kind, value, tag); });
       e.key = key;
       e.batch = batch_number_;
       e.pending = tag;
@@ -58,19 +61,25 @@ void IndicatorMatch::match(const event::EventBatch& batch, std::vector<Indicator
   }
   matcher_.flush([&](const indicators::Hit& hit) {
     const Pending& first = pending_[hit.tag];
-    if (first.entry != nullptr && first.entry->batch == batch_number_ && first.entry->pending == hit.tag) first.entry->key = 0;
-    for (std::uint32_t at = hit.tag; at != kNone; at = pending_[at].same) confirm(batch, pending_[at], hit.indicator, hits);
+    if (first.entry != nullptr && first.entry->batch == batch_number_ && first.entry->pending == hit.tag)
+      first.entry->key = 0;
+    for (std::uint32_t at = hit.tag; at != kNone; at = pending_[at].same)
+      confirm(batch, pending_[at], hit.indicator, hits);
   });
   for (const auto& layer : matcher_.snapshot().layers)
     for (const std::uint32_t n : layer->patterns_without_witness())
       for (std::uint32_t r = 0; r < batch.records.size(); ++r)
         if (pattern_holds(batch, r, layer->patterns()[n])) hits.push_back({r, kNone, layer->pattern_indicator(n)});
   const auto from = hits.begin() + static_cast<std::ptrdiff_t>(before);
-  const auto key = [](const IndicatorHit& h) { return std::tie(h.record, h.indicator.kind, h.indicator.value, h.indicator.source); };
+  const auto key = [](const IndicatorHit& h) {
+    return std::tie(h.record, h.indicator.kind, h.indicator.value, h.indicator.source);
+  };
   std::sort(from, hits.end(), [&](const IndicatorHit& a, const IndicatorHit& b) {
     return key(a) != key(b) ? key(a) < key(b) : a.field < b.field;
   });
-  hits.erase(std::unique(from, hits.end(), [&](const IndicatorHit& a, const IndicatorHit& b) { return key(a) == key(b); }), hits.end());
+  hits.erase(
+      std::unique(from, hits.end(), [&](const IndicatorHit& a, const IndicatorHit& b) { return key(a) == key(b); }),
+      hits.end());
 }
 
 void IndicatorMatch::confirm(const event::EventBatch& batch, const Pending& p, const indicators::IndicatorView& view,
@@ -93,12 +102,14 @@ void IndicatorMatch::confirm(const event::EventBatch& batch, const Pending& p, c
   hits.push_back(std::move(hit));
 }
 
-bool IndicatorMatch::pattern_holds(const event::EventBatch& batch, std::uint32_t record, const indicators::StixPattern& pattern) {
+bool IndicatorMatch::pattern_holds(const event::EventBatch& batch, std::uint32_t record,
+                                   const indicators::StixPattern& pattern) {
   std::vector<event::Observable> seen;
   std::string scratch;
   for (const Field& f : batch.fields_of(batch.records[record]))
     if (f.role != event::Role::none)
-      extractor_.extract(f.role, batch.text(f, scratch), [&](event::Kind k, std::string_view v) { seen.push_back({k, std::string(v)}); });
+      extractor_.extract(f.role, batch.text(f, scratch),
+                         [&](event::Kind k, std::string_view v) { seen.push_back({k, std::string(v)}); });
   std::vector<indicators::Seen> views;
   for (const auto& o : seen) views.emplace_back(o.kind, o.value);
   return pattern.matches(views);

@@ -47,7 +47,8 @@ class IndicatorMatch {
   };
   void confirm(const event::EventBatch& batch, const Pending& p, const match::indicators::IndicatorView& view,
                std::vector<IndicatorHit>& hits);
-  bool pattern_holds(const event::EventBatch& batch, std::uint32_t record, const match::indicators::StixPattern& pattern);
+  bool pattern_holds(const event::EventBatch& batch, std::uint32_t record,
+                     const match::indicators::StixPattern& pattern);
 
   const match::indicators::IndicatorSet& set_;
   const match::indicators::AllowLists* allow_;

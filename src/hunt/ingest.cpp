@@ -25,12 +25,18 @@ struct Piece {
 
 class FileIngest {
  public:
-  FileIngest(Engine& engine, Runtime& runtime, history::History& history, const event::Scope& scope, const IngestOptions& options,
-             std::optional<event::FormatId> format)
-      : engine_(engine), runtime_(runtime), history_(history), scope_(scope), options_(options), format_(format),
+  FileIngest(Engine& engine, Runtime& runtime, history::History& history, const event::Scope& scope,
+             const IngestOptions& options, std::optional<event::FormatId> format)
+      : engine_(engine),
+        runtime_(runtime),
+        history_(history),
+        scope_(scope),
+        options_(options),
+        format_(format),
         reader_(engine.catalogue(), engine.plan(), engine.routes(), reader_options(format)) {}
 
-  Result<void> file(const std::string& path, IngestReport& report, const std::function<void(std::uint64_t, std::uint64_t)>& told) {
+  Result<void> file(const std::string& path, IngestReport& report,
+                    const std::function<void(std::uint64_t, std::uint64_t)>& told) {
     formats::SourceOptions so;
     so.chunk = options_.chunk;
     so.parsers = options_.parsers;
@@ -101,7 +107,8 @@ class FileIngest {
     return raw[before == std::string::npos || before < from ? from : before + 1];
   }
 
-  static void take_refusals(const event::EventBatch& batch, std::size_t from, const std::string& path, IngestReport& report) {
+  static void take_refusals(const event::EventBatch& batch, std::size_t from, const std::string& path,
+                            IngestReport& report) {
     for (std::size_t i = from; i < batch.refusals.size(); ++i) {
       const event::Refusal& r = batch.refusals[i];
       auto& entry = report.refused[r.reason];
@@ -145,7 +152,8 @@ class FileIngest {
     }
   }
 
-  Result<void> flush(const std::string& path, IngestReport& report, const std::function<void(std::uint64_t, std::uint64_t)>& told) {
+  Result<void> flush(const std::string& path, IngestReport& report,
+                     const std::function<void(std::uint64_t, std::uint64_t)>& told) {
     std::vector<history::Batch> batches;
     for (const Piece& p : waiting_) {
       if (p.happened_us.empty()) continue;
@@ -221,7 +229,8 @@ Result<IngestReport> ingest(Engine& engine, Runtime& runtime, history::History& 
   std::optional<event::FormatId> format;
   if (!options.format.empty()) {
     format = engine.catalogue().find(options.format);
-    if (!format) return fail(Code::bad_input, "there is no format '" + options.format + "'; `bavn formats list` shows them");
+    if (!format)
+      return fail(Code::bad_input, "there is no format '" + options.format + "'; `bavn formats list` shows them");
   }
   std::atomic<std::size_t> next{0};
   std::mutex mutex;

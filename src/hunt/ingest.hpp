@@ -32,16 +32,16 @@ struct IngestOptions {
 
 struct IngestReport {
   std::uint64_t files = 0, files_failed = 0;
-  std::uint64_t records = 0, bytes = 0;   // stored
-  std::uint64_t duplicates = 0;           // records that were there already
+  std::uint64_t records = 0, bytes = 0;  // stored
+  std::uint64_t duplicates = 0;          // records that were there already
   std::uint64_t lines_refused = 0, without_time = 0;
   struct Refused {
     std::uint64_t n = 0;
     std::string first;  // "file:line: detail"
   };
-  std::map<std::string, Refused> refused;       // by reason
+  std::map<std::string, Refused> refused;        // by reason
   std::map<std::string, std::uint64_t> formats;  // records
-  std::vector<std::string> errors;              // files that could not be read
+  std::vector<std::string> errors;               // files that could not be read
 };
 
 /// An error of the history (a full disk) ends it; what was stored before stays.

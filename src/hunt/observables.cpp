@@ -73,8 +73,7 @@ void RecordObservables::expand(Kind kind, std::string_view value, event::Observa
         emit(Kind::cidr, network_text(*ip, prefix));
       return;
     }
-    default:
-      emit(kind, value);
+    default: emit(kind, value);
   }
 }
 
@@ -110,8 +109,10 @@ void RecordObservables::seek(const event::EventBatch& batch, const event::Record
       path = &f;
       continue;
     }
-    if (urls && host_.empty() && (f.role == Role::domain || f.role == Role::host_or_ip)) host_ = batch.text(f, scratch_);
-    const std::uint64_t key = hash64(batch.bytes(f), static_cast<std::uint64_t>(f.role) * 2 + (f.escaped() ? 1 : 0) + 1) | 1U;
+    if (urls && host_.empty() && (f.role == Role::domain || f.role == Role::host_or_ip))
+      host_ = batch.text(f, scratch_);
+    const std::uint64_t key =
+        hash64(batch.bytes(f), static_cast<std::uint64_t>(f.role) * 2 + (f.escaped() ? 1 : 0) + 1) | 1U;
     std::uint64_t& known = nothing_in_[key >> 48U];
     if (known == key) continue;
     any = false;
@@ -178,8 +179,8 @@ FrameContext decode_context(std::string_view context) {
   return c;
 }
 
-void read_lines(formats::Reader& reader, const formats::Catalogue& catalogue, std::string_view format, std::string_view context,
-                std::string_view lines, event::EventBatch& batch) {
+void read_lines(formats::Reader& reader, const formats::Catalogue& catalogue, std::string_view format,
+                std::string_view context, std::string_view lines, event::EventBatch& batch) {
   const FrameContext c = decode_context(context);
   reader.new_source(c.named ? catalogue.find(format) : std::nullopt,
                     c.reference_us != 0 ? std::optional(from_micros(c.reference_us)) : std::nullopt);

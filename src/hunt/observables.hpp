@@ -53,8 +53,8 @@ std::string encode(const FrameContext& c);
 FrameContext decode_context(std::string_view context);
 
 /// Reads a frame's lines into the batch with the reader. The record's line r.line is (index in the frame) + 1.
-void read_lines(formats::Reader& reader, const formats::Catalogue& catalogue, std::string_view format, std::string_view context,
-                std::string_view lines, event::EventBatch& batch);
+void read_lines(formats::Reader& reader, const formats::Catalogue& catalogue, std::string_view format,
+                std::string_view context, std::string_view lines, event::EventBatch& batch);
 
 /// What to erase for one value of a person (an address, an account, a telephone number, or any text): records that hold it as an
 /// observable in any spelling, and records in whose text it stands as a word of its own. The engine must outlive it.

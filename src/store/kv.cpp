@@ -16,8 +16,12 @@ std::unexpected<Error> trouble(const rocksdb::Status& s, const std::string& wher
   return fail(s.IsCorruption() ? Code::corrupt : Code::unavailable, "index store: " + s.ToString(), where);
 }
 
-rocksdb::Slice slice(std::string_view s) { return {s.data(), s.size()}; }
-std::string_view view(const rocksdb::Slice& s) { return {s.data(), s.size()}; }
+rocksdb::Slice slice(std::string_view s) {
+  return {s.data(), s.size()};
+}
+std::string_view view(const rocksdb::Slice& s) {
+  return {s.data(), s.size()};
+}
 
 class Keep final : public rocksdb::CompactionFilter {
  public:
@@ -128,7 +132,8 @@ Result<std::unique_ptr<Kv>> Kv::open(const std::string& path, KvOptions options)
 Result<void> Kv::put(std::size_t family, std::string_view key, std::string_view value) {
   rocksdb::WriteOptions w;
   w.disableWAL = true;
-  if (auto s = inner_->db->Put(w, inner_->families[family], slice(key), slice(value)); !s.ok()) return trouble(s, inner_->path);
+  if (auto s = inner_->db->Put(w, inner_->families[family], slice(key), slice(value)); !s.ok())
+    return trouble(s, inner_->path);
   return {};
 }
 
@@ -191,7 +196,8 @@ Result<void> Kv::compact(std::size_t family, std::string_view from, std::string_
   rocksdb::CompactRangeOptions o;
   o.bottommost_level_compaction = rocksdb::BottommostLevelCompaction::kForceOptimized;
   const rocksdb::Slice a = slice(from), b = slice(to);
-  if (auto s = inner_->db->CompactRange(o, inner_->families[family], from.empty() ? nullptr : &a, to.empty() ? nullptr : &b);
+  if (auto s =
+          inner_->db->CompactRange(o, inner_->families[family], from.empty() ? nullptr : &a, to.empty() ? nullptr : &b);
       !s.ok())
     return trouble(s, inner_->path);
   return {};
@@ -217,7 +223,8 @@ Result<void> Kv::clear(std::size_t family) {
   inner_->db->DestroyColumnFamilyHandle(inner_->families[family]);
   inner_->families[family] = nullptr;
   rocksdb::ColumnFamilyHandle* fresh = nullptr;
-  if (auto s = inner_->db->CreateColumnFamily(inner_->family_options[family], inner_->options.families[family].name, &fresh);
+  if (auto s =
+          inner_->db->CreateColumnFamily(inner_->family_options[family], inner_->options.families[family].name, &fresh);
       !s.ok())
     return trouble(s, inner_->path);
   inner_->families[family] = fresh;
@@ -225,7 +232,8 @@ Result<void> Kv::clear(std::size_t family) {
 }
 
 Result<void> Kv::flush(std::size_t family) {
-  if (auto s = inner_->db->Flush(rocksdb::FlushOptions(), inner_->families[family]); !s.ok()) return trouble(s, inner_->path);
+  if (auto s = inner_->db->Flush(rocksdb::FlushOptions(), inner_->families[family]); !s.ok())
+    return trouble(s, inner_->path);
   return {};
 }
 

@@ -12,8 +12,9 @@ using syslog::put_if;
 
 /// Fields that the kernel writes quoted, or in hex when they hold blanks, quotes or control bytes ("untrusted strings").
 constexpr std::array<std::string_view, 24> kUntrusted = {
-    "exe", "comm", "cmd", "proctitle", "name", "cwd", "path", "acct", "data", "key", "dir", "grp", "new-chardev", "old-chardev",
-    "vm", "watch", "file", "invalid_context", "ocomm", "unit", "profile", "requested_mask", "cipher_name", "device"};
+    "exe",   "comm", "cmd",     "proctitle",      "name",        "cwd",   "path",  "acct", "data",
+    "key",   "dir",  "grp",     "new-chardev",    "old-chardev", "vm",    "watch", "file", "invalid_context",
+    "ocomm", "unit", "profile", "requested_mask", "cipher_name", "device"};
 
 int hex(char c) {
   if (c >= '0' && c <= '9') return c - '0';
@@ -35,7 +36,8 @@ bool decode_hex(std::string_view s, std::string& out) {
 
 bool execve_argument(std::string_view key) {
   if (key.size() < 2 || key[0] != 'a') return false;
-  return all_digits(key.substr(1, key.find('[') == std::string_view::npos ? std::string_view::npos : key.find('[') - 1));
+  return all_digits(
+      key.substr(1, key.find('[') == std::string_view::npos ? std::string_view::npos : key.find('[') - 1));
 }
 
 class Reader final : public syslog::PayloadReader {

@@ -10,8 +10,8 @@ namespace {
 using syslog::Header;
 
 bool key_char(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '.' || c == '-' ||
-         c == '[' || c == ']';
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '.' ||
+         c == '-' || c == '[' || c == ']';
 }
 
 /// In the header \| and \\ are escapes, in the extension \= \\ \n \r (and \| by habit).
@@ -35,8 +35,8 @@ class Reader final : public syslog::PayloadReader {
     const std::size_t start = h.message.find("CEF:");
     if (start == std::string_view::npos || start > 64) return not_mine(reason);
     std::string_view s = h.message.substr(start + 4);
-    static constexpr std::array<std::string_view, 7> names = {"cefVersion", "deviceVendor", "deviceProduct", "deviceVersion",
-                                                              "deviceEventClassId", "name", "severity"};
+    static constexpr std::array<std::string_view, 7> names = {
+        "cefVersion", "deviceVendor", "deviceProduct", "deviceVersion", "deviceEventClassId", "name", "severity"};
     for (std::size_t n = 0; n < names.size(); ++n) {
       std::size_t end = 0;
       while (end < s.size() && s[end] != '|') end += s[end] == '\\' ? 2U : 1U;
@@ -55,7 +55,9 @@ class Reader final : public syslog::PayloadReader {
 
   int payload_likelihood(const Header& h) const override {
     const std::size_t at = h.message.find("CEF:");
-    return at == 0 ? 100 : at != std::string_view::npos && at <= 64 && h.message.find('|', at) != std::string_view::npos ? 90 : 0;
+    return at == 0                                                                                         ? 100
+           : at != std::string_view::npos && at <= 64 && h.message.find('|', at) != std::string_view::npos ? 90
+                                                                                                           : 0;
   }
 
  private:
@@ -88,8 +90,9 @@ class Reader final : public syslog::PayloadReader {
       if (key == "rt" || key == "deviceReceiptTime") rt_ = any_time(value, reference_);
       else if (key == "end") end_ = any_time(value, reference_);
       else if (key == "start") start_ = any_time(value, reference_);
-      else if (key == "msg" || key == "message") { if (key == "msg") put(sink, "message", value); }
-      else if (key.ends_with("Label")) {
+      else if (key == "msg" || key == "message") {
+        if (key == "msg") put(sink, "message", value);
+      } else if (key.ends_with("Label")) {
         if (label_count < labels.size()) labels[label_count++] = {key.substr(0, key.size() - 5), value};
       } else if (key.size() <= 24 && (key.starts_with("c") || key.starts_with("device") || key.starts_with("flex"))) {
         if (custom_count < customs.size()) customs[custom_count++] = {key, value};

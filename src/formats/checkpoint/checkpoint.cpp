@@ -56,13 +56,15 @@ class Reader final : public syslog::PayloadReader {
     std::size_t n = 0;
     Cursor at(s);
     for (;;) {
-      while (at.skip(' ') || at.skip(';')) {}
+      while (at.skip(' ') || at.skip(';')) {
+      }
       const std::size_t colon = at.rest().find(':');
       if (colon == std::string_view::npos || colon == 0 || colon > 128) return n;
       const std::string_view key = at.rest().substr(0, colon);
       if (key.find_first_of("\"]") != std::string_view::npos) return n;
       at.advance(colon);
-      while (at.skip(':')) {}
+      while (at.skip(':')) {
+      }
       KeyValue kv{.key = key, .value = {}, .quote = '"'};
       const std::string_view rest = at.rest();
       if (!at.skip('"')) {

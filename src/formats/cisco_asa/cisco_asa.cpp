@@ -17,7 +17,9 @@ struct End {
 };
 
 std::string_view strip(std::string_view s) {
-  while (!s.empty() && (s.front() == '(' || s.front() == '[' || s.front() == '<' || s.front() == '"' || s.front() == '\'')) s.remove_prefix(1);
+  while (!s.empty() &&
+         (s.front() == '(' || s.front() == '[' || s.front() == '<' || s.front() == '"' || s.front() == '\''))
+    s.remove_prefix(1);
   while (!s.empty() && (s.back() == ')' || s.back() == ']' || s.back() == '>' || s.back() == ',' || s.back() == '.' ||
                         s.back() == ':' || s.back() == ';' || s.back() == '"' || s.back() == '\''))
     s.remove_suffix(1);
@@ -58,7 +60,8 @@ bool end_point(std::string_view w, End& out) {
     } else {
       const std::size_t slash = ip.rfind('/');
       if (colon == std::string_view::npos || colon == 0) return false;
-      if (!named(ip) && (slash == std::string_view::npos || slash < colon || !all_digits(ip.substr(slash + 1)))) return false;
+      if (!named(ip) && (slash == std::string_view::npos || slash < colon || !all_digits(ip.substr(slash + 1))))
+        return false;
       interface = ip.substr(0, colon);
       if (!named(ip)) {
         port = ip.substr(slash + 1);
@@ -80,7 +83,8 @@ class Reader final : public syslog::PayloadReader {
     if (id.empty()) return not_mine(reason);
     // %ASA-session-6-302013
     const std::size_t dash = id.rfind('-');
-    const std::size_t level = dash == std::string_view::npos || dash == 0 ? std::string_view::npos : id.rfind('-', dash - 1);
+    const std::size_t level =
+        dash == std::string_view::npos || dash == 0 ? std::string_view::npos : id.rfind('-', dash - 1);
     if (dash == std::string_view::npos || level == std::string_view::npos) {
       reason = "cisco message id is cut";
       return LineVerdict::refused;
@@ -126,9 +130,18 @@ class Reader final : public syslog::PayloadReader {
     struct Verb {
       std::string_view text, action;
     };
-    static constexpr std::array<Verb, 12> verbs = {{{"Built ", "built"}, {"Teardown ", "teardown"}, {"Deny ", "deny"}, {"denied", "deny"},
-                                                    {"Denied", "deny"}, {"permitted", "permit"}, {"Dropped", "deny"}, {"rejected", "deny"},
-                                                    {"failed", "failed"}, {"Failed", "failed"}, {"succeeded", "success"}, {"Successful", "success"}}};
+    static constexpr std::array<Verb, 12> verbs = {{{"Built ", "built"},
+                                                    {"Teardown ", "teardown"},
+                                                    {"Deny ", "deny"},
+                                                    {"denied", "deny"},
+                                                    {"Denied", "deny"},
+                                                    {"permitted", "permit"},
+                                                    {"Dropped", "deny"},
+                                                    {"rejected", "deny"},
+                                                    {"failed", "failed"},
+                                                    {"Failed", "failed"},
+                                                    {"succeeded", "success"},
+                                                    {"Successful", "success"}}};
     for (const Verb& v : verbs)
       if (s.find(v.text) != std::string_view::npos) {
         sink.put("action", v.action);
@@ -142,13 +155,15 @@ class Reader final : public syslog::PayloadReader {
       const std::string_view w = at.word();
       if (w.starts_with('(') && n == 1) continue;  // the translated address of the one before
       const std::string_view plain = strip(w);
-      if (iequals(plain, "tcp") || iequals(plain, "udp") || iequals(plain, "icmp")) sink.put("protocol", to_lower(plain));
+      if (iequals(plain, "tcp") || iequals(plain, "udp") || iequals(plain, "icmp"))
+        sink.put("protocol", to_lower(plain));
       if (end_point(w, ends[n])) ++n;
     }
     // ICMP: faddr (outside) gaddr laddr (inside); the inside is the source, whoever began
     if (s.find("faddr ") != std::string_view::npos && s.find("laddr ") != std::string_view::npos) {
       End inside, outside;
-      if (end_point(Cursor(s.substr(s.find("faddr ") + 6)).word(), outside) && end_point(Cursor(s.substr(s.find("laddr ") + 6)).word(), inside)) {
+      if (end_point(Cursor(s.substr(s.find("faddr ") + 6)).word(), outside) &&
+          end_point(Cursor(s.substr(s.find("laddr ") + 6)).word(), inside)) {
         ends = {inside, outside};
         n = 2;
       }
@@ -161,22 +176,32 @@ class Reader final : public syslog::PayloadReader {
     if (n > 1) put(ends[1], "dst_ip", "dst_port", "dst_interface", sink);
     put_if(sink, "access_group", between(s, "access-group \"", "\""));
     if (const std::string_view list = between(s, "access-list ", " "); !list.empty()) sink.put("access_group", list);
-    for (const auto& [open, close] : {std::pair<std::string_view, std::string_view>{"Username = ", ","}, {"User <", ">"}, {"user = ", " "},
-                                      {"user '", "'"}, {"Uname: ", " "}, {"uname: ", " "}, {"Username: ", ","}, {"User '", "'"}})
+    for (const auto& [open, close] : {std::pair<std::string_view, std::string_view>{"Username = ", ","},
+                                      {"User <", ">"},
+                                      {"user = ", " "},
+                                      {"user '", "'"},
+                                      {"Uname: ", " "},
+                                      {"uname: ", " "},
+                                      {"Username: ", ","},
+                                      {"User '", "'"}})
       if (const std::string_view user = between(s, open, close); !user.empty() && user.size() < 200) {
         sink.put("user", strip(user));
         break;
       }
     put_if(sink, "CmdSet", between(s, "executed the '", "'"));
-    if (const std::size_t cmd = s.find("executed '"); cmd != std::string_view::npos) put_if(sink, "CmdSet", strip(s.substr(cmd + 10)));
+    if (const std::size_t cmd = s.find("executed '"); cmd != std::string_view::npos)
+      put_if(sink, "CmdSet", strip(s.substr(cmd + 10)));
     if (const std::size_t url = s.find("Accessed URL "); url != std::string_view::npos) {
       const std::string_view rest = s.substr(url + 13);
       const std::size_t colon = rest.find(':');
-      if (n == 1 && colon != std::string_view::npos && looks_like_ip(rest.substr(0, colon))) sink.put("dst_ip", rest.substr(0, colon));
-      put_if(sink, "url", colon != std::string_view::npos && looks_like_ip(rest.substr(0, colon)) ? rest.substr(colon + 1) : rest);
+      if (n == 1 && colon != std::string_view::npos && looks_like_ip(rest.substr(0, colon)))
+        sink.put("dst_ip", rest.substr(0, colon));
+      put_if(sink, "url",
+             colon != std::string_view::npos && looks_like_ip(rest.substr(0, colon)) ? rest.substr(colon + 1) : rest);
     }
   }
-  static void put(const End& e, std::string_view ip, std::string_view port, std::string_view interface, FieldSink& sink) {
+  static void put(const End& e, std::string_view ip, std::string_view port, std::string_view interface,
+                  FieldSink& sink) {
     if (looks_like_ip(e.ip)) {
       sink.put(ip, e.ip);
     } else {

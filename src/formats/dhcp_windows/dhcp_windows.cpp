@@ -9,12 +9,28 @@ namespace bavn::formats::dhcp_windows {
 
 namespace {
 
-constexpr std::array<std::string_view, 19> kV4 = {
-    "event_id", "date", "time", "description", "src_ip", "host_name", "mac", "user", "transaction_id", "q_result",
-    "probation_time", "correlation_id", "dhc_id", "vendor_class_hex", "vendor_class", "user_class_hex", "user_class",
-    "relay_agent_information", "dns_reg_error"};
-constexpr std::array<std::string_view, 12> kV6 = {"event_id", "date", "time", "description", "src_ip", "host_name",
-                                                  "error_code", "duid_length", "duid", "user", "dhc_id", "subnet_prefix"};
+constexpr std::array<std::string_view, 19> kV4 = {"event_id",
+                                                  "date",
+                                                  "time",
+                                                  "description",
+                                                  "src_ip",
+                                                  "host_name",
+                                                  "mac",
+                                                  "user",
+                                                  "transaction_id",
+                                                  "q_result",
+                                                  "probation_time",
+                                                  "correlation_id",
+                                                  "dhc_id",
+                                                  "vendor_class_hex",
+                                                  "vendor_class",
+                                                  "user_class_hex",
+                                                  "user_class",
+                                                  "relay_agent_information",
+                                                  "dns_reg_error"};
+constexpr std::array<std::string_view, 12> kV6 = {"event_id", "date",      "time",       "description",
+                                                  "src_ip",   "host_name", "error_code", "duid_length",
+                                                  "duid",     "user",      "dhc_id",     "subnet_prefix"};
 
 class Reader final : public LineReader {
  public:
@@ -33,7 +49,8 @@ class Reader final : public LineReader {
     for (CsvFields f(line); f.next(value, scratch_); ++n) {
       if (n == 0) id = value;
       const bool v6 = id.size() >= 4;  // v6 ids are 11000 and up, and 1103
-      const std::string_view name = v6 ? (n < kV6.size() ? kV6[n] : std::string_view{}) : (n < kV4.size() ? kV4[n] : std::string_view{});
+      const std::string_view name =
+          v6 ? (n < kV6.size() ? kV6[n] : std::string_view{}) : (n < kV4.size() ? kV4[n] : std::string_view{});
       if (name.empty() || value.empty()) continue;
       sink.put(name, value);
       if (n == 3) sink.put("message", value);
@@ -52,7 +69,10 @@ class Reader final : public LineReader {
     if (line.starts_with("Event ID  Meaning")) return 90;
     Cursor at(line);  // "10<tab>A new IP address was leased to a client."
     if (at.number(5) && at.peek() == '\t') return 60;
-    return line.find("Microsoft DHCP Service Activity Log") != std::string_view::npos || line.starts_with("ID,Date,Time,Description") ? 95 : 0;
+    return line.find("Microsoft DHCP Service Activity Log") != std::string_view::npos ||
+                   line.starts_with("ID,Date,Time,Description")
+               ? 95
+               : 0;
   }
 
  private:

@@ -12,9 +12,10 @@ using syslog::put_if;
 
 constexpr std::array<std::string_view, 6> kLevels = {"critical", "error", "warning", "notice", "info", "debug"};
 constexpr std::array<std::string_view, 26> kCategories = {
-    "queries", "query-errors", "security", "client", "resolver", "rpz", "general", "network", "notify", "config", "default",
-    "dispatch", "dnssec", "edns-disabled", "lame-servers", "update", "update-security", "unmatched", "xfer-in", "xfer-out",
-    "zoneload", "rate-limit", "responses", "database", "cname", "spill"};
+    "queries",      "query-errors", "security",        "client",    "resolver", "rpz",      "general",
+    "network",      "notify",       "config",          "default",   "dispatch", "dnssec",   "edns-disabled",
+    "lame-servers", "update",       "update-security", "unmatched", "xfer-in",  "xfer-out", "zoneload",
+    "rate-limit",   "responses",    "database",        "cname",     "spill"};
 
 bool one_of(std::string_view w, const auto& list) {
   for (const std::string_view k : list)
@@ -33,7 +34,8 @@ class Reader final : public syslog::PayloadReader {
       s.remove_prefix(t->length);
       while (s.starts_with(' ')) s.remove_prefix(1);
     }
-    if (one_of(h.program, kCategories)) sink.put("category", h.program);  // "<time> queries: info: ..." looks like a tag
+    if (one_of(h.program, kCategories))
+      sink.put("category", h.program);  // "<time> queries: info: ..." looks like a tag
     for (int n = 0; n < 2; ++n) {
       const std::size_t colon = s.find(": ");
       if (colon == std::string_view::npos) break;
@@ -55,7 +57,9 @@ class Reader final : public syslog::PayloadReader {
     if (const auto t = bind_time(h.message)) {
       // Tomcat writes the same time, but its level in capitals and without a colon behind it.
       const std::string_view next = Cursor(h.message.substr(t->length)).word();
-      return client ? 95 : next.empty() || next.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZ") == std::string_view::npos ? 0 : 55;
+      return client                                                                                           ? 95
+             : next.empty() || next.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZ") == std::string_view::npos ? 0
+                                                                                                              : 55;
     }
     if (one_of(h.program, kCategories) && h.has_time) return client ? 90 : 50;
     if (client && (h.message.starts_with("client ") || h.message.find(": client ") != std::string_view::npos))
@@ -89,7 +93,8 @@ class Reader final : public syslog::PayloadReader {
         // The name in brackets is what the client asked for; it may hold escaped brackets.
         if (const auto name = at.until("): ")) {
           if (at.rest().find('\'') == std::string_view::npos && at.rest().find("query: ") == std::string_view::npos &&
-              at.rest().find("response: ") == std::string_view::npos && at.rest().find("rpz ") == std::string_view::npos &&
+              at.rest().find("response: ") == std::string_view::npos &&
+              at.rest().find("rpz ") == std::string_view::npos &&
               at.rest().find("query failed") == std::string_view::npos)
             put_if(sink, "query", *name);
         }
@@ -141,7 +146,8 @@ class Reader final : public syslog::PayloadReader {
         // here the order is name/CLASS/TYPE
         const std::string_view what = at.word();
         const std::size_t last = what.rfind('/');
-        const std::size_t first = last == std::string_view::npos || last == 0 ? std::string_view::npos : what.rfind('/', last - 1);
+        const std::size_t first =
+            last == std::string_view::npos || last == 0 ? std::string_view::npos : what.rfind('/', last - 1);
         if (first == std::string_view::npos) return put_if(sink, "query", what);
         put_if(sink, "query", what.substr(0, first));
         put_if(sink, "record_class", what.substr(first + 1, last - first - 1));

@@ -1,7 +1,7 @@
 // CoreDNS: the log and errors plugins in their default wording, from a container's output or inside a shipper's envelope:
 // "[INFO] 192.0.2.1:36413 - 21583 "A IN example.org. udp 43 false 512" NOERROR qr,rd,ra 136 0.000102078s".
-#include "formats/line_tools.hpp"
 #include "formats/line_reader.hpp"
+#include "formats/line_tools.hpp"
 
 namespace bavn::formats::dns_coredns {
 

@@ -44,7 +44,8 @@ class Reader final : public syslog::PayloadReader {
     }
     const std::string_view text = at.rest();
     sink.put("message", text);
-    if (at.skip("query: ") || at.skip("reply: ")) {}
+    if (at.skip("query: ") || at.skip("reply: ")) {
+    }
     if (at.skip("rpz: applied ")) rpz(at, sink);
     else entry(at, sink);
     happened(sink, h, own);
@@ -72,7 +73,8 @@ class Reader final : public syslog::PayloadReader {
       return;
     }
     const std::string_view kind = at.word(), who = at.word();
-    if (first.ends_with('.') && looks_like_ip(who.substr(0, who.find('@'))) && who.find('@') != std::string_view::npos) {
+    if (first.ends_with('.') && looks_like_ip(who.substr(0, who.find('@'))) &&
+        who.find('@') != std::string_view::npos) {
       put_if(sink, "local_zone", no_dot(first));
       put_if(sink, "local_action", kind);
       sink.put("action", "local");

@@ -100,13 +100,16 @@ class Reader final : public syslog::PayloadReader {
                  : 0;
     Cursor at(h.message.substr(used));
     const std::string_view thread = at.word(), kind = at.word();
-    if (thread.empty() || thread.size() > 8 || thread.find_first_not_of("0123456789ABCDEFabcdef") != std::string_view::npos) return 0;
+    if (thread.empty() || thread.size() > 8 ||
+        thread.find_first_not_of("0123456789ABCDEFabcdef") != std::string_view::npos)
+      return 0;
     return kind == "PACKET" ? 100 : kind == "EVENT" || kind == "Note:" ? 60 : 0;
   }
 
  private:
   static bool heading(std::string_view s) {
-    for (const std::string_view text : {"DNS Server log", "Log file", "Message logging key", "\t", "  ", "Date", "File:"})
+    for (const std::string_view text :
+         {"DNS Server log", "Log file", "Message logging key", "\t", "  ", "Date", "File:"})
       if (s.starts_with(text)) return true;
     return false;
   }

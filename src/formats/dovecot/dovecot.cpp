@@ -26,7 +26,8 @@ class Reader final : public syslog::PayloadReader {
         if (!all_digits(inner) && inner != "default") put_if(sink, "user", inner);
       }
       at.advance(colon + 2);
-      if (at.skip("Info: ") || at.skip("Error: ") || at.skip("Warning: ") || at.skip("Fatal: ")) {}
+      if (at.skip("Info: ") || at.skip("Error: ") || at.skip("Warning: ") || at.skip("Fatal: ")) {
+      }
     }
     facts(at.rest(), sink);
     happened(sink, h);
@@ -34,16 +35,21 @@ class Reader final : public syslog::PayloadReader {
   }
 
   int payload_likelihood(const Header& h) const override {
-    return h.program == "dovecot" || h.program.ends_with("/dovecot") || h.program.starts_with("dovecot-") || file(h) ? 95 : 0;
+    return h.program == "dovecot" || h.program.ends_with("/dovecot") || h.program.starts_with("dovecot-") || file(h)
+               ? 95
+               : 0;
   }
 
  private:
   /// dovecot.log has no program: "Jun 23 15:04:05 Info: imap-login: Login: ..." (or "imap-login: Info: Login" since 2.0).
   static bool file(const Header& h) {
     const bool level = h.program == "Info" || h.program == "Error" || h.program == "Warning";
-    for (const std::string_view service : {"imap-login", "pop3-login", "managesieve-login", "submission-login", "auth", "lmtp"}) {
+    for (const std::string_view service :
+         {"imap-login", "pop3-login", "managesieve-login", "submission-login", "auth", "lmtp"}) {
       if (level && h.message.starts_with(service)) return true;
-      if (h.program == service && (h.message.starts_with("Info: ") || h.message.starts_with("Error: ") || h.message.starts_with("Warning: "))) return true;
+      if (h.program == service &&
+          (h.message.starts_with("Info: ") || h.message.starts_with("Error: ") || h.message.starts_with("Warning: ")))
+        return true;
     }
     return false;
   }
@@ -53,13 +59,15 @@ class Reader final : public syslog::PayloadReader {
       sink.put("action", "login");
       sink.put("outcome", "success");
     } else if (icontains(s, "auth failed") || icontains(s, "unknown user") || icontains(s, "password mismatch") ||
-               icontains(s, "authentication failure") || icontains(s, "Aborted login") || icontains(s, "auth attempts")) {
+               icontains(s, "authentication failure") || icontains(s, "Aborted login") ||
+               icontains(s, "auth attempts")) {
       sink.put("action", "login");
       // "Aborted login (no auth attempts)" is a scan, no failure
       if (!icontains(s, "no auth attempts")) sink.put("outcome", "failure");
     } else if (icontains(s, "saved mail to")) {
       sink.put("action", "saved");
-      put_if(sink, "mailbox", between(s, "saved mail to ", "\n").empty() ? s.substr(s.find("saved mail to ") + 14) : std::string_view{});
+      put_if(sink, "mailbox",
+             between(s, "saved mail to ", "\n").empty() ? s.substr(s.find("saved mail to ") + 14) : std::string_view{});
     }
     // "pam(toto,192.0.2.1,<session>): unknown user", "sql(user,ip): ..."
     const std::size_t open = s.find('('), close = s.find("): ");
@@ -80,8 +88,7 @@ class Reader final : public syslog::PayloadReader {
       if (kv.key == "user" || kv.key == "method" || kv.key == "rip" || kv.key == "lip" || kv.key == "session" ||
           kv.key == "mpid" || kv.key == "rport" || kv.key == "lport")
         put_if(sink, kv.key, v);
-      else if (kv.key == "msgid")
-        put_if(sink, "message-id", v);
+      else if (kv.key == "msgid") put_if(sink, "message-id", v);
     }
   }
 };

@@ -47,7 +47,8 @@ class Reader final : public syslog::PayloadReader {
   static std::string_view body(const Header& h) { return h.message; }
 
   /// date and time are the device's local time. tz tells the zone; without it eventtime (UTC) is used when it agrees within a day.
-  std::optional<Instant> own_time(std::string_view date, std::string_view time, std::string_view tz, std::string_view event_time) {
+  std::optional<Instant> own_time(std::string_view date, std::string_view time, std::string_view tz,
+                                  std::string_view event_time) {
     if (date.empty() || time.empty()) return parse_epoch(event_time);
     scratch_.assign(date).append("T").append(time);
     const auto local = parse_time(scratch_);

@@ -20,7 +20,8 @@ class Reader final : public syslog::PayloadReader {
       else if (kv.key == "time") time = kv.value;
       if (kv.value.empty()) continue;
       put_unquoted(sink, kv.key, kv);
-      if (kv.key == "ui") syslog::put_if(sink, "src_ip", between(kv.value, "(", ")"));  // "http(192.0.2.1)": where an admin came from
+      if (kv.key == "ui")
+        syslog::put_if(sink, "src_ip", between(kv.value, "(", ")"));  // "http(192.0.2.1)": where an admin came from
       if (kv.key == "msg") put_unquoted(sink, "message", kv);
     }
     if (date.empty() || time.empty()) {

@@ -15,18 +15,21 @@ namespace {
 #define IIS_REQUEST "cs-method cs-uri-stem cs-uri-query s-port cs-username c-ip "
 #define IIS_END "sc-status sc-substatus sc-win32-status "
 constexpr std::array<std::string_view, 10> kUsual = {
-    "date time s-ip " IIS_REQUEST "cs(User-Agent) cs(Referer) " IIS_END "time-taken",  // what IIS writes until it is changed
+    "date time s-ip " IIS_REQUEST "cs(User-Agent) cs(Referer) " IIS_END
+    "time-taken",  // what IIS writes until it is changed
     "date time s-ip " IIS_REQUEST "cs(User-Agent) " IIS_END "time-taken",
     "date time s-ip " IIS_REQUEST "cs(User-Agent) cs(Referer) " IIS_END "time-taken X-Forwarded-For",
     "date time s-ip " IIS_REQUEST "cs(User-Agent) cs(Referer) cs-host " IIS_END "time-taken",
-    "date time s-sitename " IIS_REQUEST "cs(User-Agent) cs(Cookie) cs(Referer) cs-host " IIS_END "sc-bytes cs-bytes time-taken",
-    "date time s-sitename s-computername s-ip " IIS_REQUEST "cs-version cs(User-Agent) cs(Cookie) cs(Referer) cs-host " IIS_END
+    "date time s-sitename " IIS_REQUEST "cs(User-Agent) cs(Cookie) cs(Referer) cs-host " IIS_END
     "sc-bytes cs-bytes time-taken",
-    "date time s-sitename s-computername s-ip " IIS_REQUEST "cs-version cs(User-Agent) cs(Cookie) cs(Referer) cs-host " IIS_END
-    "sc-bytes cs-bytes time-taken X-Forwarded-For",
+    "date time s-sitename s-computername s-ip " IIS_REQUEST
+    "cs-version cs(User-Agent) cs(Cookie) cs(Referer) cs-host " IIS_END "sc-bytes cs-bytes time-taken",
+    "date time s-sitename s-computername s-ip " IIS_REQUEST
+    "cs-version cs(User-Agent) cs(Cookie) cs(Referer) cs-host " IIS_END "sc-bytes cs-bytes time-taken X-Forwarded-For",
     "date time c-ip c-port s-ip s-port cs-version cs-method cs-uri sc-status s-siteid s-reason s-queuename",  // HTTPERR
     "date time c-ip c-port s-ip s-port cs-version cs-method cs-uri streamid sc-status s-siteid s-reason s-queuename",
-    "date time c-ip c-port s-ip s-port cs-version cs-method cs-uri streamid_ex sc-status s-siteid s-reason s-queuename transport"};
+    "date time c-ip c-port s-ip s-port cs-version cs-method cs-uri streamid_ex sc-status s-siteid s-reason s-queuename "
+    "transport"};
 #undef IIS_REQUEST
 #undef IIS_END
 
@@ -91,9 +94,11 @@ class Reader final : public LineReader {
 
   int likelihood(std::string_view line) const override {
     if (line.starts_with("#Fields: ")) return 100;
-    for (const std::string_view key : {"#Software: ", "#Version: ", "#Date: ", "#Remark: ", "#Start-Date: ", "#End-Date: "})
+    for (const std::string_view key :
+         {"#Software: ", "#Version: ", "#Date: ", "#Remark: ", "#Start-Date: ", "#End-Date: "})
       if (line.starts_with(key)) return 95;
-    if (line.size() < 20 || line[4] != '-' || line[7] != '-' || line[10] != ' ' || line[13] != ':' || line[19] != ' ') return 0;
+    if (line.size() < 20 || line[4] != '-' || line[7] != '-' || line[10] != ' ' || line[13] != ':' || line[19] != ' ')
+      return 0;
     if (!known_) return guess(line).empty() ? 0 : 60;
     std::size_t n = 0;
     for (Cursor at(line); !at.spaces().empty(); ++n) word(at);
@@ -116,7 +121,8 @@ class Reader final : public LineReader {
       if (n == values.size()) return {};
       values[n] = v;
     }
-    if (n < 13 || values[0].size() != 10 || values[0][4] != '-' || values[1].size() < 8 || values[1][2] != ':') return {};
+    if (n < 13 || values[0].size() != 10 || values[0][4] != '-' || values[1].size() < 8 || values[1][2] != ':')
+      return {};
     for (const std::string_view usual : kUsual) {
       std::size_t k = 0;
       bool fits = true;
@@ -124,7 +130,8 @@ class Reader final : public LineReader {
         const std::string_view name = names.word();
         if (k >= n) break;
         const std::string_view v = values[k];
-        if (name == "sc-status" || name == "s-port" || name == "c-port") fits = fits && (v == "-" || (all_digits(v) && v.size() <= 5));
+        if (name == "sc-status" || name == "s-port" || name == "c-port")
+          fits = fits && (v == "-" || (all_digits(v) && v.size() <= 5));
         else if (name == "c-ip") fits = fits && looks_like_ip(v.substr(0, v.find('%')));
         else if (name == "cs-uri-stem") fits = fits && (v.starts_with('/') || v == "-" || v == "*");
       }

@@ -20,7 +20,8 @@ class Reader final : public syslog::PayloadReader {
     std::string_view prefix = trim(s.substr(0, start));
     if (prefix.starts_with('[')) {  // "[19955416.516358] UFW BLOCK": the kernel's clock
       const std::size_t close = prefix.find(']');
-      if (close != std::string_view::npos && prefix.substr(1, close - 1).find_first_not_of("0123456789. ") == std::string_view::npos)
+      if (close != std::string_view::npos &&
+          prefix.substr(1, close - 1).find_first_not_of("0123456789. ") == std::string_view::npos)
         prefix = trim(prefix.substr(close + 1));
     }
     put_if(sink, "prefix", prefix);
@@ -40,7 +41,11 @@ class Reader final : public syslog::PayloadReader {
     const std::string_view s = h.message;
     const bool both = s.find("SRC=") != std::string_view::npos && s.find("DST=") != std::string_view::npos;
     // The sender may have cut the line's beginning off.
-    if (!both) return h.program == "kernel" && s.find("PROTO=") != std::string_view::npos && s.find("DPT=") != std::string_view::npos ? 60 : 0;
+    if (!both)
+      return h.program == "kernel" && s.find("PROTO=") != std::string_view::npos &&
+                     s.find("DPT=") != std::string_view::npos
+                 ? 60
+                 : 0;
     return s.find("PROTO=") != std::string_view::npos ? 92 : 40;
   }
 

@@ -28,7 +28,8 @@ class Reader final : public syslog::PayloadReader {
     const std::size_t start = h.message.find("LEEF:");
     if (start == std::string_view::npos || start > 64) return not_mine(reason);
     Cursor at(h.message.substr(start + 5));
-    const auto version = at.until('|'), vendor = at.until('|'), product = at.until('|'), product_version = at.until('|');
+    const auto version = at.until('|'), vendor = at.until('|'), product = at.until('|'),
+               product_version = at.until('|');
     auto id = at.until('|');
     if (!product_version || (!id && at.empty())) {
       reason = "leef header is cut";

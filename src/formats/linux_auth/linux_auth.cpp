@@ -13,9 +13,10 @@ using syslog::Header;
 using syslog::put_if;
 
 constexpr std::array<std::string_view, 33> kPrograms = {
-    "sshd", "sshd-session", "sshd-auth", "sudo", "sudo-rs", "su", "su-l", "cron", "crond", "login", "useradd", "userdel",
-    "usermod", "groupadd", "groupdel", "groupmod", "passwd", "chpasswd", "chage", "gpasswd", "systemd-logind", "doas",
-    "dropbear", "pam", "polkitd", "adduser", "addgroup", "newusers", "vipw", "pkexec", "vsftpd", "chfn", "chsh"};
+    "sshd",     "sshd-session", "sshd-auth",      "sudo",    "sudo-rs",  "su",       "su-l",     "cron",    "crond",
+    "login",    "useradd",      "userdel",        "usermod", "groupadd", "groupdel", "groupmod", "passwd",  "chpasswd",
+    "chage",    "gpasswd",      "systemd-logind", "doas",    "dropbear", "pam",      "polkitd",  "adduser", "addgroup",
+    "newusers", "vipw",         "pkexec",         "vsftpd",  "chfn",     "chsh"};
 
 std::string_view strip(std::string_view s, std::string_view ends) {
   while (!s.empty() && ends.find(s.front()) != std::string_view::npos) s.remove_prefix(1);
@@ -125,7 +126,8 @@ class Reader final : public syslog::PayloadReader {
     if (at.skip("Invalid user ") || at.skip("Illegal user ") || at.skip("input_userauth_request: invalid user ")) {
       outcome(sink, false, "ssh_login");
       sink.put("user_exists", "false");
-      return user_from(at.rest().ends_with(" [preauth]") ? at.rest().substr(0, at.rest().size() - 10) : at.rest(), sink);
+      return user_from(at.rest().ends_with(" [preauth]") ? at.rest().substr(0, at.rest().size() - 10) : at.rest(),
+                       sink);
     }
     if (at.skip("maximum authentication attempts exceeded for ")) {
       outcome(sink, false, "ssh_login");
@@ -145,10 +147,11 @@ class Reader final : public syslog::PayloadReader {
       if (at.skip("by user ")) put_if(sink, "user", at.word());
       return;
     }
-    for (const std::string_view text : {"Connection closed by ", "Connection reset by ", "Disconnected from ", "Disconnecting ",
-                                        "Received disconnect from ", "Close session: ", "Unable to negotiate with ",
-                                        "Connection from ", "Did not receive identification string from ",
-                                        "refused connect from ", "Bad protocol version identification "}) {
+    for (const std::string_view text :
+         {"Connection closed by ", "Connection reset by ", "Disconnected from ", "Disconnecting ",
+          "Received disconnect from ", "Close session: ", "Unable to negotiate with ", "Connection from ",
+          "Did not receive identification string from ", "refused connect from ",
+          "Bad protocol version identification "}) {
       if (!at.skip(text)) continue;
       sink.put("action", text.starts_with("Connection from") ? "connect" : "disconnect");
       if (text.starts_with("Bad")) break;
@@ -191,7 +194,8 @@ class Reader final : public syslog::PayloadReader {
       const std::size_t end = rest.find(" ; ");
       const std::string_view part = rest.substr(0, end);
       const std::size_t eq = part.find('=');
-      if (eq != std::string_view::npos && eq > 0 && part.substr(0, eq).find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZ_") == std::string_view::npos) {
+      if (eq != std::string_view::npos && eq > 0 &&
+          part.substr(0, eq).find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZ_") == std::string_view::npos) {
         put_if(sink, part.substr(0, eq), part.substr(eq + 1));
       } else if (!part.empty()) {
         sink.put("reason", part);
@@ -217,7 +221,8 @@ class Reader final : public syslog::PayloadReader {
       put_if(sink, "USER", at.until('\'').value_or(""));
       outcome(sink, !at.skip(" failed"), "su");
       at.spaces();
-      if (at.skip("succeeded ")) {}
+      if (at.skip("succeeded ")) {
+      }
       if (at.skip("for ")) put_if(sink, "user", at.word());
     } else if (at.skip("+ ") || at.skip("- ")) {
       at.word();
@@ -306,10 +311,14 @@ class Reader final : public syslog::PayloadReader {
     const std::size_t end = s.find(';');
     sink.put("pam_message", s.substr(0, end));
     if (s.find("authentication failure") != std::string_view::npos) outcome(sink, false, "authentication");
-    for (const std::string_view text : {"session opened for user ", "session closed for user ", "password changed for "}) {
+    for (const std::string_view text :
+         {"session opened for user ", "session closed for user ", "password changed for "}) {
       const std::size_t found = s.find(text);
       if (found == std::string_view::npos) continue;
-      outcome(sink, true, text.starts_with("session o") ? "session_opened" : text.starts_with("session c") ? "session_closed" : "password_changed");
+      outcome(sink, true,
+              text.starts_with("session o")   ? "session_opened"
+              : text.starts_with("session c") ? "session_closed"
+                                              : "password_changed");
       Cursor at(s.substr(found + text.size()));
       std::string_view user = at.word();
       put_if(sink, "user", user.substr(0, user.find('(')));
@@ -319,7 +328,8 @@ class Reader final : public syslog::PayloadReader {
       }
       return;
     }
-    if (s.find("not met by user ") != std::string_view::npos) put_if(sink, "user", between(s, "not met by user \"", "\""));
+    if (s.find("not met by user ") != std::string_view::npos)
+      put_if(sink, "user", between(s, "not met by user \"", "\""));
     if (end == std::string_view::npos) return;
     KeyValues values(s.substr(end + 1));
     for (KeyValue kv; values.next(kv);) {

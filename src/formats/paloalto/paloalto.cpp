@@ -12,16 +12,19 @@ using syslog::Header;
 
 // "-" is a field that the documentation calls FUTURE_USE. Lines of older versions end earlier.
 #define PAN_START "-,receive_time,serial,type,subtype,-,time_generated,"
-#define PAN_SESSION                                                                                                          \
-  "src,dst,natsrc,natdst,rule,srcuser,dstuser,app,vsys,from,to,inbound_if,outbound_if,logset,-,sessionid,repeatcnt,sport,"  \
+#define PAN_SESSION                                                                                                  \
+  "src,dst,natsrc,natdst,rule,srcuser,dstuser,app,vsys,from,to,inbound_if,outbound_if,logset,-,sessionid,repeatcnt," \
+  "sport,"                                                                                                           \
   "dport,natsport,natdport,flags,proto,action,"
 #define PAN_GROUP "dg_hier_level_1,dg_hier_level_2,dg_hier_level_3,dg_hier_level_4,vsys_name,device_name,"
-#define PAN_DEVICES                                                                                                        \
-  "src_category,src_profile,src_model,src_vendor,src_osfamily,src_osversion,src_host,src_mac,dst_category,dst_profile,"   \
-  "dst_model,dst_vendor,dst_osfamily,dst_osversion,dst_host,dst_mac,container_id,pod_namespace,pod_name,src_edl,dst_edl," \
+#define PAN_DEVICES                                                                                                   \
+  "src_category,src_profile,src_model,src_vendor,src_osfamily,src_osversion,src_host,src_mac,dst_category,dst_"       \
+  "profile,"                                                                                                          \
+  "dst_model,dst_vendor,dst_osfamily,dst_osversion,dst_host,dst_mac,container_id,pod_namespace,pod_name,src_edl,dst_" \
+  "edl,"                                                                                                              \
   "hostid,serialnumber,"
-#define PAN_APP                                                                                                        \
-  "subcategory_of_app,category_of_app,technology_of_app,risk_of_app,characteristic_of_app,container_of_app,"          \
+#define PAN_APP                                                                                              \
+  "subcategory_of_app,category_of_app,technology_of_app,risk_of_app,characteristic_of_app,container_of_app," \
   "tunneled_app,is_saas_of_app,sanctioned_state_of_app"
 
 struct Kind {
@@ -40,23 +43,28 @@ constexpr std::array<Kind, 14> kKinds = {{
      "misc,threatid,category,severity,direction,seqno,actionflags,srcloc,dstloc,-,contenttype,pcap_id,filedigest,cloud,"
      "url_idx,user_agent,filetype,xff,referer,sender,subject,recipient,reportid," PAN_GROUP
      "-,src_uuid,dst_uuid,http_method,tunnelid,monitortag,parent_session_id,parent_start_time,tunnel,thr_category,"
-     "contentver,-,assoc_id,ppid,http_headers,url_category_list,rule_uuid,http2_connection,dynusergroup_name,xff_ip,"
-     PAN_DEVICES "domain_edl,src_dag,dst_dag,partial_hash,high_res_timestamp,reason,justification,nssai_sst," PAN_APP},
-    {"SYSTEM", PAN_START "vsys,eventid,object,-,-,module,severity,opaque,seqno,actionflags," PAN_GROUP "-,-,high_res_timestamp"},
+     "contentver,-,assoc_id,ppid,http_headers,url_category_list,rule_uuid,http2_connection,dynusergroup_name,xff_"
+     "ip," PAN_DEVICES
+     "domain_edl,src_dag,dst_dag,partial_hash,high_res_timestamp,reason,justification,nssai_sst," PAN_APP},
+    {"SYSTEM",
+     PAN_START "vsys,eventid,object,-,-,module,severity,opaque,seqno,actionflags," PAN_GROUP "-,-,high_res_timestamp"},
     {"CONFIG", PAN_START
      "host,vsys,cmd,admin,client,result,path,before_change_detail,after_change_detail,seqno,actionflags," PAN_GROUP
      "dg_id,comment,-,high_res_timestamp"},
     {"GLOBALPROTECT", PAN_START
      "vsys,eventid,stage,auth_method,tunnel_type,srcuser,srcregion,machinename,public_ip,public_ipv6,private_ip,"
-     "private_ipv6,hostid,serialnumber,client_ver,client_os,client_os_ver,repeatcnt,reason,error,opaque,status,location,"
-     "login_duration,connect_method,error_code,portal,seqno,actionflags,high_res_timestamp,selection_type,response_time,"
+     "private_ipv6,hostid,serialnumber,client_ver,client_os,client_os_ver,repeatcnt,reason,error,opaque,status,"
+     "location,"
+     "login_duration,connect_method,error_code,portal,seqno,actionflags,high_res_timestamp,selection_type,response_"
+     "time,"
      "priority,attempted_gateways,gateway," PAN_GROUP "vsys_id"},
-    {"USERID", PAN_START
-     "vsys,ip,user,datasourcename,eventid,repeatcnt,timeout,beginport,endport,datasource,datasourcetype,seqno,actionflags,"
-     PAN_GROUP "vsys_id,factortype,factorcompletiontime,factorno,ugflags,userbysource,tag_name,high_res_timestamp"},
-    {"HIPMATCH", PAN_START
-     "srcuser,vsys,machinename,os,src,matchname,repeatcnt,matchtype,-,-,seqno,actionflags," PAN_GROUP
-     "vsys_id,srcipv6,hostid,serialnumber,mac,high_res_timestamp"},
+    {"USERID",
+     PAN_START "vsys,ip,user,datasourcename,eventid,repeatcnt,timeout,beginport,endport,datasource,datasourcetype,"
+               "seqno,actionflags," PAN_GROUP
+               "vsys_id,factortype,factorcompletiontime,factorno,ugflags,userbysource,tag_name,high_res_timestamp"},
+    {"HIPMATCH",
+     PAN_START "srcuser,vsys,machinename,os,src,matchname,repeatcnt,matchtype,-,-,seqno,actionflags," PAN_GROUP
+               "vsys_id,srcipv6,hostid,serialnumber,mac,high_res_timestamp"},
     {"AUTHENTICATION", PAN_START
      "vsys,ip,user,normalize_user,object,authpolicy,repeatcnt,authid,vendor,logset,serverprofile,desc,clienttype,event,"
      "factorno,seqno,actionflags," PAN_GROUP
@@ -70,9 +78,8 @@ constexpr std::array<Kind, 14> kKinds = {{
     {"START", PAN_START PAN_SESSION "severity,seqno,actionflags,srcloc,dstloc"},
     {"END", PAN_START PAN_SESSION "severity,seqno,actionflags,srcloc,dstloc"},
     {"SCTP", PAN_START PAN_SESSION},
-    {"IPTAG", PAN_START
-     "vsys,ip,tag_name,eventid,repeatcnt,timeout,datasourcename,datasource_type,datasource_subtype,seqno,actionflags," PAN_GROUP
-     "vsys_id,high_res_timestamp"},
+    {"IPTAG", PAN_START "vsys,ip,tag_name,eventid,repeatcnt,timeout,datasourcename,datasource_type,datasource_subtype,"
+                        "seqno,actionflags," PAN_GROUP "vsys_id,high_res_timestamp"},
     {"CORRELATION", PAN_START "src,srcuser,vsys,category,severity," PAN_GROUP "vsys_id,objectname,object_id,evidence"},
 }};
 constexpr std::string_view kOther = PAN_START;
@@ -84,7 +91,8 @@ constexpr std::string_view kOther = PAN_START;
 
 std::string_view names_of(std::string_view type) {
   for (const Kind& k : kKinds)
-    if (k.type == type || (type == "HIP-MATCH" && k.type == "HIPMATCH") || (type == "USER-ID" && k.type == "USERID")) return k.names;
+    if (k.type == type || (type == "HIP-MATCH" && k.type == "HIPMATCH") || (type == "USER-ID" && k.type == "USERID"))
+      return k.names;
   return kOther;
 }
 
@@ -126,7 +134,9 @@ class Reader final : public syslog::PayloadReader {
     return LineVerdict::event;
   }
 
-  int payload_likelihood(const Header& h) const override { return csv_start(h.message) == std::string_view::npos ? 0 : 95; }
+  int payload_likelihood(const Header& h) const override {
+    return csv_start(h.message) == std::string_view::npos ? 0 : 95;
+  }
 
  private:
   /// Where "1,2021/10/25 20:25:39,<serial>,TYPE," begins: at once or behind a host name.
@@ -136,7 +146,8 @@ class Reader final : public syslog::PayloadReader {
       if (at.number(10) && at.skip(',') && at.rest().size() > 20 && at.rest()[13] == ':') {
         const std::string_view r = at.rest();
         if (r[4] == '/' && r[7] == '/' && r[19] == ',') return from;
-        if (r[4] == '-' && r[10] == 'T' && r.substr(19, 12).find(',') != std::string_view::npos) return from;  // Cortex Data Lake
+        if (r[4] == '-' && r[10] == 'T' && r.substr(19, 12).find(',') != std::string_view::npos)
+          return from;  // Cortex Data Lake
       }
       const std::size_t blank = s.find(' ', from);
       if (blank == std::string_view::npos) break;

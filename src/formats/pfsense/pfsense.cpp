@@ -19,7 +19,8 @@ class Reader final : public syslog::PayloadReader {
       sink.put("message", s);
       sink.put("outcome", s.find("uccessful") != std::string_view::npos ? "success" : "failure");
       sink.put("action", "login");
-      put_if(sink, "user", between(s, "for user '", "'").empty() ? between(s, "for '", "'") : between(s, "for user '", "'"));
+      put_if(sink, "user",
+             between(s, "for user '", "'").empty() ? between(s, "for '", "'") : between(s, "for user '", "'"));
       if (const std::size_t from = s.rfind("from"); from != std::string_view::npos) {
         Cursor at(s.substr(from + 4));
         at.skip(':');
@@ -42,14 +43,14 @@ class Reader final : public syslog::PayloadReader {
   }
 
   LineVerdict filter(const Header& h, FieldSink& sink, std::string& reason) {
-    static constexpr std::array<std::string_view, 9> common = {"rule", "subrule", "anchor", "tracker", "interface",
-                                                               "reason", "action", "direction", "ip_version"};
-    static constexpr std::array<std::string_view, 11> v4 = {"tos", "ecn", "ttl", "id", "offset", "flags", "protocol_id",
-                                                            "protocol", "length", "src_ip", "dst_ip"};
-    static constexpr std::array<std::string_view, 8> v6 = {"class", "flow_label", "hop_limit", "protocol", "protocol_id",
-                                                           "length", "src_ip", "dst_ip"};
-    static constexpr std::array<std::string_view, 9> ports = {"src_port", "dst_port", "data_length", "tcp_flags", "sequence",
-                                                              "ack", "window", "urg", "options"};
+    static constexpr std::array<std::string_view, 9> common = {
+        "rule", "subrule", "anchor", "tracker", "interface", "reason", "action", "direction", "ip_version"};
+    static constexpr std::array<std::string_view, 11> v4 = {
+        "tos", "ecn", "ttl", "id", "offset", "flags", "protocol_id", "protocol", "length", "src_ip", "dst_ip"};
+    static constexpr std::array<std::string_view, 8> v6 = {"class",       "flow_label", "hop_limit", "protocol",
+                                                           "protocol_id", "length",     "src_ip",    "dst_ip"};
+    static constexpr std::array<std::string_view, 9> ports = {
+        "src_port", "dst_port", "data_length", "tcp_flags", "sequence", "ack", "window", "urg", "options"};
     std::string_view value, version, protocol;
     std::size_t n = 0;
     bool addresses = false;

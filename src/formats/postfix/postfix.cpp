@@ -98,7 +98,8 @@ class Reader final : public syslog::PayloadReader {
     if (colon == std::string_view::npos || colon > 32) return false;
     const std::string_view action = s.substr(0, colon);
     bool known = action.starts_with("milter-") || action.starts_with("proxy-") || action == "reject_warning";
-    for (const std::string_view a : {"reject", "discard", "hold", "redirect", "filter", "prepend", "warn", "replace", "bcc", "drop"})
+    for (const std::string_view a :
+         {"reject", "discard", "hold", "redirect", "filter", "prepend", "warn", "replace", "bcc", "drop"})
       known = known || action == a;
     if (!known) return false;
     sink.put("action", action);
@@ -106,7 +107,8 @@ class Reader final : public syslog::PayloadReader {
     // The pairs stand behind the last "; " that a key follows: reply texts hold semicolons too.
     std::size_t cut = std::string_view::npos;
     for (std::size_t at = rest.find("; "); at != std::string_view::npos; at = rest.find("; ", at + 1))
-      if (const std::string_view k = rest.substr(at + 2); k.starts_with("from=") || k.starts_with("to=") || k.starts_with("proto=")) {
+      if (const std::string_view k = rest.substr(at + 2);
+          k.starts_with("from=") || k.starts_with("to=") || k.starts_with("proto=")) {
         cut = at;
         break;
       }
@@ -191,25 +193,38 @@ class Reader final : public syslog::PayloadReader {
     struct Shape {
       std::string_view before, role, action;
     };
-    static constexpr Shape shapes[] = {
-        {"connect from ", "client", "connect"},       {"disconnect from ", "client", "disconnect"},
-        {"COMMAND ", "client", "command_error"},      {"NON-SMTP COMMAND from ", "client", "command_error"},
-        {"BARE NEWLINE from ", "client", "command_error"}, {"SSL_accept error from ", "client", "tls_failed"},
-        {"CONNECT from ", "client", "connect"},       {"PASS NEW ", "client", "pass_new"},
-        {"PASS OLD ", "client", "pass_old"},          {"ALLOWLISTED ", "client", "allowlisted"},
-        {"WHITELISTED ", "client", "allowlisted"},    {"BLACKLISTED ", "client", "denylisted"},
-        {"DENYLISTED ", "client", "denylisted"},      {"DISCONNECT ", "client", "disconnect"},
-        {"HANGUP after ", "client", "hangup"},        {"PREGREET ", "client", "pregreet"},
-        {"DNSBL rank ", "client", "dnsbl"},           {"lost connection after ", "client", "lost_connection"},
-        {"timeout after ", "client", "timeout"},      {"too many errors after ", "client", "too_many_errors"},
-        {"host ", "relay", ""},                       {"connect to ", "relay", "connect_failed"},
-        {"lost connection with ", "relay", "lost_connection"}, {"conversation with ", "relay", ""}};
+    static constexpr Shape shapes[] = {{"connect from ", "client", "connect"},
+                                       {"disconnect from ", "client", "disconnect"},
+                                       {"COMMAND ", "client", "command_error"},
+                                       {"NON-SMTP COMMAND from ", "client", "command_error"},
+                                       {"BARE NEWLINE from ", "client", "command_error"},
+                                       {"SSL_accept error from ", "client", "tls_failed"},
+                                       {"CONNECT from ", "client", "connect"},
+                                       {"PASS NEW ", "client", "pass_new"},
+                                       {"PASS OLD ", "client", "pass_old"},
+                                       {"ALLOWLISTED ", "client", "allowlisted"},
+                                       {"WHITELISTED ", "client", "allowlisted"},
+                                       {"BLACKLISTED ", "client", "denylisted"},
+                                       {"DENYLISTED ", "client", "denylisted"},
+                                       {"DISCONNECT ", "client", "disconnect"},
+                                       {"HANGUP after ", "client", "hangup"},
+                                       {"PREGREET ", "client", "pregreet"},
+                                       {"DNSBL rank ", "client", "dnsbl"},
+                                       {"lost connection after ", "client", "lost_connection"},
+                                       {"timeout after ", "client", "timeout"},
+                                       {"too many errors after ", "client", "too_many_errors"},
+                                       {"host ", "relay", ""},
+                                       {"connect to ", "relay", "connect_failed"},
+                                       {"lost connection with ", "relay", "lost_connection"},
+                                       {"conversation with ", "relay", ""}};
     for (const Shape& shape : shapes)
       if (s.starts_with(shape.before)) {
         put_if(sink, "action", shape.action);
-        if (const std::size_t after = s.find("after "); after != std::string_view::npos && after < 100 && !s.starts_with("PREGREET")) {
+        if (const std::size_t after = s.find("after ");
+            after != std::string_view::npos && after < 100 && !s.starts_with("PREGREET")) {
           const std::string_view stage = s.substr(after + 6);
-          if (stage.find(" from ") < 40) put_if(sink, "stage", stage.substr(0, std::min(stage.find(" ("), stage.find(" from "))));
+          if (stage.find(" from ") < 40)
+            put_if(sink, "stage", stage.substr(0, std::min(stage.find(" ("), stage.find(" from "))));
           else if (shape.before == "COMMAND ") put_if(sink, "stage", stage);
         }
         for (const std::string_view text : {" said: ", " refused to talk to me: "})
@@ -312,7 +327,8 @@ class Reader final : public syslog::PayloadReader {
         put_if(sink, "response", rest);
         if (const std::size_t queued = rest.find("queued as "); queued != std::string_view::npos) {
           const std::string_view id = rest.substr(queued + 10);
-          put_if(sink, "remote_queue_id", id.substr(0, id.find_first_not_of("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")));
+          put_if(sink, "remote_queue_id",
+                 id.substr(0, id.find_first_not_of("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")));
         }
         return;
       }

@@ -54,14 +54,14 @@ class Reader final : public syslog::PayloadReader {
   }
   static bool combined(std::string_view s) {
     const std::size_t last = s.find_last_of(' ');
-    return last != std::string_view::npos && s.find(" [") != std::string_view::npos && result_code(s.substr(last + 1)) &&
-           s.find(':', last) != std::string_view::npos;
+    return last != std::string_view::npos && s.find(" [") != std::string_view::npos &&
+           result_code(s.substr(last + 1)) && s.find(':', last) != std::string_view::npos;
   }
 
   LineVerdict read_native(const Header& h, FieldSink& sink, std::string& reason) {
     Cursor at(h.message);
-    const std::string_view time = at.word(), elapsed = at.word(), client = at.word(), result = at.word(), bytes = at.word(),
-                           method = at.word();
+    const std::string_view time = at.word(), elapsed = at.word(), client = at.word(), result = at.word(),
+                           bytes = at.word(), method = at.word();
     // URL user hierarchy/peer type: a URL may hold blanks, so the last three words are found from the end.
     std::string_view rest = at.spaces().rest();
     while (rest.ends_with(' ')) rest.remove_suffix(1);

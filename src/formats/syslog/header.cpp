@@ -8,14 +8,16 @@ namespace bavn::formats::syslog {
 
 namespace {
 
-constexpr std::array<std::string_view, 24> kFacilities = {
-    "kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv", "ftp",
-    "ntp", "audit", "alert", "clock", "local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7"};
-constexpr std::array<std::string_view, 8> kSeverities = {"emerg", "alert", "crit", "err", "warning", "notice", "info", "debug"};
+constexpr std::array<std::string_view, 24> kFacilities = {"kern",   "user",   "mail",   "daemon", "auth",     "syslog",
+                                                          "lpr",    "news",   "uucp",   "cron",   "authpriv", "ftp",
+                                                          "ntp",    "audit",  "alert",  "clock",  "local0",   "local1",
+                                                          "local2", "local3", "local4", "local5", "local6",   "local7"};
+constexpr std::array<std::string_view, 8> kSeverities = {"emerg",   "alert",  "crit", "err",
+                                                         "warning", "notice", "info", "debug"};
 
 bool name_char(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '-' || c == '_' ||
-         c == '/' || c == '@' || c == '%' || c == '(' || c == ')' || c == '\\' || c == '+' || c == '*';
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '-' ||
+         c == '_' || c == '/' || c == '@' || c == '%' || c == '(' || c == ')' || c == '\\' || c == '+' || c == '*';
 }
 
 /// Length of the structured data at the start of s (RFC 5424 section 6.3); 0 when it breaks the rules.
@@ -169,7 +171,8 @@ Header read_header(std::string_view line, std::optional<Instant> reference) {
   at.skip('*');  // Cisco: the clock is not synchronised
   auto t = bsd_time(at.rest(), reference);
   if (!t) t = iso_time(at.rest());
-  if (!t && at.rest().size() > 20 && at.rest()[3] == ' ' && month_of(at.rest().substr(4)) != 0) {  // "Wed Jul 27 18:32:27 2016 "
+  if (!t && at.rest().size() > 20 && at.rest()[3] == ' ' &&
+      month_of(at.rest().substr(4)) != 0) {  // "Wed Jul 27 18:32:27 2016 "
     if ((t = bsd_time(at.rest().substr(4), reference))) t->length += 4;
   }
   if (!t) {
@@ -189,7 +192,8 @@ Header read_header(std::string_view line, std::optional<Instant> reference) {
   }
   const std::string_view host = at.word();
   const bool is_tag = host.ends_with(':') || host.find_first_of("[,|=\"<{%") != std::string_view::npos;
-  if (is_tag && !looks_like_ip(host) && !(host.size() > 2 && host.ends_with(']') && looks_like_ip(host.substr(1, host.size() - 2)))) {
+  if (is_tag && !looks_like_ip(host) &&
+      !(host.size() > 2 && host.ends_with(']') && looks_like_ip(host.substr(1, host.size() - 2)))) {
     read_tag(h, body);
     return h;
   }

@@ -12,10 +12,10 @@ namespace bavn::formats::syslog {
 
 /// Views into the line. A line without any header is all message.
 struct Header {
-  bool present = false;         // there is at least a priority or a time
-  int priority = -1;            // facility * 8 + severity
+  bool present = false;  // there is at least a priority or a time
+  int priority = -1;     // facility * 8 + severity
   bool rfc5424 = false;
-  bool has_time = false;        // a time stands there, readable or not
+  bool has_time = false;  // a time stands there, readable or not
   std::optional<Instant> time;
   std::string_view host, program, pid, msgid;
   std::string_view structured;  // "[id a="b"][id2 ...]", checked; empty for "-"

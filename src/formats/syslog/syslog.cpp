@@ -5,13 +5,17 @@
 #include "formats/syslog/header.hpp"
 
 // One line per format whose lines come inside syslog. Their folders define make_payload_reader().
+// clang-format off
 #define BAVN_PAYLOADS(X)                                                                                      \
   X(cef) X(leef) X(fortigate) X(fortimail) X(sophos_xg) X(paloalto) X(checkpoint) X(cisco_asa) X(postfix) X(linux_auth) X(dovecot)      \
   X(dns_bind) X(dns_unbound) X(auditd) X(squid) X(iptables) X(pfsense) X(windows_syslog_snare) X(web_access)      \
   X(dns_windows) X(sysmon_syslog)
+// clang-format on
 
-#define BAVN_DECLARE(name) \
-  namespace name { std::unique_ptr<syslog::PayloadReader> make_payload_reader(); }
+#define BAVN_DECLARE(name)                                      \
+  namespace name {                                              \
+  std::unique_ptr<syslog::PayloadReader> make_payload_reader(); \
+  }
 namespace bavn::formats {
 BAVN_PAYLOADS(BAVN_DECLARE)
 }
@@ -23,9 +27,9 @@ namespace {
 
 class Reader final : public LineReader {
  public:
-  Reader() {
+  Reader(){
 #define BAVN_ADD(name) payloads_.push_back({#name, formats::name::make_payload_reader()});
-    BAVN_PAYLOADS(BAVN_ADD)
+      BAVN_PAYLOADS(BAVN_ADD)
 #undef BAVN_ADD
   }
 
@@ -96,8 +100,11 @@ class Reader final : public LineReader {
     const std::size_t end = s.find_first_of(": ");
     s = s.substr(0, end);
     const std::size_t dash = s.find('-');
-    if (dash == std::string_view::npos || dash == 0 || dash + 2 >= s.size() || s[dash + 1] < '0' || s[dash + 1] > '7' || s[dash + 2] != '-') return {};
-    return s.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") == std::string_view::npos ? s : std::string_view{};
+    if (dash == std::string_view::npos || dash == 0 || dash + 2 >= s.size() || s[dash + 1] < '0' || s[dash + 1] > '7' ||
+        s[dash + 2] != '-')
+      return {};
+    return s.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") == std::string_view::npos ? s
+                                                                                                   : std::string_view{};
   }
 
   const Payload* best(const Header& h) const {

@@ -29,7 +29,8 @@ std::optional<std::string_view> quoted(Cursor& at) {
 
 void put_request(std::string_view request, FieldSink& sink) {
   const std::size_t blank = request.find(' ');
-  if (blank == std::string_view::npos || blank > 20) return put_if(sink, "cs-uri-query", dash(request));  // no HTTP at all
+  if (blank == std::string_view::npos || blank > 20)
+    return put_if(sink, "cs-uri-query", dash(request));  // no HTTP at all
   put_if(sink, "cs-method", request.substr(0, blank));
   std::string_view target = request.substr(blank + 1);
   if (const std::size_t v = target.rfind(" HTTP/"); v != std::string_view::npos) {
@@ -67,15 +68,19 @@ class Reader final : public syslog::PayloadReader {
     for (std::size_t at = s.find('['), n = 0; at != std::string_view::npos && n < 4; at = s.find('[', at + 1), ++n) {
       if (s.size() - at < 22 || !clf_time(s.substr(at + 1, 40))) continue;
       const std::size_t close = s.find(']', at);
-      return close != std::string_view::npos && close - at < 40 && s.find('"', close) == close + 2 ? at : std::string_view::npos;
+      return close != std::string_view::npos && close - at < 40 && s.find('"', close) == close + 2
+                 ? at
+                 : std::string_view::npos;
     }
     return std::string_view::npos;
   }
   static bool apache_error(std::string_view s) {
     if (!s.starts_with('[')) return false;
-    for (const std::string_view level : {"emerg]", "alert]", "crit]", "error]", "warn]", "notice]", "info]", "debug]"}) {
+    for (const std::string_view level :
+         {"emerg]", "alert]", "crit]", "error]", "warn]", "notice]", "info]", "debug]"}) {
       const std::size_t at = s.find(level);
-      if (at != std::string_view::npos && at < 70 && at > 0 && (s[at - 1] == '[' || s[at - 1] == ':')) return nginx_error(s) == std::string_view::npos;
+      if (at != std::string_view::npos && at < 70 && at > 0 && (s[at - 1] == '[' || s[at - 1] == ':'))
+        return nginx_error(s) == std::string_view::npos;
     }
     const std::size_t trace = s.find(":trace");
     return trace != std::string_view::npos && trace < 70;
@@ -119,7 +124,8 @@ class Reader final : public syslog::PayloadReader {
     }
     std::string_view tail = trim(head.rest());
     const std::size_t blank = tail.find(' ');
-    if (blank != std::string_view::npos && tail.find(',') == std::string_view::npos) put_if(sink, "cs-username", dash(trim(tail.substr(blank + 1))));
+    if (blank != std::string_view::npos && tail.find(',') == std::string_view::npos)
+      put_if(sink, "cs-username", dash(trim(tail.substr(blank + 1))));
     Cursor at(s.substr(open + 1));
     const auto time = at.until(']');
     const auto request = quoted(at);
@@ -152,7 +158,9 @@ class Reader final : public syslog::PayloadReader {
         }
       }
       if (part->starts_with("pid ")) {
-        put_if(sink, "pid", part->substr(4, part->find(':') == std::string_view::npos ? std::string_view::npos : part->find(':') - 4));
+        put_if(
+            sink, "pid",
+            part->substr(4, part->find(':') == std::string_view::npos ? std::string_view::npos : part->find(':') - 4));
       } else if (part->starts_with("client ")) {
         const HostPort hp = host_port(part->substr(7));
         // "client 2001:db8::1:4711" has the port behind the last colon
@@ -167,7 +175,8 @@ class Reader final : public syslog::PayloadReader {
         const std::size_t colon = part->rfind(':');
         if (colon != std::string_view::npos) put_if(sink, "module", part->substr(0, colon));
         put_if(sink, "level", colon == std::string_view::npos ? *part : part->substr(colon + 1));
-        if (at.rest().starts_with('[') && !at.rest().starts_with("[pid ") && !at.rest().starts_with("[client ") && own) break;
+        if (at.rest().starts_with('[') && !at.rest().starts_with("[pid ") && !at.rest().starts_with("[client ") && own)
+          break;
       }
     }
     std::string_view text = at.rest();
@@ -180,7 +189,9 @@ class Reader final : public syslog::PayloadReader {
     put_if(sink, "cs-uri", between(text, "[uri \"", "\"]"));
     put_if(sink, "cs-host", between(text, "[hostname \"", "\"]"));
     put_if(sink, "rule_id", between(text, "[id \"", "\"]"));
-    put_if(sink, "cs-referer", text.rfind(", referer: ") == std::string_view::npos ? std::string_view{} : text.substr(text.rfind(", referer: ") + 11));
+    put_if(sink, "cs-referer",
+           text.rfind(", referer: ") == std::string_view::npos ? std::string_view{}
+                                                               : text.substr(text.rfind(", referer: ") + 11));
     happened(sink, h, own);
     return LineVerdict::event;
   }

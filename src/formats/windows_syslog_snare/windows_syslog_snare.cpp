@@ -15,40 +15,62 @@ using syslog::put_if;
 struct Label {
   std::string_view section, label, name;  // an empty section: wherever it stands
 };
-constexpr std::array<Label, 47> kLabels = {{
-    {"Subject", "Security ID", "SubjectUserSid"}, {"Subject", "Account Name", "SubjectUserName"},
-    {"Subject", "Account Domain", "SubjectDomainName"}, {"Subject", "Logon ID", "SubjectLogonId"},
-    {"New Logon", "Security ID", "TargetUserSid"}, {"New Logon", "Account Name", "TargetUserName"},
-    {"New Logon", "Account Domain", "TargetDomainName"}, {"New Logon", "Logon ID", "TargetLogonId"},
-    {"New Logon", "Logon GUID", "LogonGuid"},
-    {"Account For Which Logon Failed", "Account Name", "TargetUserName"},
-    {"Account For Which Logon Failed", "Account Domain", "TargetDomainName"},
-    {"Account Whose Credentials Were Used", "Account Name", "TargetUserName"},
-    {"Account That Was Locked Out", "Account Name", "TargetUserName"},
-    {"Target Account", "Account Name", "TargetUserName"}, {"Target Account", "Account Domain", "TargetDomainName"},
-    {"Target Account", "Security ID", "TargetSid"}, {"New Account", "Account Name", "TargetUserName"},
-    {"New Account", "Security ID", "TargetSid"}, {"Account Information", "Account Name", "TargetUserName"},
-    {"Account Information", "Account Domain", "TargetDomainName"}, {"Group", "Group Name", "TargetUserName"},
-    {"Member", "Account Name", "MemberName"}, {"Member", "Security ID", "MemberSid"},
-    {"Service Information", "Service Name", "ServiceName"}, {"Service Information", "Service File Name", "ImagePath"},
-    {"", "Logon Type", "LogonType"}, {"", "Source Network Address", "IpAddress"}, {"", "Client Address", "IpAddress"},
-    {"", "Source Port", "IpPort"}, {"", "Client Port", "IpPort"}, {"", "Workstation Name", "WorkstationName"},
-    {"", "Source Workstation", "Workstation"}, {"", "Logon Process", "LogonProcessName"},
-    {"", "Authentication Package", "AuthenticationPackageName"}, {"", "New Process Name", "NewProcessName"},
-    {"", "Creator Process Name", "ParentProcessName"}, {"", "Process Command Line", "CommandLine"},
-    {"", "Process Name", "ProcessName"}, {"", "Failure Reason", "FailureReason"}, {"", "Status", "Status"},
-    {"", "Sub Status", "SubStatus"}, {"", "Task Name", "TaskName"}, {"", "Share Name", "ShareName"},
-    {"", "Relative Target Name", "RelativeTargetName"}, {"", "Object Name", "ObjectName"},
-    {"", "Ticket Encryption Type", "TicketEncryptionType"}, {"", "Application Name", "Application"}}};
+constexpr std::array<Label, 47> kLabels = {{{"Subject", "Security ID", "SubjectUserSid"},
+                                            {"Subject", "Account Name", "SubjectUserName"},
+                                            {"Subject", "Account Domain", "SubjectDomainName"},
+                                            {"Subject", "Logon ID", "SubjectLogonId"},
+                                            {"New Logon", "Security ID", "TargetUserSid"},
+                                            {"New Logon", "Account Name", "TargetUserName"},
+                                            {"New Logon", "Account Domain", "TargetDomainName"},
+                                            {"New Logon", "Logon ID", "TargetLogonId"},
+                                            {"New Logon", "Logon GUID", "LogonGuid"},
+                                            {"Account For Which Logon Failed", "Account Name", "TargetUserName"},
+                                            {"Account For Which Logon Failed", "Account Domain", "TargetDomainName"},
+                                            {"Account Whose Credentials Were Used", "Account Name", "TargetUserName"},
+                                            {"Account That Was Locked Out", "Account Name", "TargetUserName"},
+                                            {"Target Account", "Account Name", "TargetUserName"},
+                                            {"Target Account", "Account Domain", "TargetDomainName"},
+                                            {"Target Account", "Security ID", "TargetSid"},
+                                            {"New Account", "Account Name", "TargetUserName"},
+                                            {"New Account", "Security ID", "TargetSid"},
+                                            {"Account Information", "Account Name", "TargetUserName"},
+                                            {"Account Information", "Account Domain", "TargetDomainName"},
+                                            {"Group", "Group Name", "TargetUserName"},
+                                            {"Member", "Account Name", "MemberName"},
+                                            {"Member", "Security ID", "MemberSid"},
+                                            {"Service Information", "Service Name", "ServiceName"},
+                                            {"Service Information", "Service File Name", "ImagePath"},
+                                            {"", "Logon Type", "LogonType"},
+                                            {"", "Source Network Address", "IpAddress"},
+                                            {"", "Client Address", "IpAddress"},
+                                            {"", "Source Port", "IpPort"},
+                                            {"", "Client Port", "IpPort"},
+                                            {"", "Workstation Name", "WorkstationName"},
+                                            {"", "Source Workstation", "Workstation"},
+                                            {"", "Logon Process", "LogonProcessName"},
+                                            {"", "Authentication Package", "AuthenticationPackageName"},
+                                            {"", "New Process Name", "NewProcessName"},
+                                            {"", "Creator Process Name", "ParentProcessName"},
+                                            {"", "Process Command Line", "CommandLine"},
+                                            {"", "Process Name", "ProcessName"},
+                                            {"", "Failure Reason", "FailureReason"},
+                                            {"", "Status", "Status"},
+                                            {"", "Sub Status", "SubStatus"},
+                                            {"", "Task Name", "TaskName"},
+                                            {"", "Share Name", "ShareName"},
+                                            {"", "Relative Target Name", "RelativeTargetName"},
+                                            {"", "Object Name", "ObjectName"},
+                                            {"", "Ticket Encryption Type", "TicketEncryptionType"},
+                                            {"", "Application Name", "Application"}}};
 
 class Reader final : public syslog::PayloadReader {
  public:
   LineVerdict payload(const Header& h, FieldSink& sink, std::string& reason) override {
     const std::size_t start = begin(h.message);
     if (start == std::string_view::npos) return not_mine(reason);
-    static constexpr std::array<std::string_view, 14> names = {"",      "criticality", "Channel",  "EventRecordID", "",
-                                                               "EventID", "Provider_Name", "User",   "SidType",       "Keywords",
-                                                               "Computer", "category",  "data",    "Message"};
+    static constexpr std::array<std::string_view, 14> names = {
+        "",     "criticality", "Channel",  "EventRecordID", "",         "EventID", "Provider_Name",
+        "User", "SidType",     "Keywords", "Computer",      "category", "data",    "Message"};
     std::string_view rest = h.message.substr(start), event_time, text;
     std::size_t n = 0;
     for (bool more = true; more && n < names.size() + 2; ++n) {
@@ -85,7 +107,9 @@ class Reader final : public syslog::PayloadReader {
     return LineVerdict::event;
   }
 
-  int payload_likelihood(const Header& h) const override { return begin(h.message) == std::string_view::npos ? 0 : 100; }
+  int payload_likelihood(const Header& h) const override {
+    return begin(h.message) == std::string_view::npos ? 0 : 100;
+  }
 
  private:
   static std::size_t begin(std::string_view s) {

@@ -80,12 +80,15 @@ class Reader final : public LineReader {
 
   int likelihood(std::string_view line) const override {
     if (line.starts_with("#separator ")) return 100;
-    for (const std::string_view key : {"#fields", "#types", "#path", "#set_separator", "#empty_field", "#unset_field", "#open", "#close"})
+    for (const std::string_view key :
+         {"#fields", "#types", "#path", "#set_separator", "#empty_field", "#unset_field", "#open", "#close"})
       if (line.starts_with(key) && line.substr(key.size()).starts_with(separator_)) return 95;
     if (columns_.empty() || line.empty()) return 0;
     if (line.front() == '#') return 60;  // a comment between the lines of the log
     std::size_t n = 1;
-    for (std::size_t at = line.find(separator_); at != std::string_view::npos; at = line.find(separator_, at + separator_.size())) ++n;
+    for (std::size_t at = line.find(separator_); at != std::string_view::npos;
+         at = line.find(separator_, at + separator_.size()))
+      ++n;
     return n == columns_.size() ? 90 : 0;
   }
 
@@ -128,7 +131,8 @@ class Reader final : public LineReader {
     }
     const std::size_t end = line.find(separator_);
     const std::string_view key = line.substr(0, end);
-    const std::string_view value = end == std::string_view::npos ? std::string_view{} : line.substr(end + separator_.size());
+    const std::string_view value =
+        end == std::string_view::npos ? std::string_view{} : line.substr(end + separator_.size());
     if (key == "#set_separator") set_separator_ = value.empty() ? "," : std::string(value.substr(0, 8));
     else if (key == "#empty_field") empty_ = value.substr(0, 64);
     else if (key == "#unset_field") unset_ = value.substr(0, 64);

@@ -18,9 +18,9 @@ using sigma::Predicate;
 
 namespace {
 
-constexpr std::size_t kSets = 32768;         // two entries each
+constexpr std::size_t kSets = 32768;  // two entries each
 constexpr unsigned kRecordBits = 16;
-constexpr std::size_t kPool = 1U << 20;      // witness numbers kept
+constexpr std::size_t kPool = 1U << 20;  // witness numbers kept
 
 std::uint64_t mix(std::uint64_t h, std::uint64_t with) {
   h ^= with * 0x9E3779B97F4A7C15ULL;
@@ -136,7 +136,8 @@ void Matcher::match(const event::EventBatch& batch, std::vector<Hit>& hits) {
       const Field& f = fields[i];
       if (f.slot == event::kNoSlot || p.reads[f.slot] == 0) continue;
       const std::string_view bytes = batch.bytes(f);
-      const std::uint64_t h = XXH3_64bits_withSeed(bytes.data(), bytes.size(), secret_ + (f.flags & (Field::kKindMask | Field::kEscaped)));
+      const std::uint64_t h =
+          XXH3_64bits_withSeed(bytes.data(), bytes.size(), secret_ + (f.flags & (Field::kKindMask | Field::kEscaped)));
       hashes_[i] = h;
       key = mix(key ^ h, f.slot + 1U);
     }
@@ -234,8 +235,8 @@ void Matcher::look_at_values(const event::Record& record, const RouteProgram& p,
     Entry* home = nullptr;
     std::uint64_t key = 0;
     if (!use.bypass) {
-      key = mix(hashes_[i],
-                static_cast<std::uint64_t>(record.route) << 20 | static_cast<std::uint64_t>(fi) << 4 | static_cast<std::uint64_t>(f.kind()));
+      key = mix(hashes_[i], static_cast<std::uint64_t>(record.route) << 20 | static_cast<std::uint64_t>(fi) << 4 |
+                                static_cast<std::uint64_t>(f.kind()));
       Entry* const set = &memo_[(key & (kSets - 1)) * 2];
       ++use.probes;
       const Entry* const found = set[0].key == key ? &set[0] : set[1].key == key ? &set[1] : nullptr;
@@ -396,7 +397,8 @@ bool Matcher::keyword(PredicateId id) {
       return all_values_.size() < 100'000;
     });
   }
-  return std::any_of(all_values_.begin(), all_values_.end(), [&](const auto& v) { return sigma::satisfied(p, v.first, v.second); });
+  return std::any_of(all_values_.begin(), all_values_.end(),
+                     [&](const auto& v) { return sigma::satisfied(p, v.first, v.second); });
 }
 
 }  // namespace bavn::match::hotpath

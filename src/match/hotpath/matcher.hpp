@@ -99,8 +99,8 @@ class Matcher {
   std::vector<std::uint32_t> rule_epoch_, predicate_epoch_, slot_epoch_;
   std::vector<char> predicate_value_;
   std::vector<std::uint16_t> slot_first_;
-  std::vector<std::uint16_t> next_;          // by field of the record
-  std::vector<std::string> text_;            // decoded values of escaped fields
+  std::vector<std::uint16_t> next_;  // by field of the record
+  std::vector<std::string> text_;    // decoded values of escaped fields
   std::vector<std::uint32_t> text_epoch_;
   bool indexed_ = false;
   std::vector<RuleIndex> candidates_;

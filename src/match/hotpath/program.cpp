@@ -24,15 +24,21 @@ namespace {
 
 constexpr std::size_t kRuns[3] = {12, 8, 4};
 
-std::uint64_t hash_of(std::string_view s) { return hash64(s, 0x5157A11BULL); }
+std::uint64_t hash_of(std::string_view s) {
+  return hash64(s, 0x5157A11BULL);
+}
 
 std::uint32_t gram_at(const char* p) {
   std::uint32_t v;
   std::memcpy(&v, p, 4);
   return v;
 }
-std::uint32_t gram_hash(std::uint32_t g) { return g * 0x9E3779B1U; }
-std::uint64_t gram_key(std::uint32_t g) { return (g * 0x9E3779B97F4A7C15ULL) >> 20; }
+std::uint32_t gram_hash(std::uint32_t g) {
+  return g * 0x9E3779B1U;
+}
+std::uint64_t gram_key(std::uint32_t g) {
+  return (g * 0x9E3779B97F4A7C15ULL) >> 20;
+}
 
 /// How often a lower-case byte stands in log values, roughly: letters of common words and path marks are frequent. Used only to pick
 /// the rarest run of a literal, so ranks matter, not values.
@@ -48,9 +54,10 @@ double byte_weight(unsigned char c) {
 
 double gram_weight(const char* p) {
   static constexpr std::array<std::string_view, 40> kFrequent = {
-      ".exe", "\\win", "wind", "indo", "ndow", "dows", "ows\\", "\\sys", "syst", "yste", "stem", "tem3", "em32", "m32\\",
-      "prog", "rogr", "ogra", "gram", "http", "ttp:", "tps:", "://w", "www.", ".com", "user", "sers", "micr", "icro", "cros",
-      "roso", "osof", "soft", "c:\\w", "c:\\p", ":\\wi", ":\\pr", "file", ".dll", "powe", "hell"};
+      ".exe", "\\win", "wind",  "indo",  "ndow",  "dows",  "ows\\", "\\sys", "syst", "yste",
+      "stem", "tem3",  "em32",  "m32\\", "prog",  "rogr",  "ogra",  "gram",  "http", "ttp:",
+      "tps:", "://w",  "www.",  ".com",  "user",  "sers",  "micr",  "icro",  "cros", "roso",
+      "osof", "soft",  "c:\\w", "c:\\p", ":\\wi", ":\\pr", "file",  ".dll",  "powe", "hell"};
   const std::string_view g(p, 4);
   for (std::string_view f : kFrequent)
     if (f == g) return 1000;
@@ -101,7 +108,8 @@ std::string required_literal(const Predicate& p) {
       if (depth == 0 && plain) now += e;
       else {
         take();
-        if (e == 'Q' || e == 'x' || e == 'u' || e == 'p' || e == 'P' || e == 'c' || e == 'o' || e == 'N' || e == 'g' || e == 'k') {
+        if (e == 'Q' || e == 'x' || e == 'u' || e == 'p' || e == 'P' || e == 'c' || e == 'o' || e == 'N' || e == 'g' ||
+            e == 'k') {
           return best.size() >= 4 && depth == 0 ? to_lower_utf8(best) : std::string();
         }
       }
@@ -150,7 +158,8 @@ std::string required_literal(const Predicate& p) {
 std::string plain_run(std::string_view literal) {
   std::string best, now;
   for (char c : literal) {
-    const bool plain = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || std::string_view(" _.-:=,;()@#$%!^*[]{}|~?").find(c) != std::string_view::npos;
+    const bool plain = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
+                       std::string_view(" _.-:=,;()@#$%!^*[]{}|~?").find(c) != std::string_view::npos;
     if (plain) now += c;
     if (now.size() > best.size()) best = now;
     if (!plain) now.clear();
@@ -171,7 +180,9 @@ std::string keyword_literal_of(const Predicate& p) {
 }
 
 /// What must stand in the raw record, in any case, for the keyword to hold on any value of it.
-std::string keyword_literal(const Predicate& p) { return plain_run(keyword_literal_of(p)); }
+std::string keyword_literal(const Predicate& p) {
+  return plain_run(keyword_literal_of(p));
+}
 
 /// Every run of plain bytes that must stand in the folded value.
 std::vector<std::string> literal_parts(const Predicate& p) {
@@ -207,11 +218,13 @@ bool is_base_name(std::string_view v) {
 double cost(const Predicate& p) {
   constexpr double kNone = std::numeric_limits<double>::infinity();
   static constexpr std::array<std::string_view, 22> kEverywhere = {
-      "\\powershell.exe", "\\cmd.exe", "\\svchost.exe", "\\explorer.exe", "\\rundll32.exe", "\\conhost.exe", "\\wscript.exe",
-      "\\cscript.exe", "\\msiexec.exe", "\\reg.exe", "\\net.exe", "\\net1.exe", "\\wmic.exe", "\\pwsh.exe", "\\mshta.exe",
-      "\\regsvr32.exe", "\\schtasks.exe", "\\services.exe", "\\lsass.exe", "\\taskhostw.exe", "\\wmiprvse.exe", "\\python.exe"};
+      "\\powershell.exe", "\\cmd.exe",       "\\svchost.exe",  "\\explorer.exe", "\\rundll32.exe", "\\conhost.exe",
+      "\\wscript.exe",    "\\cscript.exe",   "\\msiexec.exe",  "\\reg.exe",      "\\net.exe",      "\\net1.exe",
+      "\\wmic.exe",       "\\pwsh.exe",      "\\mshta.exe",    "\\regsvr32.exe", "\\schtasks.exe", "\\services.exe",
+      "\\lsass.exe",      "\\taskhostw.exe", "\\wmiprvse.exe", "\\python.exe"};
   const double n = static_cast<double>(p.value.size());
-  const bool id = p.field == "EventID" || p.field == "EventCode" || p.field == "type" || p.field == "Channel" || p.field == "Workload";
+  const bool id = p.field == "EventID" || p.field == "EventCode" || p.field == "type" || p.field == "Channel" ||
+                  p.field == "Workload";
   switch (p.op) {
     case Op::equals:
       if (p.value.empty()) return 0.5;
@@ -455,8 +468,8 @@ void KeywordWitnesses::seal() {
   flags.push_back(HS_FLAG_SINGLEMATCH);
   ids.push_back(kEscapedLetters);
   hs_compile_error_t* error = nullptr;
-  const auto rc = hs_compile_multi(patterns.data(), flags.data(), ids.data(), static_cast<unsigned>(patterns.size()), HS_MODE_BLOCK,
-                                   nullptr, &database_, &error);
+  const auto rc = hs_compile_multi(patterns.data(), flags.data(), ids.data(), static_cast<unsigned>(patterns.size()),
+                                   HS_MODE_BLOCK, nullptr, &database_, &error);
   hs_free_compile_error(error);
   BAVN_ASSERT(rc == HS_SUCCESS);
 }

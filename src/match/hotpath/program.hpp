@@ -72,12 +72,12 @@ class Witnesses {
   };
 
   std::vector<PredicateId> all_;
-  Table whole_;                 // equals
-  Table base_name_;             // ends_with "\name": the part after the last \ or /
-  Table ends_[3], starts_[3];   // by their last, first 12, 8 and 4 bytes
-  Table grams_;                 // contains, wildcard, regex: one rare run of 4 bytes
+  Table whole_;                           // equals
+  Table base_name_;                       // ends_with "\name": the part after the last \ or /
+  Table ends_[3], starts_[3];             // by their last, first 12, 8 and 4 bytes
+  Table grams_;                           // contains, wildcard, regex: one rare run of 4 bytes
   std::vector<std::uint64_t> gram_bits_;  // which hashed runs exist
-  std::vector<PredicateId> each_;  // short or odd ones: tried on every value
+  std::vector<PredicateId> each_;         // short or odd ones: tried on every value
   bool use_ends_[3] = {false, false, false}, use_starts_[3] = {false, false, false};
 };
 
@@ -118,17 +118,18 @@ class KeywordWitnesses {
 };
 
 struct RouteProgram {
-  std::vector<RuleIndex> rules;                  // all that apply
-  std::vector<RuleIndex> always;                 // no witness: evaluated on every record of the route
-  std::vector<std::uint16_t> by_slot;            // slot -> index + 1 into fields, 0: no rule cares
+  std::vector<RuleIndex> rules;        // all that apply
+  std::vector<RuleIndex> always;       // no witness: evaluated on every record of the route
+  std::vector<std::uint16_t> by_slot;  // slot -> index + 1 into fields, 0: no rule cares
   std::vector<Witnesses> fields;
-  std::vector<char> reads;                       // by slot: some rule of the route looks at it
-  KeywordWitnesses keywords;                     // on the raw record
+  std::vector<char> reads;    // by slot: some rule of the route looks at it
+  KeywordWitnesses keywords;  // on the raw record
   bool has_keywords = false;
-  bool unknown = false;                          // a record of no known log source
-  std::vector<std::vector<RuleIndex>> present;   // by field: rules without witness, on a route of no known log source: one of their
-                                                 // fields must be there
-  std::vector<std::vector<RuleIndex>> targets;   // by witness number
+  bool unknown = false;  // a record of no known log source
+  std::vector<std::vector<RuleIndex>>
+      present;  // by field: rules without witness, on a route of no known log source: one of their
+                // fields must be there
+  std::vector<std::vector<RuleIndex>> targets;  // by witness number
   std::unordered_map<PredicateId, std::uint32_t> witness_number;
 };
 

@@ -45,12 +45,15 @@ AllowLists::AllowLists() : state_(std::make_unique<State>()) {}
 AllowLists::~AllowLists() = default;
 AllowLists::AllowLists(AllowLists&&) noexcept = default;
 AllowLists& AllowLists::operator=(AllowLists&&) noexcept = default;
-std::size_t AllowLists::size() const { return state_->entries; }
+std::size_t AllowLists::size() const {
+  return state_->entries;
+}
 
 Result<AllowLists::Report> AllowLists::load_bytes(std::string_view json, std::string_view file) {
   constexpr std::size_t kLargest = std::size_t{256} << 20, kDeepest = 16, kMostLists = 60000;
   if (json.size() > kLargest) return fail(Code::bad_input, "allow list larger than 256 MiB", std::string(file));
-  if (state_->names.size() >= kMostLists) return fail(Code::bad_input, "more than 60,000 allow lists", std::string(file));
+  if (state_->names.size() >= kMostLists)
+    return fail(Code::bad_input, "more than 60,000 allow lists", std::string(file));
   simdjson::dom::parser parser;
   simdjson::dom::element root;
   if (parser.allocate(std::max<std::size_t>(json.size(), 64), kDeepest) != simdjson::SUCCESS)
@@ -59,7 +62,8 @@ Result<AllowLists::Report> AllowLists::load_bytes(std::string_view json, std::st
     return fail(Code::bad_input, std::string("no valid JSON: ") + simdjson::error_message(error), std::string(file));
   std::string_view name, type;
   simdjson::dom::array list;
-  if (root["name"].get(name) != simdjson::SUCCESS || root["type"].get(type) != simdjson::SUCCESS || root["list"].get(list) != simdjson::SUCCESS)
+  if (root["name"].get(name) != simdjson::SUCCESS || root["type"].get(type) != simdjson::SUCCESS ||
+      root["list"].get(list) != simdjson::SUCCESS)
     return fail(Code::bad_input, "not an allow list: expected name, type and list", std::string(file));
   if (type != "string" && type != "substring" && type != "hostname" && type != "cidr" && type != "regex")
     return fail(Code::bad_input, "allow list of unknown type " + std::string(type.substr(0, 40)), std::string(file));
@@ -120,7 +124,8 @@ Result<AllowLists::Report> AllowLists::load(const std::string& path) {
     if (error) return fail(Code::not_found, "cannot read the allow list: " + error.message(), p.string());
     std::string bytes(std::min<std::uintmax_t>(size, std::uintmax_t{1} << 29), '\0');
     std::ifstream in(p, std::ios::binary);
-    if (!in.read(bytes.data(), static_cast<std::streamsize>(bytes.size()))) return fail(Code::unavailable, "cannot read the allow list", p.string());
+    if (!in.read(bytes.data(), static_cast<std::streamsize>(bytes.size())))
+      return fail(Code::unavailable, "cannot read the allow list", p.string());
     return load_bytes(bytes, p.string());
   };
   std::error_code error;
@@ -141,7 +146,8 @@ Result<AllowLists::Report> AllowLists::load(const std::string& path) {
     all.entries += r->entries;
     for (const auto& [reason, n] : r->refused) all.refused[reason] += n;
   }
-  if (all.lists == 0) return fail(Code::bad_input, "no allow list in this folder (expected files with name, type and list)", path);
+  if (all.lists == 0)
+    return fail(Code::bad_input, "no allow list in this folder (expected files with name, type and list)", path);
   return all;
 }
 

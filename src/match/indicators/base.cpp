@@ -109,7 +109,8 @@ std::string_view IndicatorBase::stored_form(Kind kind, std::string_view v, std::
       return scratch;
     case Kind::ipv4:
     case Kind::ipv6:
-      if (const auto ip = event::parse_ip(v)) scratch.assign(reinterpret_cast<const char*>(ip->bytes.data()), ip->v6 ? 16 : 4);
+      if (const auto ip = event::parse_ip(v))
+        scratch.assign(reinterpret_cast<const char*>(ip->bytes.data()), ip->v6 ? 16 : 4);
       return scratch;
     case Kind::cidr:
       if (const auto network = event::parse_cidr(v)) {
@@ -135,13 +136,27 @@ const IndicatorView::Meta& IndicatorView::meta() const {
   const auto& h = base_->header();
   return *reinterpret_cast<const Meta*>(base_->data_.data() + h.metas.offset + meta_ * sizeof(Meta));
 }
-std::string_view IndicatorView::source() const { return base_->text(meta().source); }
-std::string_view IndicatorView::comment() const { return base_->text(meta().comment); }
-std::uint8_t IndicatorView::confidence() const { return meta().confidence; }
-event::Tlp IndicatorView::tlp() const { return static_cast<event::Tlp>(std::min<std::uint8_t>(meta().tlp, 4)); }
-Action IndicatorView::action() const { return static_cast<Action>(std::min<std::uint8_t>(meta().action, 3)); }
-Instant IndicatorView::valid_from() const { return from_micros(meta().from_us); }
-Instant IndicatorView::valid_until() const { return from_micros(meta().until_us); }
+std::string_view IndicatorView::source() const {
+  return base_->text(meta().source);
+}
+std::string_view IndicatorView::comment() const {
+  return base_->text(meta().comment);
+}
+std::uint8_t IndicatorView::confidence() const {
+  return meta().confidence;
+}
+event::Tlp IndicatorView::tlp() const {
+  return static_cast<event::Tlp>(std::min<std::uint8_t>(meta().tlp, 4));
+}
+Action IndicatorView::action() const {
+  return static_cast<Action>(std::min<std::uint8_t>(meta().action, 3));
+}
+Instant IndicatorView::valid_from() const {
+  return from_micros(meta().from_us);
+}
+Instant IndicatorView::valid_until() const {
+  return from_micros(meta().until_us);
+}
 const StixPattern* IndicatorView::pattern() const {
   return pattern_ < base_->patterns_.size() ? &base_->patterns_[pattern_] : nullptr;
 }
@@ -195,9 +210,15 @@ Indicator IndicatorView::to_indicator() const {
 
 // ---- IndicatorBase
 
-const IndicatorBase::Header& IndicatorBase::header() const { return *reinterpret_cast<const Header*>(data_.data()); }
-std::size_t IndicatorBase::size() const { return header().count; }
-const Present& IndicatorBase::present() const { return header().present; }
+const IndicatorBase::Header& IndicatorBase::header() const {
+  return *reinterpret_cast<const Header*>(data_.data());
+}
+std::size_t IndicatorBase::size() const {
+  return header().count;
+}
+const Present& IndicatorBase::present() const {
+  return header().present;
+}
 
 std::string_view IndicatorBase::text(std::uint32_t offset) const {
   const Section s = header().texts;
@@ -212,7 +233,8 @@ std::uint64_t IndicatorBase::first_slot(std::uint64_t hash) const {
   return static_cast<std::uint64_t>(static_cast<unsigned __int128>(hash * 0x9E3779B97F4A7C15ULL) * slots_ >> 64);
 }
 
-bool IndicatorBase::next(Kind kind, std::string_view stored, std::uint64_t hash, std::uint64_t& at, IndicatorView& out) const {
+bool IndicatorBase::next(Kind kind, std::string_view stored, std::uint64_t hash, std::uint64_t& at,
+                         IndicatorView& out) const {
   const auto fragment = static_cast<std::uint32_t>(hash);
   for (std::uint64_t tries = 0; tries <= slots_; ++tries) {
     const std::uint64_t slot = table_[at];
@@ -266,8 +288,8 @@ constexpr std::size_t kProbeAhead = 16;
 
 #if defined(__x86_64__)
 // The eight bits of may_have() tested at once: 2-3 times faster than branching on four words.
-__attribute__((target("avx2"))) void probe_avx2(const std::uint64_t* bloom, std::uint64_t blocks, std::span<const std::uint64_t> keys,
-                                                std::span<std::uint64_t> out) {
+__attribute__((target("avx2"))) void probe_avx2(const std::uint64_t* bloom, std::uint64_t blocks,
+                                                std::span<const std::uint64_t> keys, std::span<std::uint64_t> out) {
   const auto block = [&](std::uint64_t hash) { return bloom + 4 * ((hash >> 32) * blocks >> 32); };
   const __m256i low = _mm256_set_epi64x(30, 20, 10, 0), high = _mm256_set_epi64x(35, 25, 15, 5);
   const __m256i five = _mm256_set1_epi64x(31), half = _mm256_set1_epi64x(32), one = _mm256_set1_epi64x(1);
@@ -313,20 +335,25 @@ Indicator IndicatorBase::pattern_indicator(std::size_t i) const {
 }
 
 Result<void> IndicatorBase::attach() {
-  const auto corrupt = [](const char* why) { return fail(Code::corrupt, std::string("not an indicator file of this version: ") + why); };
+  const auto corrupt = [](const char* why) {
+    return fail(Code::corrupt, std::string("not an indicator file of this version: ") + why);
+  };
   if (data_.size() < sizeof(Header)) return corrupt("too short");
   Header h = header();
-  if (std::memcmp(h.magic, kMagic, sizeof kMagic) != 0 || h.version != 1 || h.header_size != sizeof(Header)) return corrupt("wrong start");
+  if (std::memcmp(h.magic, kMagic, sizeof kMagic) != 0 || h.version != 1 || h.header_size != sizeof(Header))
+    return corrupt("wrong start");
   if (h.file_size != data_.size()) return corrupt("cut short");
   for (const Section& s : {h.bloom, h.table, h.metas, h.texts, h.patterns, h.records})
-    if (s.offset % 8 != 0 || s.offset > data_.size() || s.size > data_.size() - s.offset) return corrupt("a section is outside");
+    if (s.offset % 8 != 0 || s.offset > data_.size() || s.size > data_.size() - s.offset)
+      return corrupt("a section is outside");
   const std::uint64_t said = std::exchange(h.checksum, 0);
   std::uint64_t sum = hash64({reinterpret_cast<const char*>(&h), sizeof h});
   sum = hash64({reinterpret_cast<const char*>(data_.data()) + sizeof h, data_.size() - sizeof h}, sum);
   if (sum != said) return corrupt("the checksum is wrong");
   blocks_ = h.bloom.size / 32;
   slots_ = h.table.size / 8;
-  if (blocks_ == 0 || slots_ == 0 || h.bloom.offset % 32 != 0 || h.metas.size % sizeof(IndicatorView::Meta) != 0) return corrupt("a section is empty");
+  if (blocks_ == 0 || slots_ == 0 || h.bloom.offset % 32 != 0 || h.metas.size % sizeof(IndicatorView::Meta) != 0)
+    return corrupt("a section is empty");
   bloom_ = reinterpret_cast<const std::uint64_t*>(data_.data() + h.bloom.offset);
   table_ = reinterpret_cast<const std::uint64_t*>(data_.data() + h.table.offset);
   const std::size_t patterns = h.patterns.size / 8;
@@ -335,7 +362,8 @@ Result<void> IndicatorBase::attach() {
     if (get<std::uint32_t>(p + 4) >= h.metas.size / sizeof(IndicatorView::Meta)) return corrupt("a pattern is outside");
     auto parsed = StixPattern::parse(text(get<std::uint32_t>(p)));
     if (!parsed) return corrupt("a pattern is unreadable");
-    if (parsed->not_evaluated().empty() && parsed->witnesses().empty()) without_witness_.push_back(static_cast<std::uint32_t>(i));
+    if (parsed->not_evaluated().empty() && parsed->witnesses().empty())
+      without_witness_.push_back(static_cast<std::uint32_t>(i));
     patterns_.push_back(std::move(*parsed));
   }
   return {};
@@ -357,8 +385,9 @@ Result<std::shared_ptr<const IndicatorBase>> IndicatorBase::from_bytes(std::stri
 
 Result<std::shared_ptr<const IndicatorBase>> IndicatorBase::open(const std::string& path) {
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return fail(Code::not_found, std::string("cannot open the indicator file: ") + std::strerror(errno), path);
-  struct stat info {};
+  if (fd < 0)
+    return fail(Code::not_found, std::string("cannot open the indicator file: ") + std::strerror(errno), path);
+  struct stat info{};
   if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode) || info.st_size < static_cast<off_t>(sizeof(Header))) {
     ::close(fd);
     return fail(Code::corrupt, "not an indicator file: too short", path);
@@ -366,7 +395,8 @@ Result<std::shared_ptr<const IndicatorBase>> IndicatorBase::open(const std::stri
   const auto size = static_cast<std::size_t>(info.st_size);
   void* memory = mmap(nullptr, size, PROT_READ, MAP_SHARED, fd, 0);
   ::close(fd);
-  if (memory == MAP_FAILED) return fail(Code::unavailable, std::string("cannot map the indicator file: ") + std::strerror(errno), path);
+  if (memory == MAP_FAILED)
+    return fail(Code::unavailable, std::string("cannot map the indicator file: ") + std::strerror(errno), path);
   std::shared_ptr<IndicatorBase> base(new IndicatorBase);
   base->mapped_ = memory;
   base->data_ = {static_cast<const std::byte*>(memory), size};
@@ -447,7 +477,8 @@ void IndicatorBuilder::add_record(Kind kind, std::string_view canonical, std::ui
     case Kind::domain:
     case Kind::mail_domain: {
       const auto labels = 1 + static_cast<unsigned>(std::count(canonical.begin(), canonical.end(), '.'));
-      (kind == Kind::domain ? present_.domain_labels : present_.mail_domain_labels) |= std::uint64_t{1} << std::min(labels, 63U);
+      (kind == Kind::domain ? present_.domain_labels : present_.mail_domain_labels) |= std::uint64_t{1}
+                                                                                       << std::min(labels, 63U);
       break;
     }
     case Kind::url:
@@ -479,8 +510,10 @@ void IndicatorBuilder::add_record(Kind kind, std::string_view canonical, std::ui
 }
 
 Result<void> IndicatorBuilder::add(const Indicator& i) {
-  if (records_.size() / 4 > 0xF0000000U || texts_.size() > 0xF0000000U) return fail(Code::unavailable, "more indicators than one base can hold");
-  if (i.valid_until != Instant{} && i.valid_until <= i.valid_from) return fail(Code::bad_input, "valid_until is not after valid_from");
+  if (records_.size() / 4 > 0xF0000000U || texts_.size() > 0xF0000000U)
+    return fail(Code::unavailable, "more indicators than one base can hold");
+  if (i.valid_until != Instant{} && i.valid_until <= i.valid_from)
+    return fail(Code::bad_input, "valid_until is not after valid_from");
   if (i.is_pattern()) {
     BAVN_TRY(auto pattern, StixPattern::parse(i.value));
     const std::uint32_t meta = meta_of(i);
@@ -491,10 +524,12 @@ Result<void> IndicatorBuilder::add(const Indicator& i) {
     return {};
   }
   const auto is = event::canonical_into(i.kind, i.value, scratch_);
-  if (!is || *is != i.kind || scratch_ != i.value) return fail(Code::bad_input, "not a canonical " + std::string(event::to_string(i.kind)));
+  if (!is || *is != i.kind || scratch_ != i.value)
+    return fail(Code::bad_input, "not a canonical " + std::string(event::to_string(i.kind)));
   if (i.kind == Kind::cidr) {
     const auto network = event::parse_cidr(i.value);
-    if (network->prefix < (network->network.v6 ? 16 : 8)) return fail(Code::bad_input, "network too wide: at least /8, IPv6 /16");
+    if (network->prefix < (network->network.v6 ? 16 : 8))
+      return fail(Code::bad_input, "network too wide: at least /8, IPv6 /16");
   }
   add_record(i.kind, i.value, meta_of(i), kNoPattern);
   ++count_;
@@ -505,7 +540,7 @@ std::shared_ptr<const IndicatorBase> IndicatorBuilder::build() {
   using Header = IndicatorBase::Header;
   using Meta = IndicatorView::Meta;
   const std::uint64_t n = hashes_.size();
-  const std::uint64_t slots = std::max<std::uint64_t>(8, n + n / 4 + 1);              // 80 % full
+  const std::uint64_t slots = std::max<std::uint64_t>(8, n + n / 4 + 1);          // 80 % full
   const std::uint64_t blocks = std::max<std::uint64_t>(1, (n * 10 + 255) / 256);  // 10 bits a key
   Header h{};
   std::memcpy(h.magic, kMagic, sizeof kMagic);
@@ -548,7 +583,9 @@ std::shared_ptr<const IndicatorBase> IndicatorBuilder::build() {
   base->slots_ = slots;
   auto* table = reinterpret_cast<std::uint64_t*>(data + h.table.offset);
   auto* bloom = reinterpret_cast<std::uint64_t*>(data + h.bloom.offset);
-  const auto meta = [&](std::uint32_t m) -> const Meta& { return reinterpret_cast<const Meta*>(data + h.metas.offset)[m]; };
+  const auto meta = [&](std::uint32_t m) -> const Meta& {
+    return reinterpret_cast<const Meta*>(data + h.metas.offset)[m];
+  };
   std::uint64_t count = patterns_.size();
   constexpr std::size_t kAhead = 16;
   for (std::size_t i = 0; i < n; ++i) {
@@ -562,7 +599,8 @@ std::shared_ptr<const IndicatorBase> IndicatorBuilder::build() {
     for (; table[slot] != 0; slot = slot + 1 == slots ? 0 : slot + 1) {
       if (static_cast<std::uint32_t>(table[slot]) != static_cast<std::uint32_t>(hash)) continue;
       if (base->read_record((table[slot] >> 32) * 4, old) && old.kind_ == fresh.kind_ && old.bytes_ == fresh.bytes_ &&
-          old.pattern_ == kNoPattern && fresh.pattern_ == kNoPattern && meta(old.meta_).source == meta(fresh.meta_).source) {
+          old.pattern_ == kNoPattern && fresh.pattern_ == kNoPattern &&
+          meta(old.meta_).source == meta(fresh.meta_).source) {
         replaced = true;
         break;
       }

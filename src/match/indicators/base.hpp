@@ -28,11 +28,11 @@ namespace bavn::match::indicators {
 
 /// Which probes can hit at all.
 struct Present {
-  std::uint32_t kinds = 0;                    // bit = Kind
-  std::uint64_t domain_labels = 0;            // bit = number of labels, 63 for more
+  std::uint32_t kinds = 0;          // bit = Kind
+  std::uint64_t domain_labels = 0;  // bit = number of labels, 63 for more
   std::uint64_t mail_domain_labels = 0;
-  std::uint32_t url_depths = 0;               // bit = depth as event::for_each_url_prefix counts
-  std::uint64_t v4_prefixes = 0;              // bit = prefix length
+  std::uint32_t url_depths = 0;                // bit = depth as event::for_each_url_prefix counts
+  std::uint64_t v4_prefixes = 0;               // bit = prefix length
   std::array<std::uint64_t, 2> v6_prefixes{};  // bit = prefix length, 0..127
   void merge(const Present& o);
 };
@@ -71,7 +71,8 @@ class IndicatorView {
 
 class IndicatorBase {
  public:
-  static Result<std::shared_ptr<const IndicatorBase>> open(const std::string& path);  // maps the file, verifies its checksum
+  static Result<std::shared_ptr<const IndicatorBase>> open(
+      const std::string& path);  // maps the file, verifies its checksum
   static Result<std::shared_ptr<const IndicatorBase>> from_bytes(std::string bytes);  // takes the memory
   static std::shared_ptr<const IndicatorBase> empty();
   Result<void> save(const std::string& path) const;  // beside it first, then renamed: a reader never sees half a file
@@ -169,7 +170,7 @@ class IndicatorBuilder {
   Present present_;
   std::string records_, metas_, texts_;
   std::vector<std::uint64_t> hashes_;
-  std::vector<std::uint32_t> offsets_;  // / 4
+  std::vector<std::uint32_t> offsets_;                           // / 4
   std::vector<std::pair<std::string, std::uint32_t>> patterns_;  // text, meta
   std::unordered_map<std::string, std::uint32_t, StringHash, std::equal_to<>> known_texts_, known_metas_;
   std::size_t count_ = 0;
@@ -236,7 +237,8 @@ void Expander::expand(const Present& present, event::Kind kind, std::string_view
         f(IndicatorBase::network_hash(masked, prefix), Kind::cidr, std::string_view(scratch_));
       };
       if (!ip->v6) {
-        for (std::uint64_t m = present.v4_prefixes; m != 0; m &= m - 1) network(static_cast<unsigned>(__builtin_ctzll(m)));
+        for (std::uint64_t m = present.v4_prefixes; m != 0; m &= m - 1)
+          network(static_cast<unsigned>(__builtin_ctzll(m)));
       } else {
         for (unsigned half = 0; half < 2; ++half)
           for (std::uint64_t m = present.v6_prefixes[half]; m != 0; m &= m - 1)

@@ -17,8 +17,8 @@ std::string_view to_string(Action a);
 std::optional<Action> parse_action(std::string_view s);
 
 struct Indicator {
-  event::Kind kind{};   // 0 for a STIX pattern
-  std::string value;    // canonical; for a STIX pattern its text
+  event::Kind kind{};  // 0 for a STIX pattern
+  std::string value;   // canonical; for a STIX pattern its text
   std::string source;
   std::uint8_t confidence = 50;  // 0..100
   event::Tlp tlp = event::Tlp::amber;

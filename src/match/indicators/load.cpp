@@ -40,12 +40,15 @@ void LoadReport::merge(const LoadReport& o, const std::string& from) {
   join(notes, o.notes);
 }
 
-void ListTarget::count(std::map<std::string, LoadReport::Reason>& in, std::string_view reason, std::string_view where, std::string_view value) {
+void ListTarget::count(std::map<std::string, LoadReport::Reason>& in, std::string_view reason, std::string_view where,
+                       std::string_view value) {
   auto it = in.find(std::string(reason));
   if (it == in.end()) {
     // Reasons may quote the input (a type's name): their number is bounded.
     if (in.size() >= 1000) reason = "further reasons";
-    it = in.try_emplace(std::string(reason.substr(0, 200)), LoadReport::Reason{0, std::string(where), repair_utf8(value.substr(0, 120))}).first;
+    it = in.try_emplace(std::string(reason.substr(0, 200)),
+                        LoadReport::Reason{0, std::string(where), repair_utf8(value.substr(0, 120))})
+             .first;
   }
   ++it->second.count;
 }
@@ -73,7 +76,8 @@ bool read_time(std::string_view text, Instant& out) {
   return t.has_value();
 }
 
-Result<LoadReport> load_bytes(std::string_view bytes, std::string_view name, const IndicatorSink& sink, LoadOptions options) {
+Result<LoadReport> load_bytes(std::string_view bytes, std::string_view name, const IndicatorSink& sink,
+                              LoadOptions options) {
   LoadReport report;
   const bool named = !options.source.empty();
   if (!named) options.source = name;
@@ -92,21 +96,28 @@ Result<LoadReport> load_bytes(std::string_view bytes, std::string_view name, con
     report.format = "text";
     return report;
   }
-  if (bytes[first] == '{' || (bytes[first] == '[' && bytes.find_first_of("{]", first + 1) < bytes.find('\n', first + 4096))) {
+  if (bytes[first] == '{' ||
+      (bytes[first] == '[' && bytes.find_first_of("{]", first + 1) < bytes.find('\n', first + 4096))) {
     // "[2001:db8::1]:25" begins a text list, "[{" or "[ ]" a JSON one
     const auto next = bytes.find_first_not_of(" \t\r\n", first + 1);
-    const bool json = bytes[first] == '{' || next == std::string_view::npos || bytes[next] == '{' || bytes[next] == ']' || bytes[next] == '"';
+    const bool json = bytes[first] == '{' || next == std::string_view::npos || bytes[next] == '{' ||
+                      bytes[next] == ']' || bytes[next] == '"';
     if (json) {
-      if (bytes.size() > kLargestJsonList) return fail(Code::bad_input, "JSON list larger than 512 MiB: split it", std::string(name));
+      if (bytes.size() > kLargestJsonList)
+        return fail(Code::bad_input, "JSON list larger than 512 MiB: split it", std::string(name));
       if (!named) options.source.clear();
       if (auto ok = load_json(bytes, to); !ok) return fail(ok.error().code, ok.error().what, std::string(name));
       return report;
     }
   }
-  if (bytes.substr(0, 4096).find('\0') != std::string_view::npos) return fail(Code::bad_input, "binary data, no list of indicators", std::string(name));
+  if (bytes.substr(0, 4096).find('\0') != std::string_view::npos)
+    return fail(Code::bad_input, "binary data, no list of indicators", std::string(name));
   const std::string_view line = trim(bytes.substr(0, bytes.find('\n')));
-  if (line.size() == 69 && line[32] == ',' && line[41] == '-' && line.find_first_not_of("0123456789abcdef-,") == std::string_view::npos)
-    return fail(Code::bad_input, "hashes.csv of a MISP feed: it names no values, load the feed's folder with its events", std::string(name));
+  if (line.size() == 69 && line[32] == ',' && line[41] == '-' &&
+      line.find_first_not_of("0123456789abcdef-,") == std::string_view::npos)
+    return fail(Code::bad_input,
+                "hashes.csv of a MISP feed: it names no values, load the feed's folder with its events",
+                std::string(name));
   if (looks_like_csv(bytes)) {
     report.format = "csv";
     load_csv(bytes, to);
@@ -211,8 +222,8 @@ void add_random(IndicatorBuilder& builder, std::size_t n, std::uint64_t seed) {
     } else if (pick < 75) {
       i.kind = Kind::ipv4;
       const auto bits = random();
-      i.value = std::to_string(240 + bits % 15) + "." + std::to_string(bits >> 8 & 255) + "." + std::to_string(bits >> 16 & 255) + "." +
-                std::to_string(bits >> 24 & 255);
+      i.value = std::to_string(240 + bits % 15) + "." + std::to_string(bits >> 8 & 255) + "." +
+                std::to_string(bits >> 16 & 255) + "." + std::to_string(bits >> 24 & 255);
     } else if (pick < 95) {
       i.kind = Kind::sha256;
       for (unsigned w = 0; w < 4; ++w) {

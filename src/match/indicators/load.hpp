@@ -29,9 +29,9 @@ struct LoadReport {
     std::string first_where;  // "line 7", "/Event/Attribute/3"
     std::string first_value;  // at most 120 bytes
   };
-  std::string format;  // "csv", "text", "misp", "misp_feed", "stix", "base", "json", "folder"
-  std::uint64_t loaded = 0;         // indicators
-  std::uint64_t not_evaluated = 0;  // of these: STIX patterns that are stored but not matched
+  std::string format;                     // "csv", "text", "misp", "misp_feed", "stix", "base", "json", "folder"
+  std::uint64_t loaded = 0;               // indicators
+  std::uint64_t not_evaluated = 0;        // of these: STIX patterns that are stored but not matched
   std::map<std::string, Reason> skipped;  // right, but not meant for detection or not for us
   std::map<std::string, Reason> refused;  // wrong or unreadable
   std::map<std::string, Reason> notes;    // why patterns are not evaluated
@@ -42,14 +42,15 @@ struct LoadReport {
 
 using IndicatorSink = std::function<Result<void>(const Indicator&)>;
 
-constexpr std::uint64_t kLargestList = std::uint64_t{1} << 30;       // bytes; text and CSV
+constexpr std::uint64_t kLargestList = std::uint64_t{1} << 30;        // bytes; text and CSV
 constexpr std::uint64_t kLargestJsonList = std::uint64_t{512} << 20;  // bytes; memory is about twice that
 
 /// A file or a folder. Error: it cannot be read or has no known shape (the message says what was expected); bad lines are no error.
 Result<LoadReport> load_file(const std::string& path, const IndicatorSink& sink, LoadOptions options = {});
 Result<LoadReport> load_file(const std::string& path, IndicatorBuilder& builder, LoadOptions options = {});
 /// The same for bytes that are already here. name: for messages and as the source of last resort.
-Result<LoadReport> load_bytes(std::string_view bytes, std::string_view name, const IndicatorSink& sink, LoadOptions options = {});
+Result<LoadReport> load_bytes(std::string_view bytes, std::string_view name, const IndicatorSink& sink,
+                              LoadOptions options = {});
 
 /// n indicators that match nothing real (.invalid names, addresses of 240.0.0.0/4, random hashes): 40 % domains, 20 % URLs, 15 % IPv4,
 /// 20 % SHA-256, 5 % mail addresses, of five sources. The same seed gives the same ones.

@@ -14,13 +14,28 @@ namespace {
 constexpr std::size_t kMostColumns = 256;
 constexpr std::size_t kLongestField = 64 * 1024;
 
-enum class Column : std::uint8_t { other, kind, value, source, confidence, tlp, valid_from, valid_until, action, comment, to_ids, of_kind };
+enum class Column : std::uint8_t {
+  other,
+  kind,
+  value,
+  source,
+  confidence,
+  tlp,
+  valid_from,
+  valid_until,
+  action,
+  comment,
+  to_ids,
+  of_kind
+};
 
 Column column_of(std::string_view name) {
   std::string n = to_lower(trim(name));
   for (char& c : n)
     if (c == '-' || c == ' ') c = '_';
-  const auto is = [&](std::initializer_list<std::string_view> names) { return std::find(names.begin(), names.end(), n) != names.end(); };
+  const auto is = [&](std::initializer_list<std::string_view> names) {
+    return std::find(names.begin(), names.end(), n) != names.end();
+  };
   if (is({"kind", "type", "indicator_type", "ioc_type"})) return Column::kind;
   if (is({"value", "indicator", "ioc", "ioc_value", "observable"})) return Column::value;
   if (is({"source", "feed", "origin"})) return Column::source;
@@ -145,8 +160,8 @@ bool looks_like_csv(std::string_view text) {
 
 void load_csv(std::string_view text, ListTarget& to) {
   const std::string_view body = body_of(text);
-  const std::uint64_t skipped_lines =
-      static_cast<std::uint64_t>(std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(text.size() - body.size()), '\n'));
+  const std::uint64_t skipped_lines = static_cast<std::uint64_t>(
+      std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(text.size() - body.size()), '\n'));
   Rows rows(body, separator_of(body.substr(0, body.find('\n'))));
   std::vector<std::string> row;
   if (!rows.next(row)) return;
@@ -163,7 +178,8 @@ void load_csv(std::string_view text, ListTarget& to) {
     if (row.size() == 1 && trim(row[0]).empty()) continue;
     if (!row.empty() && row[0].starts_with('#')) continue;
     if (rows.too_long() || rows.unclosed()) {
-      to.refuse(rows.unclosed() ? "quote not closed" : "field longer than 64 KiB or more than 256 columns", where, row.empty() ? "" : row[0]);
+      to.refuse(rows.unclosed() ? "quote not closed" : "field longer than 64 KiB or more than 256 columns", where,
+                row.empty() ? "" : row[0]);
       continue;
     }
     Indicator i = to.blank();

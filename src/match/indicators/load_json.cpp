@@ -38,9 +38,15 @@ std::string scalar(dom::element from, std::string_view key) {
   dom::element e;
   return from[key].get(e) == simdjson::SUCCESS ? scalar(e) : std::string{};
 }
-bool truth(const std::string& s) { return s == "1" || iequals(s, "true"); }
-bool is_array(dom::element e) { return e.type() == dom::element_type::ARRAY; }
-bool is_object(dom::element e) { return e.type() == dom::element_type::OBJECT; }
+bool truth(const std::string& s) {
+  return s == "1" || iequals(s, "true");
+}
+bool is_array(dom::element e) {
+  return e.type() == dom::element_type::ARRAY;
+}
+bool is_object(dom::element e) {
+  return e.type() == dom::element_type::OBJECT;
+}
 
 template <class F>
 void each(dom::element from, std::string_view key, F&& f) {
@@ -73,7 +79,8 @@ void misp_attribute(dom::element a, const MispContext& event, const std::string&
   if (type.empty() || value.empty()) return to.refuse("attribute without type or value", where, value);
   if (truth(scalar(a, "deleted"))) return to.skip("deleted", where, value);
   const std::string to_ids = scalar(a, "to_ids");
-  if (to.options.only_to_ids && !to_ids.empty() && !truth(to_ids)) return to.skip("not for detection (to_ids is false)", where, value);
+  if (to.options.only_to_ids && !to_ids.empty() && !truth(to_ids))
+    return to.skip("not for detection (to_ids is false)", where, value);
   Indicator i = to.blank();
   i.source = event.source;
   const std::string_view comment = text(a, "comment");
@@ -97,15 +104,21 @@ void misp_event(dom::element e, const std::string& where, ListTarget& to) {
   MispContext context;
   context.info = text(e, "info").substr(0, 500);
   dom::element org;
-  if (e["Orgc"].get(org) == simdjson::SUCCESS || e["Org"].get(org) == simdjson::SUCCESS) context.source = text(org, "name");
-  if (!to.options.source.empty() || context.source.empty()) context.source = to.options.source.empty() ? "misp" : to.options.source;
+  if (e["Orgc"].get(org) == simdjson::SUCCESS || e["Org"].get(org) == simdjson::SUCCESS)
+    context.source = text(org, "name");
+  if (!to.options.source.empty() || context.source.empty())
+    context.source = to.options.source.empty() ? "misp" : to.options.source;
   take_tlp(e, context.tlp);
-  each(e, "Attribute", [&](dom::element a, std::size_t n) { misp_attribute(a, context, where + "/Attribute/" + std::to_string(n), to); });
+  each(e, "Attribute", [&](dom::element a, std::size_t n) {
+    misp_attribute(a, context, where + "/Attribute/" + std::to_string(n), to);
+  });
   each(e, "Object", [&](dom::element o, std::size_t n) {
     const std::string at = where + "/Object/" + std::to_string(n);
     if (!is_object(o)) return to.refuse("object is none", at, "");
     if (truth(scalar(o, "deleted"))) return to.skip("deleted", at, text(o, "name"));
-    each(o, "Attribute", [&](dom::element a, std::size_t m) { misp_attribute(a, context, at + "/Attribute/" + std::to_string(m), to); });
+    each(o, "Attribute", [&](dom::element a, std::size_t m) {
+      misp_attribute(a, context, at + "/Attribute/" + std::to_string(m), to);
+    });
   });
 }
 
@@ -140,14 +153,16 @@ bool misp(dom::element root, const std::string& where, ListTarget& to, unsigned 
     misp_event(is_array(inner) ? root : inner, where + (is_array(inner) ? "" : "/Object"), to);
     return true;
   }
-  if (!text(root, "type").empty() && root["value"].error() == simdjson::SUCCESS && root["spec_version"].error() != simdjson::SUCCESS &&
+  if (!text(root, "type").empty() && root["value"].error() == simdjson::SUCCESS &&
+      root["spec_version"].error() != simdjson::SUCCESS &&
       (root["to_ids"].error() == simdjson::SUCCESS || root["category"].error() == simdjson::SUCCESS)) {
     MispContext context{to.options.source.empty() ? "misp" : to.options.source, {}, {}};
     misp_attribute(root, context, where, to);
     return true;
   }
   // An event without anything in it.
-  return root["info"].error() == simdjson::SUCCESS && (root["threat_level_id"].error() == simdjson::SUCCESS || root["analysis"].error() == simdjson::SUCCESS);
+  return root["info"].error() == simdjson::SUCCESS &&
+         (root["threat_level_id"].error() == simdjson::SUCCESS || root["analysis"].error() == simdjson::SUCCESS);
 }
 
 // ---- STIX
@@ -166,7 +181,8 @@ constexpr std::pair<std::string_view, Tlp> kTlpMarkings[] = {
 
 struct StixContext {
   std::unordered_map<std::string, std::string, StringHash, std::equal_to<>> identities;
-  std::unordered_map<std::string, std::optional<Tlp>, StringHash, std::equal_to<>> markings;  // empty: a statement, no TLP
+  std::unordered_map<std::string, std::optional<Tlp>, StringHash, std::equal_to<>>
+      markings;  // empty: a statement, no TLP
 };
 
 void stix_indicator(dom::element e, const StixContext& context, const std::string& where, ListTarget& to) {
@@ -174,7 +190,8 @@ void stix_indicator(dom::element e, const StixContext& context, const std::strin
   const std::string_view name = text(e, "name");
   if (truth(scalar(e, "revoked"))) return to.skip("revoked", where, name);
   const std::string_view type = text(e, "pattern_type");
-  if (!type.empty() && type != "stix") return to.skip("pattern of type " + std::string(type.substr(0, 40)) + ", not stix", where, name);
+  if (!type.empty() && type != "stix")
+    return to.skip("pattern of type " + std::string(type.substr(0, 40)) + ", not stix", where, name);
   if (pattern.empty()) return to.refuse("indicator without pattern", where, name);
   Indicator i = to.blank();
   if (i.source.empty()) {
@@ -184,8 +201,10 @@ void stix_indicator(dom::element e, const StixContext& context, const std::strin
   for (const char* key : {"valid_from", "valid_until"})
     if (dom::element t; e[key].get(t) == simdjson::SUCCESS && t.type() != dom::element_type::STRING && !t.is_null())
       return to.refuse(std::string(key) + " is no time", where, scalar(t));
-  if (!read_time(text(e, "valid_from"), i.valid_from)) return to.refuse("valid_from is no time", where, text(e, "valid_from"));
-  if (!read_time(text(e, "valid_until"), i.valid_until)) return to.refuse("valid_until is no time", where, text(e, "valid_until"));
+  if (!read_time(text(e, "valid_from"), i.valid_from))
+    return to.refuse("valid_from is no time", where, text(e, "valid_from"));
+  if (!read_time(text(e, "valid_until"), i.valid_until))
+    return to.refuse("valid_until is no time", where, text(e, "valid_until"));
   if (std::int64_t n = 0; e["confidence"].get(n) == simdjson::SUCCESS) {
     if (n < 0 || n > 100) return to.refuse("confidence is not 0..100", where, name);
     i.confidence = static_cast<std::uint8_t>(n);
@@ -197,14 +216,16 @@ void stix_indicator(dom::element e, const StixContext& context, const std::strin
     std::string_view id;
     if (ref.get(id) != simdjson::SUCCESS) return;
     std::optional<Tlp> found = Tlp::red;
-    const auto known = std::find_if(std::begin(kTlpMarkings), std::end(kTlpMarkings), [&](const auto& m) { return m.first == id; });
+    const auto known =
+        std::find_if(std::begin(kTlpMarkings), std::end(kTlpMarkings), [&](const auto& m) { return m.first == id; });
     if (known != std::end(kTlpMarkings)) found = known->second;
     else if (const auto own = context.markings.find(id); own != context.markings.end()) found = own->second;
     if (found && (!tlp || *found > *tlp)) tlp = found;
   });
   if (tlp) i.tlp = *tlp;
   auto parsed = StixPattern::parse(pattern);
-  if (!parsed) return to.refuse(parsed.error().what.substr(0, parsed.error().what.rfind(" at character")), where, pattern);
+  if (!parsed)
+    return to.refuse(parsed.error().what.substr(0, parsed.error().what.rfind(" at character")), where, pattern);
   if (!parsed->plain().empty()) {
     for (const event::Observable& o : parsed->plain()) {
       i.kind = o.kind;
@@ -233,7 +254,8 @@ void stix_objects(dom::array objects, const std::string& where, ListTarget& to) 
     dom::element definition;
     if (text(e, "definition_type") == "tlp") {
       tlp = Tlp::red;
-      if (e["definition"].get(definition) == simdjson::SUCCESS) tlp = event::parse_tlp(text(definition, "tlp")).value_or(Tlp::red);
+      if (e["definition"].get(definition) == simdjson::SUCCESS)
+        tlp = event::parse_tlp(text(definition, "tlp")).value_or(Tlp::red);
     } else if (const auto name = text(e, "name"); name.size() > 4 && iequals(name.substr(0, 4), "tlp:")) {
       tlp = event::parse_tlp(name).value_or(Tlp::red);
     }
@@ -254,32 +276,63 @@ void stix_objects(dom::array objects, const std::string& where, ListTarget& to) 
 
 }  // namespace
 
-bool misp_values(std::string_view type, std::string_view value, const std::function<void(std::string_view, std::string_view)>& f) {
+bool misp_values(std::string_view type, std::string_view value,
+                 const std::function<void(std::string_view, std::string_view)>& f) {
   struct Mapping {
     std::string_view type, kind, second;  // second: kind of the part behind "|"; "-": not taken
   };
   static constexpr Mapping kTypes[] = {
-      {"domain", "domain", ""}, {"hostname", "domain", ""}, {"domain|ip", "domain", "ip"}, {"hostname|port", "domain", "-"},
-      {"ip-src", "ip", ""}, {"ip-dst", "ip", ""}, {"ip-src|port", "ip", "-"}, {"ip-dst|port", "ip", "-"}, {"ip", "ip", ""},
-      {"url", "url", ""}, {"uri", "url", ""}, {"link", "url", ""},
-      {"md5", "md5", ""}, {"sha1", "sha1", ""}, {"sha256", "sha256", ""},
-      {"filename|md5", "-", "md5"}, {"filename|sha1", "-", "sha1"}, {"filename|sha256", "-", "sha256"}, {"malware-sample", "-", "md5"},
-      {"x509-fingerprint-md5", "md5", ""}, {"x509-fingerprint-sha1", "sha1", ""}, {"x509-fingerprint-sha256", "sha256", ""},
-      {"filename", "file_name", ""}, {"email-attachment", "file_name", ""}, {"attachment", "file_name", ""},
-      {"email", "email", ""}, {"email-src", "email", ""}, {"email-dst", "email", ""}, {"email-reply-to", "email", ""},
-      {"whois-registrant-email", "email", ""}, {"dns-soa-email", "email", ""},
-      {"email-subject", "subject", ""}, {"email-message-id", "message_id", ""}, {"user-agent", "user_agent", ""}, {"AS", "asn", ""},
-      {"ja3-fingerprint-md5", "ja3", ""}, {"mobile-application-id", "app_id", ""}, {"iban", "bank_account", ""},
-      {"bank-account-nr", "bank_account", ""}, {"phone-number", "phone", ""},
+      {"domain", "domain", ""},
+      {"hostname", "domain", ""},
+      {"domain|ip", "domain", "ip"},
+      {"hostname|port", "domain", "-"},
+      {"ip-src", "ip", ""},
+      {"ip-dst", "ip", ""},
+      {"ip-src|port", "ip", "-"},
+      {"ip-dst|port", "ip", "-"},
+      {"ip", "ip", ""},
+      {"url", "url", ""},
+      {"uri", "url", ""},
+      {"link", "url", ""},
+      {"md5", "md5", ""},
+      {"sha1", "sha1", ""},
+      {"sha256", "sha256", ""},
+      {"filename|md5", "-", "md5"},
+      {"filename|sha1", "-", "sha1"},
+      {"filename|sha256", "-", "sha256"},
+      {"malware-sample", "-", "md5"},
+      {"x509-fingerprint-md5", "md5", ""},
+      {"x509-fingerprint-sha1", "sha1", ""},
+      {"x509-fingerprint-sha256", "sha256", ""},
+      {"filename", "file_name", ""},
+      {"email-attachment", "file_name", ""},
+      {"attachment", "file_name", ""},
+      {"email", "email", ""},
+      {"email-src", "email", ""},
+      {"email-dst", "email", ""},
+      {"email-reply-to", "email", ""},
+      {"whois-registrant-email", "email", ""},
+      {"dns-soa-email", "email", ""},
+      {"email-subject", "subject", ""},
+      {"email-message-id", "message_id", ""},
+      {"user-agent", "user_agent", ""},
+      {"AS", "asn", ""},
+      {"ja3-fingerprint-md5", "ja3", ""},
+      {"mobile-application-id", "app_id", ""},
+      {"iban", "bank_account", ""},
+      {"bank-account-nr", "bank_account", ""},
+      {"phone-number", "phone", ""},
   };
-  const auto known = std::find_if(std::begin(kTypes), std::end(kTypes), [&](const Mapping& m) { return m.type == type; });
+  const auto known =
+      std::find_if(std::begin(kTypes), std::end(kTypes), [&](const Mapping& m) { return m.type == type; });
   if (known == std::end(kTypes)) return false;
   if (known->second.empty()) {
     f(known->kind, value);
     return true;
   }
   const auto bar = value.rfind('|');
-  const std::string_view left = value.substr(0, bar), right = bar == std::string_view::npos ? std::string_view{} : value.substr(bar + 1);
+  const std::string_view left = value.substr(0, bar),
+                         right = bar == std::string_view::npos ? std::string_view{} : value.substr(bar + 1);
   if (known->kind != "-") f(known->kind, left);
   if (known->second != "-") f(known->second, right);
   return true;
@@ -287,13 +340,15 @@ bool misp_values(std::string_view type, std::string_view value, const std::funct
 
 Result<void> load_json(std::string_view bytes, ListTarget& to) {
   dom::parser parser;
-  if (parser.allocate(bytes.size(), kDeepestJson) != simdjson::SUCCESS) return fail(Code::unavailable, "no memory to read the JSON list");
+  if (parser.allocate(bytes.size(), kDeepestJson) != simdjson::SUCCESS)
+    return fail(Code::unavailable, "no memory to read the JSON list");
   dom::element root;
   if (const auto error = parser.parse(bytes.data(), bytes.size()).get(root); error != simdjson::SUCCESS)
     return fail(Code::bad_input, std::string("no valid JSON: ") + simdjson::error_message(error));
   if (is_object(root)) {
     dom::array objects;
-    if (root["objects"].get(objects) == simdjson::SUCCESS && (text(root, "type") == "bundle" || root["type"].error() != simdjson::SUCCESS)) {
+    if (root["objects"].get(objects) == simdjson::SUCCESS &&
+        (text(root, "type") == "bundle" || root["type"].error() != simdjson::SUCCESS)) {
       to.report.format = "stix";
       stix_objects(objects, "/objects", to);
       return {};
@@ -302,16 +357,19 @@ Result<void> load_json(std::string_view bytes, ListTarget& to) {
       to.report.format = "stix";
       return {};
     }
-    if (const auto id = text(root, "id"), type = text(root, "type"); !type.empty() && id.size() > type.size() + 2 && id.starts_with(type) &&
-                                                                     id.substr(type.size(), 2) == "--") {  // one STIX object alone
+    if (const auto id = text(root, "id"), type = text(root, "type");
+        !type.empty() && id.size() > type.size() + 2 && id.starts_with(type) &&
+        id.substr(type.size(), 2) == "--") {  // one STIX object alone
       to.report.format = "stix";
       if (type == "indicator") stix_indicator(root, {}, "", to);
       else to.skip("STIX " + std::string(type.substr(0, 60)) + " is no indicator", "", id);
       return {};
     }
-    if (root["list"].error() == simdjson::SUCCESS && root["name"].error() == simdjson::SUCCESS && root["matching_attributes"].error() == simdjson::SUCCESS)
+    if (root["list"].error() == simdjson::SUCCESS && root["name"].error() == simdjson::SUCCESS &&
+        root["matching_attributes"].error() == simdjson::SUCCESS)
       return fail(Code::bad_input, "this is an allow list (MISP warninglist), not a list of indicators");
-    if (root["iocs"].get(objects) == simdjson::SUCCESS) {  // {"iocs":[{"type":"domain","value":"evil.example","tlp":"white"}]}
+    if (root["iocs"].get(objects) ==
+        simdjson::SUCCESS) {  // {"iocs":[{"type":"domain","value":"evil.example","tlp":"white"}]}
       to.report.format = "json";
       std::size_t n = 0;
       for (dom::element e : objects) {
@@ -326,7 +384,8 @@ Result<void> load_json(std::string_view bytes, ListTarget& to) {
         i.comment = text(e, "tag");
         const std::string value = scalar(e, "value");
         const std::string_view kind = text(e, "type");
-        auto o = kind == "ip4addr" || kind == "ip6addr" ? event::canonical(Kind::ipv4, value) : event::canonical(kind, event::refang(value));
+        auto o = kind == "ip4addr" || kind == "ip6addr" ? event::canonical(Kind::ipv4, value)
+                                                        : event::canonical(kind, event::refang(value));
         if (!o) {
           to.refuse("not a value of type " + std::string(kind.substr(0, 40)), where, value);
           continue;
@@ -374,11 +433,15 @@ Result<void> load_misp_feed(const std::string& folder, ListTarget& to) {
     return bytes;
   };
   const auto manifest = read(fs::path(folder) / "manifest.json");
-  if (!manifest) return fail(Code::bad_input, "MISP feed without a readable manifest.json; hashes.csv alone names no values: fetch the events");
+  if (!manifest)
+    return fail(Code::bad_input,
+                "MISP feed without a readable manifest.json; hashes.csv alone names no values: fetch the events");
   dom::parser parser;
-  if (parser.allocate(manifest->size(), kDeepestJson) != simdjson::SUCCESS) return fail(Code::unavailable, "no memory to read the manifest");
+  if (parser.allocate(manifest->size(), kDeepestJson) != simdjson::SUCCESS)
+    return fail(Code::unavailable, "no memory to read the manifest");
   dom::object events;
-  if (parser.parse(*manifest).get(events) != simdjson::SUCCESS) return fail(Code::bad_input, "manifest.json is no JSON object");
+  if (parser.parse(*manifest).get(events) != simdjson::SUCCESS)
+    return fail(Code::bad_input, "manifest.json is no JSON object");
   for (const auto& [uuid, entry] : events) {
     const bool plain = uuid.size() <= 64 && uuid.find_first_not_of("0123456789abcdefABCDEF-") == std::string_view::npos;
     if (!plain) {  // it becomes a file name

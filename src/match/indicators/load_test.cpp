@@ -24,7 +24,8 @@ struct Loaded {
   std::string error;
   std::vector<std::string> values() const {
     std::vector<std::string> out;
-    for (const auto& i : all) out.push_back(i.is_pattern() ? "pattern " + i.value : std::string(event::to_string(i.kind)) + " " + i.value);
+    for (const auto& i : all)
+      out.push_back(i.is_pattern() ? "pattern " + i.value : std::string(event::to_string(i.kind)) + " " + i.value);
     return out;
   }
 };
@@ -32,11 +33,14 @@ struct Loaded {
 Loaded load(std::string_view bytes, LoadOptions options = {}) {
   Loaded out;
   IndicatorBuilder check;
-  auto report = load_bytes(bytes, "list", [&](const Indicator& i) -> Result<void> {
-    BAVN_CHECK(check.add(i));
-    out.all.push_back(i);
-    return {};
-  }, std::move(options));
+  auto report = load_bytes(
+      bytes, "list",
+      [&](const Indicator& i) -> Result<void> {
+        BAVN_CHECK(check.add(i));
+        out.all.push_back(i);
+        return {};
+      },
+      std::move(options));
   if (report) out.report = *report;
   else out.error = report.error().what;
   return out;
@@ -55,8 +59,10 @@ std::optional<fs::path> corpus() {
 }  // namespace
 
 TEST(LoadCsv, EveryColumnInAnyOrderQuotedWithBom) {
-  const auto l = load("\xEF\xBB\xBF" "comment,action,value,kind,tlp,confidence,valid_until,valid_from,source\r\n"
-                      "\"a, \"\"b\"\"\nc\",warn,hxxps://Evil[.]example/a,url,amber+strict,80,2026-07-01T00:00:00Z,2026-01-01,feed\r\n");
+  const auto l = load(
+      "\xEF\xBB\xBF"
+      "comment,action,value,kind,tlp,confidence,valid_until,valid_from,source\r\n"
+      "\"a, \"\"b\"\"\nc\",warn,hxxps://Evil[.]example/a,url,amber+strict,80,2026-07-01T00:00:00Z,2026-01-01,feed\r\n");
   ASSERT_EQ(l.values(), (Strings{"url evil.example/a"})) << l.error;
   const Indicator& i = l.all[0];
   EXPECT_EQ(i.comment, "a, \"b\"\nc");
@@ -70,19 +76,21 @@ TEST(LoadCsv, EveryColumnInAnyOrderQuotedWithBom) {
 }
 
 TEST(LoadCsv, RefusalsSayLineAndReason) {
-  const auto l = load("kind,value,confidence,action,tlp\n"
-                      "domain,ok.example,,,\n"
-                      "domain,not a domain,,,\n"
-                      "colour,blue,,,\n"
-                      "domain,a.example,300,,\n"
-                      "domain,b.example,,explode,\n"
-                      "ip,0.0.0.0/0,,,\n"
-                      "domain,,,,\n"
-                      "domain,red.example,,,TLP:PURPLE\n"
-                      "ip,192.0.2.0/24,,,\n"
-                      "hash,d41d8cd98f00b204e9800998ecf8427e,,,\n"
-                      "domain,\"open.example,,,\n");
-  EXPECT_EQ(l.values(), (Strings{"domain ok.example", "domain red.example", "cidr 192.0.2.0/24", "md5 d41d8cd98f00b204e9800998ecf8427e"}));
+  const auto l = load(
+      "kind,value,confidence,action,tlp\n"
+      "domain,ok.example,,,\n"
+      "domain,not a domain,,,\n"
+      "colour,blue,,,\n"
+      "domain,a.example,300,,\n"
+      "domain,b.example,,explode,\n"
+      "ip,0.0.0.0/0,,,\n"
+      "domain,,,,\n"
+      "domain,red.example,,,TLP:PURPLE\n"
+      "ip,192.0.2.0/24,,,\n"
+      "hash,d41d8cd98f00b204e9800998ecf8427e,,,\n"
+      "domain,\"open.example,,,\n");
+  EXPECT_EQ(l.values(), (Strings{"domain ok.example", "domain red.example", "cidr 192.0.2.0/24",
+                                 "md5 d41d8cd98f00b204e9800998ecf8427e"}));
   EXPECT_EQ(l.all[1].tlp, Tlp::red);
   EXPECT_EQ(l.report.refused_count(), 7U);
   EXPECT_EQ(l.report.refused.at("not a value of kind domain").first_where, "line 3");
@@ -101,14 +109,19 @@ TEST(LoadCsv, ColumnsNamedByKindAndOtherSeparators) {
   EXPECT_EQ(load("name,email\nBo,bo@contact.example\n").values(), Strings{});
   EXPECT_FALSE(load("d41d8cd98f00b204e9800998ecf8427e,5bad262f-c810-4775-9e84-4a7d0a016219\n").error.empty());
   EXPECT_EQ(load("value\nevil.example\n192.0.2.1\n").values(), (Strings{"domain evil.example", "ipv4 192.0.2.1"}));
-  EXPECT_EQ(load("# made up\ntype\tindicator\ndomain|ip\tevil.example|192.0.2.1\n").values(), (Strings{"domain evil.example", "ipv4 192.0.2.1"}));
+  EXPECT_EQ(load("# made up\ntype\tindicator\ndomain|ip\tevil.example|192.0.2.1\n").values(),
+            (Strings{"domain evil.example", "ipv4 192.0.2.1"}));
 }
 
 TEST(LoadText, CommentsDefangedHostsFilesAndRanges) {
-  const auto l = load("# comment\n; comment\n// comment\n\nhxxp://evil[.]example/a#b  # seen\n192.0.2.0/24 ; drop\n0.0.0.0 a.example b.example localhost\n"
-                      "127.0.0.1 localhost\n*.wild.example\nhello world\n\"quoted.example\",x\n198.51.100.0\t198.51.100.255\t24\tx\nbo[at]evil[dot]example\r\n");
-  EXPECT_EQ(l.values(), (Strings{"url evil.example/a", "cidr 192.0.2.0/24", "domain a.example", "domain b.example", "domain wild.example",
-                                 "domain quoted.example", "cidr 198.51.100.0/24", "email bo@evil.example"}));
+  const auto l = load(
+      "# comment\n; comment\n// comment\n\nhxxp://evil[.]example/a#b  # seen\n192.0.2.0/24 ; drop\n0.0.0.0 a.example "
+      "b.example localhost\n"
+      "127.0.0.1 localhost\n*.wild.example\nhello "
+      "world\n\"quoted.example\",x\n198.51.100.0\t198.51.100.255\t24\tx\nbo[at]evil[dot]example\r\n");
+  EXPECT_EQ(l.values(),
+            (Strings{"url evil.example/a", "cidr 192.0.2.0/24", "domain a.example", "domain b.example",
+                     "domain wild.example", "domain quoted.example", "cidr 198.51.100.0/24", "email bo@evil.example"}));
   EXPECT_EQ(l.report.refused.at("no observable of any kind").first_where, "line 10");
   EXPECT_EQ(l.report.skipped_count(), 2U);
   EXPECT_EQ(l.all[0].source, "list");
@@ -125,8 +138,10 @@ TEST(LoadMisp, AttributesObjectsTagsAndWhatIsSkipped) {
                  {"type":"md5","value":"zz","to_ids":true}],
     "Object":[{"name":"url","Attribute":[{"type":"url","value":"http://evil.example/x","to_ids":true}]}],
     "Tag":[{"name":"tlp:green"}]}}]})");
-  EXPECT_EQ(l.values(), (Strings{"domain evil.example", "ipv4 192.0.2.1", "sha256 e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
-                                 "ipv4 192.0.2.2", "url evil.example/x"})) << l.error;
+  EXPECT_EQ(l.values(), (Strings{"domain evil.example", "ipv4 192.0.2.1",
+                                 "sha256 e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+                                 "ipv4 192.0.2.2", "url evil.example/x"}))
+      << l.error;
   EXPECT_EQ(l.all[0].source, "CERT X");
   EXPECT_EQ(l.all[0].tlp, Tlp::green);
   EXPECT_EQ(l.all[0].comment, "c2");
@@ -134,7 +149,8 @@ TEST(LoadMisp, AttributesObjectsTagsAndWhatIsSkipped) {
   EXPECT_EQ(l.all[4].comment, "wave");
   EXPECT_EQ(l.report.skipped.at("deleted").count, 1U);
   EXPECT_EQ(l.report.skipped.at("not for detection (to_ids is false)").count, 1U);
-  EXPECT_EQ(l.report.skipped.at("MISP type mutex is no observable that is seen in logs").first_where, "/response/0/Event/Attribute/5");
+  EXPECT_EQ(l.report.skipped.at("MISP type mutex is no observable that is seen in logs").first_where,
+            "/response/0/Event/Attribute/5");
   EXPECT_EQ(l.report.refused.at("not a value of MISP type md5").count, 1U);
 }
 
@@ -150,8 +166,11 @@ TEST(LoadStix, PatternsMarkingsAndWhatIsSkipped) {
     {"type":"indicator","pattern_type":"yara","pattern":"rule x {}","valid_from":"2026-01-01T00:00:00Z"},
     {"type":"indicator","pattern_type":"stix","pattern":"[domain-name:value = 'r.example']","revoked":true,"valid_from":"2026-01-01T00:00:00Z"},
     {"type":"indicator","pattern_type":"stix","pattern":"[domain-name:value","valid_from":"2026-01-01T00:00:00Z"}]})");
-  EXPECT_EQ(l.values(), (Strings{"domain evil.example", "ipv4 192.0.2.1", "md5 d41d8cd98f00b204e9800998ecf8427e",
-                                 "pattern [domain-name:value = 'a.example'] FOLLOWEDBY [domain-name:value = 'b.example']", "url red.example/x"})) << l.error;
+  EXPECT_EQ(l.values(),
+            (Strings{"domain evil.example", "ipv4 192.0.2.1", "md5 d41d8cd98f00b204e9800998ecf8427e",
+                     "pattern [domain-name:value = 'a.example'] FOLLOWEDBY [domain-name:value = 'b.example']",
+                     "url red.example/x"}))
+      << l.error;
   EXPECT_EQ(l.all[0].source, "CERT X");
   EXPECT_EQ(l.all[0].confidence, 90);
   EXPECT_EQ(l.all[0].tlp, Tlp::amber);
@@ -169,13 +188,22 @@ TEST(LoadHostile, BrokenListsAreRefusedOrCountedNeverACrash) {
   EXPECT_FALSE(load("{\"a\":1}").error.empty());
   EXPECT_FALSE(load("{\"Event\":" + std::string(5000, '[')).error.empty());
   EXPECT_FALSE(load(std::string("a\0b\n", 4)).error.empty());
-  EXPECT_FALSE(load("\xFF\xFE" "a").error.empty());
+  EXPECT_FALSE(load("\xFF\xFE"
+                    "a")
+                   .error.empty());
   EXPECT_FALSE(load("BAVNIND1 and nothing else").error.empty());
   EXPECT_FALSE(load(R"({"name":"x","type":"string","list":[],"matching_attributes":[]})").error.empty());
-  EXPECT_EQ(load("kind,value\ndomain,\"" + std::string(200000, 'x') + "\ndomain,after.example\n").report.refused_count(), 1U);
+  EXPECT_EQ(
+      load("kind,value\ndomain,\"" + std::string(200000, 'x') + "\ndomain,after.example\n").report.refused_count(), 1U);
   EXPECT_EQ(load(std::string(100000, 'x') + "\nevil.example\n").values(), (Strings{"domain evil.example"}));
-  EXPECT_EQ(load(R"({"Event":{"Attribute":[1,null,{"type":7},{"type":"domain"}],"Object":[3],"Tag":[4,{"name":5}]}})").report.refused_count(), 5U);
-  EXPECT_EQ(load(R"({"type":"bundle","objects":[1,{"type":"indicator"},{"type":"indicator","pattern":"[url:value = 'x']","valid_from":7}]})").report.loaded, 0U);
+  EXPECT_EQ(load(R"({"Event":{"Attribute":[1,null,{"type":7},{"type":"domain"}],"Object":[3],"Tag":[4,{"name":5}]}})")
+                .report.refused_count(),
+            5U);
+  EXPECT_EQ(
+      load(
+          R"({"type":"bundle","objects":[1,{"type":"indicator"},{"type":"indicator","pattern":"[url:value = 'x']","valid_from":7}]})")
+          .report.loaded,
+      0U);
 }
 
 TEST(LoadCorpora, EveryCollectedListLoadsOrSaysWhyNot) {
@@ -189,7 +217,9 @@ TEST(LoadCorpora, EveryCollectedListLoadsOrSaysWhyNot) {
   for (const auto& entry : fs::recursive_directory_iterator(*root)) {
     if (!entry.is_regular_file()) continue;
     const std::string rel = fs::relative(entry.path(), *root).string();
-    if (!rel.starts_with("misp_events") && !rel.starts_with("plain_feeds") && !rel.starts_with("stix21") && !rel.starts_with("misp_feeds/derived")) continue;
+    if (!rel.starts_with("misp_events") && !rel.starts_with("plain_feeds") && !rel.starts_with("stix21") &&
+        !rel.starts_with("misp_feeds/derived"))
+      continue;
     ++files;
     IndicatorBuilder b;
     const auto r = load_file(entry.path().string(), b);
@@ -200,12 +230,15 @@ TEST(LoadCorpora, EveryCollectedListLoadsOrSaysWhyNot) {
       continue;
     }
     loaded += r->loaded;
-    said << rel << ": " << r->format << " " << r->loaded << " loaded, " << r->skipped_count() << " skipped, " << r->refused_count() << " refused";
-    for (const auto& [reason, x] : r->refused) said << "; " << reason << " x" << x.count << " (" << x.first_where << " " << x.first_value << ")";
+    said << rel << ": " << r->format << " " << r->loaded << " loaded, " << r->skipped_count() << " skipped, "
+         << r->refused_count() << " refused";
+    for (const auto& [reason, x] : r->refused)
+      said << "; " << reason << " x" << x.count << " (" << x.first_where << " " << x.first_value << ")";
     said << "\n";
     IndicatorBuilder unmarked;
     marked_or_not += load_file(entry.path().string(), unmarked, everything)->loaded;
-    const bool list = rel.starts_with("misp_events/eset") || rel.starts_with("stix21/mvt-indicators/") || rel.starts_with("stix21/amnesty");
+    const bool list = rel.starts_with("misp_events/eset") || rel.starts_with("stix21/mvt-indicators/") ||
+                      rel.starts_with("stix21/amnesty");
     EXPECT_TRUE(!list || rel.ends_with(".yaml") || r->loaded + r->skipped_count() > 0) << rel;
     EXPECT_TRUE(!list || !rel.ends_with(".stix2.json") || r->refused_count() == 0) << rel;
   }
@@ -213,8 +246,8 @@ TEST(LoadCorpora, EveryCollectedListLoadsOrSaysWhyNot) {
   EXPECT_GT(loaded, 2000U);
   EXPECT_GT(marked_or_not, loaded + 500);
   if (std::getenv("BAVN_VERBOSE") != nullptr) std::printf("%s", said.str().c_str());
-  std::printf("%zu files, %zu of no known shape, %llu indicators (%llu with those not marked for detection)\n", files, refused_files,
-              static_cast<unsigned long long>(loaded), static_cast<unsigned long long>(marked_or_not));
+  std::printf("%zu files, %zu of no known shape, %llu indicators (%llu with those not marked for detection)\n", files,
+              refused_files, static_cast<unsigned long long>(loaded), static_cast<unsigned long long>(marked_or_not));
 
   IndicatorBuilder feed;
   const auto r = load_file((*root / "misp_feeds/derived_eset_feed").string(), feed);
@@ -250,7 +283,10 @@ TEST(StixPattern, OperatorsAreEvaluatedOnOneRecord) {
     EXPECT_TRUE(p) << text << ": " << (p ? "" : p.error().what);
     return p && p->matches(record);
   };
-  const std::vector<Seen> r = {{Kind::domain, "www.evil.example"}, {Kind::ipv4, "192.0.2.7"}, {Kind::file_name, "invoice.pdf.exe"}, {Kind::email, "bo@evil.example"}};
+  const std::vector<Seen> r = {{Kind::domain, "www.evil.example"},
+                               {Kind::ipv4, "192.0.2.7"},
+                               {Kind::file_name, "invoice.pdf.exe"},
+                               {Kind::email, "bo@evil.example"}};
   EXPECT_TRUE(holds("[domain-name:value = 'WWW.evil.example']", r));
   EXPECT_FALSE(holds("[domain-name:value = 'evil.example']", r));
   EXPECT_TRUE(holds("[domain-name:value != 'evil.example']", r));
@@ -261,17 +297,22 @@ TEST(StixPattern, OperatorsAreEvaluatedOnOneRecord) {
   EXPECT_TRUE(holds("[file:name LIKE '%.pdf.ex_']", r));
   EXPECT_TRUE(holds("[file:name NOT LIKE '%.doc']", r));
   EXPECT_TRUE(holds("[file:name MATCHES '^invoice.*\\\\.exe$']", r));
-  EXPECT_TRUE(holds("[email-message:from_ref.value = 'bo@evil.example' AND (file:name = 'x' OR file:name = 'invoice.pdf.exe')]", r));
+  EXPECT_TRUE(holds(
+      "[email-message:from_ref.value = 'bo@evil.example' AND (file:name = 'x' OR file:name = 'invoice.pdf.exe')]", r));
   EXPECT_TRUE(holds("[file:name = 'invoice.pdf.exe'] AND [domain-name:value = 'www.evil.example']", r));
   EXPECT_TRUE(holds("[file:name = 'x'] OR ([domain-name:value = 'www.evil.example'])", r));
-  EXPECT_TRUE(holds("[network-traffic:dst_ref.type = 'ipv4-addr' AND network-traffic:dst_ref.value = '192.0.2.7/32']", r));
+  EXPECT_TRUE(
+      holds("[network-traffic:dst_ref.type = 'ipv4-addr' AND network-traffic:dst_ref.value = '192.0.2.7/32']", r));
   EXPECT_FALSE(holds("[file:name = 'invoice.pdf.exe' AND windows-registry-key:key = 'x']", r));
   EXPECT_TRUE(holds("[EXISTS file:name]", r));
-  EXPECT_EQ(StixPattern::parse("[windows-registry-key:key = 'x']")->not_evaluated(), "path windows-registry-key:key is not observed");
-  EXPECT_EQ(StixPattern::parse("[url:value = 'http://a.example/x'] REPEATS 5 TIMES WITHIN 10 SECONDS")->not_evaluated(), "uses REPEATS");
+  EXPECT_EQ(StixPattern::parse("[windows-registry-key:key = 'x']")->not_evaluated(),
+            "path windows-registry-key:key is not observed");
+  EXPECT_EQ(StixPattern::parse("[url:value = 'http://a.example/x'] REPEATS 5 TIMES WITHIN 10 SECONDS")->not_evaluated(),
+            "uses REPEATS");
   EXPECT_EQ(StixPattern::parse("[file:name LIKE '%.exe']")->witnesses().size(), 0U);
-  for (const char* bad : {"", "[", "[]", "domain-name:value = 'x'", "[domain-name:value = ]", "[domain-name:value = 'x'", "[a:b = 'x'] trailing", "[a:b ~ 'x']",
-                          "[a:b[x] = 1]", "[a: = 1]", "[a:b = 'x' AND]", "[NOT a:b = 'x']"})
+  for (const char* bad :
+       {"", "[", "[]", "domain-name:value = 'x'", "[domain-name:value = ]", "[domain-name:value = 'x'",
+        "[a:b = 'x'] trailing", "[a:b ~ 'x']", "[a:b[x] = 1]", "[a: = 1]", "[a:b = 'x' AND]", "[NOT a:b = 'x']"})
     EXPECT_FALSE(StixPattern::parse(bad)) << bad;
   EXPECT_FALSE(StixPattern::parse(std::string(5000, '(')));
   std::string many = "[a:b = 1";
@@ -292,7 +333,8 @@ TEST(AllowLists, EachTypeHitsWhatItMeansAndNamesItself) {
   ASSERT_TRUE(a.load_bytes(R"({"name":"strings","type":"string","list":["Portal.example","192.0.2.1"]})", "x"));
   ASSERT_TRUE(a.load_bytes(R"({"name":"hosts","type":"hostname","list":["good.example",".dot.example"]})", "x"));
   ASSERT_TRUE(a.load_bytes(R"({"name":"parts","type":"substring","list":["//safe/"]})", "x"));
-  ASSERT_TRUE(a.load_bytes(R"({"name":"nets","type":"cidr","list":["198.51.100.0/24","2001:db8::/32","203.0.113.9"]})", "x"));
+  ASSERT_TRUE(
+      a.load_bytes(R"({"name":"nets","type":"cidr","list":["198.51.100.0/24","2001:db8::/32","203.0.113.9"]})", "x"));
   ASSERT_TRUE(a.load_bytes(R"({"name":"expressions","type":"regex","list":["/^[0-9]+\\.cdn\\.example$/i"]})", "x"));
   EXPECT_EQ(a.check(Kind::domain, "portal.example"), "strings");
   EXPECT_EQ(a.check(Kind::domain, "www.portal.example"), "");

@@ -17,7 +17,8 @@ std::string_view without_comment(std::string_view line) {
   for (std::size_t i = 0; i < line.size(); ++i) {
     const bool after_blank = i == 0 || line[i - 1] == ' ' || line[i - 1] == '\t';
     if (!after_blank) continue;
-    if (line[i] == '#' || line[i] == ';' || (line[i] == '/' && i + 1 < line.size() && line[i + 1] == '/' && i == 0)) return line.substr(0, i);
+    if (line[i] == '#' || line[i] == ';' || (line[i] == '/' && i + 1 < line.size() && line[i + 1] == '/' && i == 0))
+      return line.substr(0, i);
   }
   return line;
 }
@@ -73,8 +74,10 @@ void load_text(std::string_view text, ListTarget& to) {
     }
     if (o->kind == event::Kind::ipv4) {  // "192.0.2.0  192.0.2.255  24": first and last address, prefix length
       const std::string_view last = next_word(rest), prefix = next_word(rest);
-      if (event::parse_ip(last) && !prefix.empty() && prefix.size() <= 2 && prefix.find_first_not_of("0123456789") == std::string_view::npos)
-        if (auto network = event::canonical(event::Kind::cidr, o->value + "/" + std::string(prefix))) o = std::move(network);
+      if (event::parse_ip(last) && !prefix.empty() && prefix.size() <= 2 &&
+          prefix.find_first_not_of("0123456789") == std::string_view::npos)
+        if (auto network = event::canonical(event::Kind::cidr, o->value + "/" + std::string(prefix)))
+          o = std::move(network);
     }
     i.kind = o->kind;
     i.value = std::move(o->value);

@@ -224,7 +224,8 @@ void Matcher::add(event::Kind kind, std::string_view value, std::uint32_t tag, s
       snapshot_->present, kind, value,
       [&](std::uint64_t h, event::Kind as, std::string_view stored) {
         keys_.push_back(h);
-        values_.push_back({static_cast<std::uint32_t>(bytes_.size()), static_cast<std::uint32_t>(stored.size()), tag, as});
+        values_.push_back(
+            {static_cast<std::uint32_t>(bytes_.size()), static_cast<std::uint32_t>(stored.size()), tag, as});
         bytes_ += stored;
       },
       hash);

@@ -50,7 +50,9 @@ class IndicatorSet {
   void replace_base(std::shared_ptr<const IndicatorBase> base);  // keeps additions, forgets removals
   /// One new base out of everything, without removals; takes seconds at millions, readers and writers go on meanwhile.
   Result<void> fold();
-  std::size_t pending() const { return pending_.load(std::memory_order_relaxed); }  // additions and removals that fold() would work in
+  std::size_t pending() const {
+    return pending_.load(std::memory_order_relaxed);
+  }  // additions and removals that fold() would work in
 
  private:
   struct Chunk {
@@ -99,9 +101,10 @@ class Matcher {
         for (std::uint64_t bits = words_[w]; bits != 0; bits &= bits - 1) {
           const std::size_t i = w * 64 + static_cast<std::size_t>(__builtin_ctzll(bits));
           const Value& v = values_[i];
-          base.find_bytes(v.kind, std::string_view(bytes_).substr(v.offset, v.length), keys_[i], [&](const IndicatorView& found) {
-            if (!snapshot_->is_removed(layer, found)) f(Hit{v.tag, found});
-          });
+          base.find_bytes(v.kind, std::string_view(bytes_).substr(v.offset, v.length), keys_[i],
+                          [&](const IndicatorView& found) {
+                            if (!snapshot_->is_removed(layer, found)) f(Hit{v.tag, found});
+                          });
         }
     }
     keys_.clear();

@@ -34,7 +34,9 @@ std::shared_ptr<const IndicatorBase> base_of(const std::vector<Indicator>& all) 
   return b.build();
 }
 
-std::shared_ptr<const Snapshot> snapshot_of(std::shared_ptr<const IndicatorBase> base) { return IndicatorSet(std::move(base)).snapshot(); }
+std::shared_ptr<const Snapshot> snapshot_of(std::shared_ptr<const IndicatorBase> base) {
+  return IndicatorSet(std::move(base)).snapshot();
+}
 
 // "domain evil.example" of every indicator that this observable hits, sorted.
 std::vector<std::string> hits(std::shared_ptr<const Snapshot> s, Kind kind, std::string_view value) {
@@ -80,8 +82,10 @@ bool should_hit(const Indicator& i, Kind kind, const std::string& value) {
 }  // namespace
 
 TEST(Indicators, DomainsHitSubdomainsDownToTheRegistrableDomainOnly) {
-  const auto s = snapshot_of(base_of({indicator(Kind::domain, "evil.example"), indicator(Kind::domain, "co.uk"), indicator(Kind::domain, "a.b.evil.test"),
-                                      indicator(Kind::mail_domain, "mail.example"), indicator(Kind::email, "bo@evil.example")}));
+  const auto s =
+      snapshot_of(base_of({indicator(Kind::domain, "evil.example"), indicator(Kind::domain, "co.uk"),
+                           indicator(Kind::domain, "a.b.evil.test"), indicator(Kind::mail_domain, "mail.example"),
+                           indicator(Kind::email, "bo@evil.example")}));
   EXPECT_EQ(hits(s, Kind::domain, "evil.example"), (Strings{"domain evil.example"}));
   EXPECT_EQ(hits(s, Kind::domain, "x.y.evil.example"), (Strings{"domain evil.example"}));
   EXPECT_EQ(hits(s, Kind::domain, "notevil.example"), Strings{});
@@ -94,8 +98,9 @@ TEST(Indicators, DomainsHitSubdomainsDownToTheRegistrableDomainOnly) {
 }
 
 TEST(Indicators, UrlsHitWhatLiesBelowThem) {
-  const auto s = snapshot_of(base_of({indicator(Kind::url, "https://bio.link/orbes"), indicator(Kind::url, "http://q.example/a?x=1"),
-                                      indicator(Kind::url, "http://whole.example/")}));
+  const auto s = snapshot_of(
+      base_of({indicator(Kind::url, "https://bio.link/orbes"), indicator(Kind::url, "http://q.example/a?x=1"),
+               indicator(Kind::url, "http://whole.example/")}));
   EXPECT_EQ(hits(s, Kind::url, "bio.link/orbes"), (Strings{"url bio.link/orbes"}));
   EXPECT_EQ(hits(s, Kind::url, "bio.link/orbes?x=1"), (Strings{"url bio.link/orbes"}));
   EXPECT_EQ(hits(s, Kind::url, "bio.link/orbes/a"), (Strings{"url bio.link/orbes"}));
@@ -107,9 +112,10 @@ TEST(Indicators, UrlsHitWhatLiesBelowThem) {
 }
 
 TEST(Indicators, AddressesHitTheirNetworksAndWideOnesAreRefused) {
-  const auto s = snapshot_of(base_of({indicator(Kind::cidr, "192.0.2.0/24"), indicator(Kind::cidr, "192.0.2.128/25"), indicator(Kind::ipv4, "192.0.2.200"),
-                                      indicator(Kind::cidr, "2001:db8::/32")}));
-  EXPECT_EQ(hits(s, Kind::ipv4, "192.0.2.200"), (Strings{"cidr 192.0.2.0/24", "cidr 192.0.2.128/25", "ipv4 192.0.2.200"}));
+  const auto s = snapshot_of(base_of({indicator(Kind::cidr, "192.0.2.0/24"), indicator(Kind::cidr, "192.0.2.128/25"),
+                                      indicator(Kind::ipv4, "192.0.2.200"), indicator(Kind::cidr, "2001:db8::/32")}));
+  EXPECT_EQ(hits(s, Kind::ipv4, "192.0.2.200"),
+            (Strings{"cidr 192.0.2.0/24", "cidr 192.0.2.128/25", "ipv4 192.0.2.200"}));
   EXPECT_EQ(hits(s, Kind::ipv4, "192.0.3.1"), Strings{});
   EXPECT_EQ(hits(s, Kind::ipv6, "2001:db8:1::1"), (Strings{"cidr 2001:db8::/32"}));
   EXPECT_EQ(hits(s, Kind::ipv6, "2001:db9::1"), Strings{});
@@ -167,7 +173,8 @@ RC_GTEST_PROP(IndicatorsProperty, LookupFindsExactlyWhatTheReferenceFinds, ()) {
       },
       domain, rc::gen::resize(4, rc::gen::container<std::vector<std::string>>(label)), rc::gen::inRange(0, 4));
   const auto address = rc::gen::map(rc::gen::inRange(0, 512), [](int n) {
-    return n < 300 ? "192.0." + std::to_string(n / 100) + "." + std::to_string(n % 100 * 2) : "2001:db8::" + std::to_string(n % 10) + ":" + std::to_string(n);
+    return n < 300 ? "192.0." + std::to_string(n / 100) + "." + std::to_string(n % 100 * 2)
+                   : "2001:db8::" + std::to_string(n % 10) + ":" + std::to_string(n);
   });
   const auto one = rc::gen::mapcat(rc::gen::inRange(0, 6), [=](int pick) -> rc::Gen<std::pair<Kind, std::string>> {
     const auto as = [](Kind k) { return [k](std::string v) { return std::pair(k, std::move(v)); }; };
@@ -325,7 +332,8 @@ TEST(IndicatorBench, BytesAndNanoseconds) {
   const auto t3 = Clock::now();
   base->probe(keys, out);
   const auto t4 = Clock::now();
-  for (std::size_t k = 0; k < keys.size(); k += 997) ASSERT_EQ(base->may_have(keys[k]), (out[k / 64] >> (k % 64) & 1) != 0);
+  for (std::size_t k = 0; k < keys.size(); k += 997)
+    ASSERT_EQ(base->may_have(keys[k]), (out[k / 64] >> (k % 64) & 1) != 0);
   std::size_t positive = 0;
   for (auto w : out) positive += static_cast<std::size_t>(__builtin_popcountll(w));
   IndicatorSet set(base);
@@ -347,10 +355,13 @@ TEST(IndicatorBench, BytesAndNanoseconds) {
   }
   m.flush([&](const Hit&) { ++found; });
   const auto t6 = Clock::now();
-  std::printf("{\"indicators\":%zu,\"bytes_per_indicator\":%.1f,\"add_ns\":%.0f,\"build_ms\":%.0f,\"probe_miss_ns\":%.2f,\"false_positive\":%.4f,"
-              "\"add_to_visible_ms_max\":%.2f,\"domain_lookup_with_parents_ns\":%.1f}\n",
-              n, each, ms(t1 - t0) * 1e6 / static_cast<double>(n), ms(t2 - t1), ms(t4 - t3) * 1e6 / static_cast<double>(keys.size()),
-              static_cast<double>(positive) / static_cast<double>(keys.size()), slowest, ms(t6 - t5) * 1e6 / kLookups);
+  std::printf(
+      "{\"indicators\":%zu,\"bytes_per_indicator\":%.1f,\"add_ns\":%.0f,\"build_ms\":%.0f,\"probe_miss_ns\":%.2f,"
+      "\"false_positive\":%.4f,"
+      "\"add_to_visible_ms_max\":%.2f,\"domain_lookup_with_parents_ns\":%.1f}\n",
+      n, each, ms(t1 - t0) * 1e6 / static_cast<double>(n), ms(t2 - t1),
+      ms(t4 - t3) * 1e6 / static_cast<double>(keys.size()),
+      static_cast<double>(positive) / static_cast<double>(keys.size()), slowest, ms(t6 - t5) * 1e6 / kLookups);
   EXPECT_EQ(found, 0U);
   EXPECT_LE(each, 60.0);
   EXPECT_LT(static_cast<double>(positive) / static_cast<double>(keys.size()), 0.05);

@@ -13,7 +13,20 @@ namespace bavn::match::indicators {
 using event::Kind;
 using event::Observable;
 
-enum class Op : std::uint8_t { equal, not_equal, less, more, less_equal, more_equal, in, like, matches, subset, superset, exists };
+enum class Op : std::uint8_t {
+  equal,
+  not_equal,
+  less,
+  more,
+  less_equal,
+  more_equal,
+  in,
+  like,
+  matches,
+  subset,
+  superset,
+  exists
+};
 
 struct StixPattern::Node {
   enum class Type : std::uint8_t { compare, all, any } type = Type::compare;
@@ -21,7 +34,7 @@ struct StixPattern::Node {
   // compare
   Op op = Op::equal;
   bool negated = false;
-  bool text_type = false;          // "x_ref.type": true when the record has such an observable
+  bool text_type = false;  // "x_ref.type": true when the record has such an observable
   std::string path;
   std::vector<Kind> kinds;
   std::vector<std::string> values;  // as written (LIKE, MATCHES) or one per set element
@@ -65,7 +78,9 @@ class Parser {
     return fail(Code::bad_input, "STIX pattern: " + std::string(what) + " at character " + std::to_string(at_ + 1));
   }
   char peek(std::size_t k = 0) const { return at_ + k < s_.size() ? s_[at_ + k] : '\0'; }
-  static bool word_char(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-'; }
+  static bool word_char(char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
+  }
 
   void skip() {
     while (at_ < s_.size()) {
@@ -233,9 +248,9 @@ class Parser {
       }
       return n;
     }
-    const bool text_only = keyword("LIKE") ? (n.op = Op::like, true)
-                           : keyword("MATCHES") ? (n.op = Op::matches, true)
-                           : keyword("ISSUBSET") ? (n.op = Op::subset, true)
+    const bool text_only = keyword("LIKE")         ? (n.op = Op::like, true)
+                           : keyword("MATCHES")    ? (n.op = Op::matches, true)
+                           : keyword("ISSUBSET")   ? (n.op = Op::subset, true)
                            : keyword("ISSUPERSET") ? (n.op = Op::superset, true)
                                                    : false;
     if (!text_only) {
@@ -273,8 +288,10 @@ class Parser {
       first = false;
       while (peek() == '[') {
         const auto close = s_.find(']', at_);
-        const std::string_view index = close == std::string_view::npos ? std::string_view{} : s_.substr(at_ + 1, close - at_ - 1);
-        const bool digits = !index.empty() && index.find_first_not_of("0123456789", index[0] == '-' ? 1 : 0) == std::string_view::npos;
+        const std::string_view index =
+            close == std::string_view::npos ? std::string_view{} : s_.substr(at_ + 1, close - at_ - 1);
+        const bool digits =
+            !index.empty() && index.find_first_not_of("0123456789", index[0] == '-' ? 1 : 0) == std::string_view::npos;
         if (index != "*" && !digits) return wrong("an index must be a number or *");
         out += "[*]";
         at_ = close + 1;
@@ -353,7 +370,8 @@ void prepare(Node& n, std::string& why) {
       for (const std::string& v : n.values)
         for (const Kind kind : n.kinds)
           if (auto o = event::canonical(kind, v)) {
-            if (std::find(n.canonical.begin(), n.canonical.end(), *o) == n.canonical.end()) n.canonical.push_back(std::move(*o));
+            if (std::find(n.canonical.begin(), n.canonical.end(), *o) == n.canonical.end())
+              n.canonical.push_back(std::move(*o));
             break;
           }
       if (n.canonical.empty()) cannot("no value of " + n.path + " can occur");
@@ -416,7 +434,9 @@ bool like(std::string_view pattern, std::string_view text) {
 
 bool holds(const Node& n, const Seen& seen) {
   const auto& [kind, value] = seen;
-  const auto same = [&](const Observable& o) { return o.kind == Kind::cidr ? covers(o, kind, value) : o.kind == kind && o.value == value; };
+  const auto same = [&](const Observable& o) {
+    return o.kind == Kind::cidr ? covers(o, kind, value) : o.kind == kind && o.value == value;
+  };
   switch (n.op) {
     case Op::equal:
     case Op::in: return std::any_of(n.canonical.begin(), n.canonical.end(), same) != n.negated;
@@ -439,9 +459,12 @@ bool evaluate(const Node& n, std::span<const Seen> record) {
     return std::all_of(n.parts.begin(), n.parts.end(), [&](const Node& p) { return evaluate(p, record); });
   if (n.type == Node::Type::any)
     return std::any_of(n.parts.begin(), n.parts.end(), [&](const Node& p) { return evaluate(p, record); });
-  const auto of_kind = [&](const Seen& s) { return std::find(n.kinds.begin(), n.kinds.end(), s.first) != n.kinds.end(); };
+  const auto of_kind = [&](const Seen& s) {
+    return std::find(n.kinds.begin(), n.kinds.end(), s.first) != n.kinds.end();
+  };
   if (n.op == Op::exists) return std::any_of(record.begin(), record.end(), of_kind) != n.negated && !n.kinds.empty();
-  return std::any_of(record.begin(), record.end(), [&](const Seen& s) { return of_kind(s) && (n.text_type || holds(n, s)); });
+  return std::any_of(record.begin(), record.end(),
+                     [&](const Seen& s) { return of_kind(s) && (n.text_type || holds(n, s)); });
 }
 
 // A set of which the record must have one for n to hold; empty: none known.
@@ -449,7 +472,9 @@ std::vector<Observable> witnesses_of(const Node& n) {
   std::vector<Observable> out;
   switch (n.type) {
     case Node::Type::compare:
-      if (!n.negated && !n.text_type && (n.op == Op::equal || n.op == Op::in || n.op == Op::subset || n.op == Op::superset)) return n.canonical;
+      if (!n.negated && !n.text_type &&
+          (n.op == Op::equal || n.op == Op::in || n.op == Op::subset || n.op == Op::superset))
+        return n.canonical;
       return out;
     case Node::Type::all:
       for (const Node& p : n.parts) {
@@ -471,7 +496,8 @@ std::vector<Observable> witnesses_of(const Node& n) {
 
 // True when n is an OR of plain equalities.
 bool only_values(const Node& n, std::vector<Observable>& out) {
-  if (n.type == Node::Type::any) return std::all_of(n.parts.begin(), n.parts.end(), [&](const Node& p) { return only_values(p, out); });
+  if (n.type == Node::Type::any)
+    return std::all_of(n.parts.begin(), n.parts.end(), [&](const Node& p) { return only_values(p, out); });
   if (n.type == Node::Type::all || n.negated || n.text_type) return false;
   if (n.op != Op::equal && n.op != Op::in && n.op != Op::subset) return false;
   if (n.canonical.size() != n.values.size()) return false;
@@ -489,16 +515,20 @@ std::vector<Kind> kinds_of_stix_path(std::string_view path) {
   const auto address = [](std::string_view r, std::string_view ref) { return r == std::string(ref) + ".value"; };
   if (is("domain-name", "value") || is("hostname", "value")) return {Kind::domain};
   if (is("url", "value")) return {Kind::url};
-  if (is("ipv4-addr", "value") || is("ipv6-addr", "value") || is("domain-name", "resolves_to_refs[*].value")) return {Kind::ipv4, Kind::ipv6, Kind::cidr};
+  if (is("ipv4-addr", "value") || is("ipv6-addr", "value") || is("domain-name", "resolves_to_refs[*].value"))
+    return {Kind::ipv4, Kind::ipv6, Kind::cidr};
   if (object == "network-traffic" && (address(rest, "src_ref") || address(rest, "dst_ref")))
     return {Kind::ipv4, Kind::ipv6, Kind::cidr, Kind::domain};
-  if (object == "network-traffic" && rest.find("request_header.'User-Agent'") != std::string_view::npos) return {Kind::user_agent};
-  if (is("email-addr", "value") || (object == "email-message" && (rest == "from_ref.value" || rest == "sender_ref.value" ||
-                                                                    rest == "to_refs[*].value" || rest == "cc_refs[*].value")))
+  if (object == "network-traffic" && rest.find("request_header.'User-Agent'") != std::string_view::npos)
+    return {Kind::user_agent};
+  if (is("email-addr", "value") ||
+      (object == "email-message" && (rest == "from_ref.value" || rest == "sender_ref.value" ||
+                                     rest == "to_refs[*].value" || rest == "cc_refs[*].value")))
     return {Kind::email};
   if (is("email-message", "subject")) return {Kind::subject};
   if (is("email-message", "message_id")) return {Kind::message_id};
-  if (is("file", "name") || is("process", "name") || is("email-message", "body_multipart[*].body_raw_ref.name")) return {Kind::file_name};
+  if (is("file", "name") || is("process", "name") || is("email-message", "body_multipart[*].body_raw_ref.name"))
+    return {Kind::file_name};
   if (is("autonomous-system", "number")) return {Kind::asn};
   if (is("user-account", "user_id") || is("user-account", "account_login")) return {Kind::account};
   if (is("app", "id")) return {Kind::app_id};

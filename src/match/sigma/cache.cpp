@@ -125,7 +125,8 @@ void io_node(A& a, N& n, std::size_t depth) {
 
 template <class A, class M>
 void io_meta(A& a, M& m) {
-  for (auto* s : {&m.id, &m.name, &m.title, &m.status, &m.description, &m.author, &m.date, &m.modified, &m.taxonomy, &m.license, &m.file})
+  for (auto* s : {&m.id, &m.name, &m.title, &m.status, &m.description, &m.author, &m.date, &m.modified, &m.taxonomy,
+                  &m.license, &m.file})
     io(a, *s);
   for (auto* v : {&m.tags, &m.references, &m.false_positives, &m.fields}) io_all(a, *v);
   io(a, m.level);
@@ -246,7 +247,8 @@ Result<RuleSet> decode_cache(std::string_view bytes, std::string_view key) {
   in.io(made_from);
   in.io(size);
   in.io(hash);
-  if (!in.ok || in.bytes.size() != size || hash64(in.bytes) != hash) return fail(Code::corrupt, "the rule cache is damaged");
+  if (!in.ok || in.bytes.size() != size || hash64(in.bytes) != hash)
+    return fail(Code::corrupt, "the rule cache is damaged");
   if (made_from != key) return fail(Code::not_found, "the rule cache is of other files");
   RuleSet set;
   io_set(in, set);

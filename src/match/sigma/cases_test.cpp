@@ -40,7 +40,8 @@ std::vector<Case> all_cases() {
       out.push_back(std::move(c));
     }
   }
-  std::sort(out.begin(), out.end(), [](const Case& a, const Case& b) { return std::tie(a.file, a.name) < std::tie(b.file, b.name); });
+  std::sort(out.begin(), out.end(),
+            [](const Case& a, const Case& b) { return std::tie(a.file, a.name) < std::tie(b.file, b.name); });
   return out;
 }
 
@@ -62,8 +63,9 @@ RuleSet load_case(const Case& c) {
   }
   const Yaml* documents = c.yaml.find("documents");
   const Yaml* detection = c.yaml.find("detection");
-  std::string text = documents != nullptr ? documents->text : "title: x\nlogsource: {product: test}\ndetection:\n" +
-                                                                  indented(detection != nullptr ? detection->text : "");
+  std::string text = documents != nullptr ? documents->text
+                                          : "title: x\nlogsource: {product: test}\ndetection:\n" +
+                                                indented(detection != nullptr ? detection->text : "");
   auto set = load_text(text, options);
   fs::remove(placeholders);
   EXPECT_TRUE(set);
@@ -96,12 +98,14 @@ TEST_P(SigmaCase, DoesAsItSays) {
       const YamlRecord record(event);
       const bool expected = key[0] == 'm';
       EXPECT_EQ(matches(set, set.rules[0], record), expected) << key << " event in line " << event.line;
-      EXPECT_EQ(matches(*again, again->rules[0], record), expected) << key << " event in line " << event.line << " (from the cache)";
+      EXPECT_EQ(matches(*again, again->rules[0], record), expected)
+          << key << " event in line " << event.line << " (from the cache)";
     }
   }
   EXPECT_GT(events, 1U);
   if (const Yaml* warns = c.yaml.find("warns")) {
-    EXPECT_TRUE(std::any_of(set.warnings.begin(), set.warnings.end(), [&](const Warning& w) { return w.what.find(warns->text) != std::string::npos; }));
+    EXPECT_TRUE(std::any_of(set.warnings.begin(), set.warnings.end(),
+                            [&](const Warning& w) { return w.what.find(warns->text) != std::string::npos; }));
   } else {
     for (const auto& w : set.warnings) ADD_FAILURE() << "warns: " << w.what;
   }

@@ -58,17 +58,21 @@ bool glob(std::string_view pattern, std::string_view name) {
 
 class Parser {
  public:
-  Parser(std::string_view text, const std::vector<std::string>& names, const std::vector<Node>& nodes, std::vector<bool>* used)
+  Parser(std::string_view text, const std::vector<std::string>& names, const std::vector<Node>& nodes,
+         std::vector<bool>* used)
       : tokens_(tokens_of(text)), names_(names), nodes_(nodes), used_(used) {
     for (const auto& n : nodes_) sizes_.push_back(node_count(n));
   }
 
   Result<Node> parse() {
     if (tokens_.empty()) return fail(Code::bad_input, "the condition is empty");
-    if (tokens_.size() > kMaxTokens) return fail(Code::bad_input, fmt::format("a condition of more than {} words", kMaxTokens));
+    if (tokens_.size() > kMaxTokens)
+      return fail(Code::bad_input, fmt::format("a condition of more than {} words", kMaxTokens));
     BAVN_TRY(Node n, any(0));
     if (at_ < tokens_.size())
-      return fail(Code::bad_input, fmt::format("the condition goes on with '{}' where 'and', 'or' or the end was expected", tokens_[at_]));
+      return fail(
+          Code::bad_input,
+          fmt::format("the condition goes on with '{}' where 'and', 'or' or the end was expected", tokens_[at_]));
     return n;
   }
 
@@ -103,7 +107,8 @@ class Parser {
     return negate ? negated(std::move(n)) : std::move(n);
   }
   Result<Node> primary(std::size_t depth) {
-    if (depth > kMaxNesting) return fail(Code::bad_input, fmt::format("parentheses nested deeper than {}", kMaxNesting));
+    if (depth > kMaxNesting)
+      return fail(Code::bad_input, fmt::format("parentheses nested deeper than {}", kMaxNesting));
     if (at_ >= tokens_.size()) return fail(Code::bad_input, "the condition ends where a selection was expected");
     if (accept("(")) {
       BAVN_TRY(Node n, any(depth + 1));
@@ -117,13 +122,15 @@ class Parser {
     for (std::size_t i = 0; i < names_.size(); ++i)
       if (names_[i] == word) return use(i);
     const auto near = nearest(word, std::vector<std::string_view>(names_.begin(), names_.end()));
-    return fail(Code::bad_input, fmt::format("the condition names '{}', which is not defined{}", word,
-                                             near.empty() ? std::string() : fmt::format(" (did you mean '{}'?)", near)));
+    return fail(Code::bad_input,
+                fmt::format("the condition names '{}', which is not defined{}", word,
+                            near.empty() ? std::string() : fmt::format(" (did you mean '{}'?)", near)));
   }
   Result<Node> quantified() {
     const auto quantity = tokens_[at_];
     at_ += 2;
-    if (at_ >= tokens_.size()) return fail(Code::bad_input, fmt::format("'{} of' needs a name, a pattern or 'them'", quantity));
+    if (at_ >= tokens_.size())
+      return fail(Code::bad_input, fmt::format("'{} of' needs a name, a pattern or 'them'", quantity));
     const auto pattern = tokens_[at_++];
     const bool them = iequals(pattern, "them");
     std::vector<Node> chosen;
@@ -134,7 +141,8 @@ class Parser {
       chosen.push_back(std::move(n));
     }
     if (chosen.empty())
-      return fail(Code::bad_input, fmt::format("'{} of {}' fits no selection: name one that is defined", quantity, pattern));
+      return fail(Code::bad_input,
+                  fmt::format("'{} of {}' fits no selection: name one that is defined", quantity, pattern));
     if (iequals(quantity, "all")) return join(Node::Kind::all_of, std::move(chosen));
     if (iequals(quantity, "any")) return join(Node::Kind::any_of, std::move(chosen));
     std::size_t n = 0;
@@ -151,7 +159,8 @@ class Parser {
     std::fill(pick.begin(), pick.begin() + static_cast<std::ptrdiff_t>(n), true);
     std::vector<Node> ways;
     do {
-      if (ways.size() == kMaxCombinations) return fail(Code::bad_input, fmt::format("'{} of' has more than {} combinations", n, kMaxCombinations));
+      if (ways.size() == kMaxCombinations)
+        return fail(Code::bad_input, fmt::format("'{} of' has more than {} combinations", n, kMaxCombinations));
       std::vector<Node> way;
       for (std::size_t i = 0; i < k; ++i)
         if (pick[i]) way.push_back(chosen[i]);
@@ -234,11 +243,12 @@ Node normalised(Node n) {
   return join(n.kind, std::move(flat));
 }
 
-Result<Node> parse_condition(std::string_view text, const std::vector<std::string>& names, const std::vector<Node>& nodes,
-                             std::vector<bool>* used) {
+Result<Node> parse_condition(std::string_view text, const std::vector<std::string>& names,
+                             const std::vector<Node>& nodes, std::vector<bool>* used) {
   if (text.find('|') != std::string_view::npos)
-    return fail(Code::bad_input, "the condition uses the old aggregation behind '|' (count, near ...), which Sigma gave up: write a "
-                                 "correlation rule instead");
+    return fail(Code::bad_input,
+                "the condition uses the old aggregation behind '|' (count, near ...), which Sigma gave up: write a "
+                "correlation rule instead");
   if (used != nullptr) used->assign(names.size(), false);
   return Parser(text, names, nodes, used).parse();
 }

@@ -15,8 +15,8 @@ constexpr std::size_t kMaxNodes = 200'000;  // of one condition, all selections 
 /// The tree of `text`, with the named nodes put in where their names stand. names and nodes: same order.
 /// Unknown names, the old aggregations behind '|' and anything else that is not understood are errors that say what to do.
 /// used (may be null): set to true for each name that the condition uses.
-Result<Node> parse_condition(std::string_view text, const std::vector<std::string>& names, const std::vector<Node>& nodes,
-                             std::vector<bool>* used = nullptr);
+Result<Node> parse_condition(std::string_view text, const std::vector<std::string>& names,
+                             const std::vector<Node>& nodes, std::vector<bool>* used = nullptr);
 
 Node join(Node::Kind kind, std::vector<Node> children);
 Node negated(Node child);

@@ -23,22 +23,24 @@ double seconds_of(auto&& work) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-#define NEED_CORPUS(name, folder)      \
-  const auto name = corpora(folder);   \
+#define NEED_CORPUS(name, folder)    \
+  const auto name = corpora(folder); \
   if (name.empty()) GTEST_SKIP() << "the collected corpora are not here: set BAVN_CORPORA to their folder"
 
 TEST(SigmaCorpora, EveryPublicRuleLoadsUnlessItNeedsPlaceholders) {
   NEED_CORPUS(root, "detection/sigmahq-rules");
-  const std::string paths[] = {(root / "rules").string(), (root / "rules-compliance").string(), (root / "rules-emerging-threats").string(),
-                               (root / "rules-threat-hunting").string(), (root / "rules-placeholder").string()};
+  const std::string paths[] = {(root / "rules").string(), (root / "rules-compliance").string(),
+                               (root / "rules-emerging-threats").string(), (root / "rules-threat-hunting").string(),
+                               (root / "rules-placeholder").string()};
   const auto set = load(paths);
   ASSERT_TRUE(set) << to_string(set.error());
   EXPECT_GT(set->rules.size(), 2300U);
-  for (const auto& r : set->refused) EXPECT_NE(r.reason.find("placeholder"), std::string::npos) << r.file << ":" << r.line << ": " << r.reason;
+  for (const auto& r : set->refused)
+    EXPECT_NE(r.reason.find("placeholder"), std::string::npos) << r.file << ":" << r.line << ": " << r.reason;
   EXPECT_LT(set->refused.size(), 30U);
   EXPECT_EQ(set->rules.size() + set->refused.size(), set->files);
-  fmt::print("{} rules, {} refused, {} predicates, {} warnings\n", set->rules.size(), set->refused.size(), set->predicates.size(),
-             set->warnings.size());
+  fmt::print("{} rules, {} refused, {} predicates, {} warnings\n", set->rules.size(), set->refused.size(),
+             set->predicates.size(), set->warnings.size());
 }
 
 TEST(SigmaCorpora, ObsoleteRulesAreRefusedWithAReasonThatSaysWhatToDo) {
@@ -52,7 +54,8 @@ TEST(SigmaCorpora, ObsoleteRulesAreRefusedWithAReasonThatSaysWhatToDo) {
     EXPECT_FALSE(r.reason.empty());
     EXPECT_GT(r.line, 0U) << r.file;
     EXPECT_FALSE(r.title.empty()) << r.file;
-    if (std::getenv("BAVN_SHOW") != nullptr) fmt::print("{}:{}: {}\n", r.file.substr(root.string().size()), r.line, r.reason);
+    if (std::getenv("BAVN_SHOW") != nullptr)
+      fmt::print("{}:{}: {}\n", r.file.substr(root.string().size()), r.line, r.reason);
   }
   for (const auto& r : set->rules) {
     const std::string text = testing::read_text(r.meta.file);
@@ -82,8 +85,10 @@ TEST(SigmaCorpora, TheSpecificationsExamplesLoad) {
   const auto all = load(folder);
   ASSERT_TRUE(all);
   for (const auto& r : all->refused) {
-    const bool expected = r.reason.find("not loaded") != std::string::npos || r.reason.find("has no type") != std::string::npos ||
-                          r.reason.find("already used") != std::string::npos || r.reason.find("is the name of several") != std::string::npos;
+    const bool expected = r.reason.find("not loaded") != std::string::npos ||
+                          r.reason.find("has no type") != std::string::npos ||
+                          r.reason.find("already used") != std::string::npos ||
+                          r.reason.find("is the name of several") != std::string::npos;
     EXPECT_TRUE(expected) << r.file << ":" << r.line << ": " << r.reason;
   }
 }
@@ -121,7 +126,8 @@ YamlRecord windows_record(const Yaml& event, Yaml& flat) {
       const Yaml* text = v.is_map() ? v.find("#text") : &v;
       if (text != nullptr) put(system->keys[i], *text);
       if (const Yaml* attributes = v.find("#attributes"))
-        for (std::size_t k = 0; k < attributes->keys.size(); ++k) put(system->keys[i] + "_" + attributes->keys[k], attributes->items[k]);
+        for (std::size_t k = 0; k < attributes->keys.size(); ++k)
+          put(system->keys[i] + "_" + attributes->keys[k], attributes->items[k]);
     }
   }
   return YamlRecord(flat);
@@ -130,7 +136,8 @@ YamlRecord windows_record(const Yaml& event, Yaml& flat) {
 TEST(SigmaCorpora, TheEventsThatSigmaHqKeepsForItsRulesMatchThem) {
   NEED_CORPUS(rules, "detection/sigmahq-rules");
   NEED_CORPUS(data, "detection/sigmahq-regression");
-  const std::string paths[] = {(rules / "rules").string(), (rules / "rules-emerging-threats").string(), (rules / "rules-threat-hunting").string()};
+  const std::string paths[] = {(rules / "rules").string(), (rules / "rules-emerging-threats").string(),
+                               (rules / "rules-threat-hunting").string()};
   const auto set = load(paths);
   ASSERT_TRUE(set);
   std::map<std::string, const Rule*> by_id;

@@ -20,10 +20,10 @@ constexpr std::size_t kMaxPredicates = 100'000;  // of one document
 constexpr std::size_t kMaxValue = 65'536;        // bytes of one value
 
 const std::vector<std::string_view> kModifiers = {
-    "all",  "startswith", "endswith", "contains", "exists", "cased",  "neq",  "windash",    "re",        "i",       "m",
-    "s",    "base64",     "utf16le",  "utf16be",  "utf16",  "wide",   "lt",   "lte",        "gt",        "gte",     "minute",
-    "hour", "day",        "week",     "month",    "year",   "cidr",   "expand", "fieldref", "base64offset", "ignorecase", "multiline",
-    "dotall"};
+    "all",  "startswith", "endswith", "contains",     "exists",     "cased",     "neq",   "windash", "re",
+    "i",    "m",          "s",        "base64",       "utf16le",    "utf16be",   "utf16", "wide",    "lt",
+    "lte",  "gt",         "gte",      "minute",       "hour",       "day",       "week",  "month",   "year",
+    "cidr", "expand",     "fieldref", "base64offset", "ignorecase", "multiline", "dotall"};
 
 enum class Anchor { none, contains, starts, ends };
 
@@ -46,7 +46,8 @@ std::unexpected<Error> at_line(std::uint32_t line, Error e) {
 }
 
 std::optional<TimePart> time_part(std::string_view m) {
-  for (const auto p : {TimePart::minute, TimePart::hour, TimePart::day, TimePart::week, TimePart::month, TimePart::year})
+  for (const auto p :
+       {TimePart::minute, TimePart::hour, TimePart::day, TimePart::week, TimePart::month, TimePart::year})
     if (to_string(p) == m) return p;
   return std::nullopt;
 }
@@ -90,25 +91,29 @@ Result<Ask> parse_key(const std::string& key, std::uint32_t line) {
       ask.part = p;
     } else if (m == "i" || m == "ignorecase" || m == "m" || m == "multiline" || m == "s" || m == "dotall") {
       if (!ask.re) return at_line(line, fmt::format("'{}': the modifier '{}' only follows 're'", key, m));
-      ask.regex_flags = static_cast<std::uint8_t>(ask.regex_flags | (m[0] == 'i'                ? Predicate::kRegexIgnoreCase
-                                                                     : m[0] == 'm'              ? Predicate::kRegexMultiline
-                                                                                                : Predicate::kRegexDotAll));
-    } else if (m == "windash" || m == "base64" || m == "base64offset" || m == "utf16le" || m == "utf16be" || m == "utf16" ||
-               m == "wide" || m == "expand") {
+      ask.regex_flags = static_cast<std::uint8_t>(ask.regex_flags | (m[0] == 'i'   ? Predicate::kRegexIgnoreCase
+                                                                     : m[0] == 'm' ? Predicate::kRegexMultiline
+                                                                                   : Predicate::kRegexDotAll));
+    } else if (m == "windash" || m == "base64" || m == "base64offset" || m == "utf16le" || m == "utf16be" ||
+               m == "utf16" || m == "wide" || m == "expand") {
       // An anchor written before an encoding would put wildcards into what is encoded.
       if (ask.anchor != Anchor::none && m.starts_with("base64"))
-        return at_line(line, fmt::format("'{}': '{}' cannot encode the wildcards of the modifier before it: put it first", key, m));
+        return at_line(
+            line,
+            fmt::format("'{}': '{}' cannot encode the wildcards of the modifier before it: put it first", key, m));
       ask.transforms.emplace_back(m);
     } else {
       const auto near = nearest(m, kModifiers);
-      return at_line(line, m.empty() ? fmt::format("'{}': a modifier is missing after '|'", key)
-                                     : fmt::format("'{}': the modifier '{}' is unknown{}", key, m,
-                                                   near.empty() ? std::string() : fmt::format(" (did you mean '{}'?)", near)));
+      return at_line(
+          line, m.empty() ? fmt::format("'{}': a modifier is missing after '|'", key)
+                          : fmt::format("'{}': the modifier '{}' is unknown{}", key, m,
+                                        near.empty() ? std::string() : fmt::format(" (did you mean '{}'?)", near)));
     }
     if (!ok) return at_line(line, fmt::format("'{}': modifiers that exclude each other", key));
   }
   // `re` reads the value as written: nothing but placeholders may have changed it before.
-  const bool encodes = std::any_of(ask.transforms.begin(), ask.transforms.end(), [](const auto& t) { return t != "expand"; });
+  const bool encodes =
+      std::any_of(ask.transforms.begin(), ask.transforms.end(), [](const auto& t) { return t != "expand"; });
   const int kinds = (ask.re ? 1 : 0) + (ask.cidr ? 1 : 0) + (ask.exists ? 1 : 0) + (ask.field_ref ? 1 : 0) +
                     (ask.compare || ask.part ? 1 : 0);
   if (kinds > 1 || (kinds == 1 && encodes))
@@ -117,10 +122,12 @@ Result<Ask> parse_key(const std::string& key, std::uint32_t line) {
     return at_line(line, fmt::format("'{}': 'cased' has no meaning here: remove it", key));
   if (ask.anchor != Anchor::none && (ask.cidr || ask.exists || ask.compare || ask.part))
     return at_line(line, fmt::format("'{}': modifiers that exclude each other", key));
-  if (ask.exists && (ask.neq || ask.all)) return at_line(line, fmt::format("'{}': 'exists' stands alone with true or false", key));
+  if (ask.exists && (ask.neq || ask.all))
+    return at_line(line, fmt::format("'{}': 'exists' stands alone with true or false", key));
   if (!ask.transforms.empty() && (ask.exists || ask.field_ref || ask.compare || ask.part))
     return at_line(line, fmt::format("'{}': modifiers that exclude each other", key));
-  if (ask.neq && ask.compare) return at_line(line, fmt::format("'{}': 'neq' with a comparison: turn the comparison round", key));
+  if (ask.neq && ask.compare)
+    return at_line(line, fmt::format("'{}': 'neq' with a comparison: turn the comparison round", key));
   if (ask.field.empty() && (ask.exists || ask.field_ref || ask.cidr || ask.compare || ask.part))
     return at_line(line, fmt::format("'{}': this modifier needs a field name", key));
   return ask;
@@ -168,13 +175,18 @@ class Compiler {
 
  private:
   Result<Node> item(const Ask& ask, const Yaml& y) {
-    if (y.is_map()) return at_line(y.line, fmt::format("'{}' holds a map where a value or a list of values was expected", ask.field));
-    if (y.is_list() && y.items.empty()) return at_line(y.line, fmt::format("'{}' has an empty list: nothing could match", ask.field));
+    if (y.is_map())
+      return at_line(y.line, fmt::format("'{}' holds a map where a value or a list of values was expected", ask.field));
+    if (y.is_list() && y.items.empty())
+      return at_line(y.line, fmt::format("'{}' has an empty list: nothing could match", ask.field));
     std::vector<Node> parts;
     const auto one = [&](const Yaml& v) -> Result<void> {
-      if (v.is_map() || v.is_list()) return at_line(v.line, fmt::format("'{}' holds a list inside a list of values", ask.field));
+      if (v.is_map() || v.is_list())
+        return at_line(v.line, fmt::format("'{}' holds a list inside a list of values", ask.field));
       auto n = value(ask, v);
-      if (!n) return n.error().where.empty() ? at_line(v.line, std::move(n).error()) : std::unexpected<Error>(std::move(n).error());
+      if (!n)
+        return n.error().where.empty() ? at_line(v.line, std::move(n).error())
+                                       : std::unexpected<Error>(std::move(n).error());
       parts.push_back(*std::move(n));
       return {};
     };
@@ -198,7 +210,8 @@ class Compiler {
       if (ask.field.empty()) return at_line(v.line, "a keyword is empty");
       if (ask.exists || ask.re || ask.cidr || ask.field_ref || ask.compare || ask.part || ask.anchor != Anchor::none ||
           !ask.transforms.empty())
-        return at_line(v.line, fmt::format("'{}': these modifiers need a value; for an empty text write ''", ask.field));
+        return at_line(v.line,
+                       fmt::format("'{}': these modifiers need a value; for an empty text write ''", ask.field));
       p.op = Op::is_null;
       p.cased = false;
       return leaf(std::move(p));
@@ -224,7 +237,8 @@ class Compiler {
       p.op = *ask.compare;
       return leaf(std::move(p));
     }
-    if (*n != std::floor(*n)) return at_line(v.line, fmt::format("'{}|{}' takes a whole number", ask.field, to_string(*ask.part)));
+    if (*n != std::floor(*n))
+      return at_line(v.line, fmt::format("'{}|{}' takes a whole number", ask.field, to_string(*ask.part)));
     p.op = Op::time_part;
     p.part = *ask.part;
     p.compare = ask.compare.value_or(Op::equals);
@@ -294,7 +308,9 @@ class Compiler {
       std::vector<Pattern> next;
       for (const auto& form : forms) {
         if (t == "windash" || t == "base64offset" || t == "expand") {
-          BAVN_TRY(auto more, t == "windash" ? windash(form) : t == "expand" ? expand(form, placeholders_) : to_base64_offsets(form));
+          BAVN_TRY(auto more, t == "windash"  ? windash(form)
+                              : t == "expand" ? expand(form, placeholders_)
+                                              : to_base64_offsets(form));
           std::move(more.begin(), more.end(), std::back_inserter(next));
         } else {
           BAVN_TRY(auto one, t == "base64"    ? to_base64(form)
@@ -319,8 +335,8 @@ class Compiler {
     const auto bytes = bytes_of(form);
     p.op = Op::cidr;
     if (!bytes || !parse_network(trim(*bytes), p.network, p.prefix_bits))
-      return at_line(v.line, fmt::format("'{}|cidr': '{}' is no network: write 192.0.2.0/24 or 2001:db8::/32", ask.field,
-                                         bytes ? *bytes : v.text));
+      return at_line(v.line, fmt::format("'{}|cidr': '{}' is no network: write 192.0.2.0/24 or 2001:db8::/32",
+                                         ask.field, bytes ? *bytes : v.text));
     p.value = std::string(trim(*bytes));
     return leaf(std::move(p));
   }
@@ -359,8 +375,11 @@ class Compiler {
       if (form[i] < 0x100) plain += static_cast<char>(form[i]);
       else plain += ' ';
     if (!is_valid_utf8(plain))
-      return at_line(v.line, fmt::format("'{}': these bytes are no text, so no value can hold them: add 'base64' or 'base64offset' "
-                                         "after the UTF-16 encoding", ask.field));
+      return at_line(
+          v.line,
+          fmt::format("'{}': these bytes are no text, so no value can hold them: add 'base64' or 'base64offset' "
+                      "after the UTF-16 encoding",
+                      ask.field));
     if (body.empty()) {
       if (open_front || open_back) {
         if (keyword) return at_line(v.line, "a keyword that fits everything: remove it");
@@ -376,7 +395,10 @@ class Compiler {
       if (open_front) body.insert(body.begin(), kAnyRun);
       if (open_back) body += kAnyRun;
     } else {
-      p.op = open_front && open_back ? Op::contains : open_front ? Op::ends_with : open_back ? Op::starts_with : Op::equals;
+      p.op = open_front && open_back ? Op::contains
+             : open_front            ? Op::ends_with
+             : open_back             ? Op::starts_with
+                                     : Op::equals;
     }
     p.value = p.cased ? std::move(body) : to_lower_utf8(body);
     return leaf(std::move(p));
@@ -400,8 +422,8 @@ class Compiler {
 
 }  // namespace
 
-Result<Selections> compile_selections(const Yaml& section, const std::vector<std::string_view>& skip, const Placeholders& placeholders,
-                                      RegexCache& regexes) {
+Result<Selections> compile_selections(const Yaml& section, const std::vector<std::string_view>& skip,
+                                      const Placeholders& placeholders, RegexCache& regexes) {
   Compiler compiler(placeholders, regexes);
   Selections out;
   for (std::size_t i = 0; i < section.items.size(); ++i) {
@@ -456,7 +478,8 @@ bool parse_address(std::string_view text, std::array<std::uint8_t, 16>& address)
     const auto rest = text.substr(close + 1);
     if (!rest.empty() && (rest.front() != ':' || !is_port(rest.substr(1)))) return false;
     text = text.substr(1, close - 1);
-  } else if (const auto colon = text.find(':'); colon != std::string_view::npos && text.find(':', colon + 1) == std::string_view::npos) {
+  } else if (const auto colon = text.find(':');
+             colon != std::string_view::npos && text.find(':', colon + 1) == std::string_view::npos) {
     if (!is_port(text.substr(colon + 1))) return false;
     text = text.substr(0, colon);  // a.b.c.d:port
   }
@@ -476,7 +499,8 @@ bool parse_network(std::string_view text, std::array<std::uint8_t, 16>& network,
   }
   bits += 128 - most;
   prefix_bits = static_cast<std::uint8_t>(bits);
-  for (unsigned i = bits; i < 128; ++i) network[i / 8] = static_cast<std::uint8_t>(network[i / 8] & ~(0x80U >> (i % 8)));
+  for (unsigned i = bits; i < 128; ++i)
+    network[i / 8] = static_cast<std::uint8_t>(network[i / 8] & ~(0x80U >> (i % 8)));
   return true;
 }
 

@@ -24,8 +24,8 @@ struct Selections {
 };
 
 /// section: the map under `detection` or `filter`; `skip`: its keys that are no selections. Error::where: the line.
-Result<Selections> compile_selections(const Yaml& section, const std::vector<std::string_view>& skip, const Placeholders& placeholders,
-                                      RegexCache& regexes);
+Result<Selections> compile_selections(const Yaml& section, const std::vector<std::string_view>& skip,
+                                      const Placeholders& placeholders, RegexCache& regexes);
 
 /// Network and prefix of "10.0.0.0/8", "2001:db8::/32" or one address, as Predicate holds them (host bits cleared).
 bool parse_network(std::string_view text, std::array<std::uint8_t, 16>& network, std::uint8_t& prefix_bits);

@@ -14,7 +14,8 @@ std::string shown(std::string_view value, bool wildcards) {
   for (const char c : value) {
     if (wildcards && c == kAnyRun) out += '*';
     else if (wildcards && c == kAnyOne) out += '?';
-    else if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) out += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
+    else if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F)
+      out += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
     else out += c;
   }
   return out + "'";
@@ -28,14 +29,13 @@ void write(std::string& out, const RuleSet& set, const Node& n, std::size_t inde
   const std::string margin(indent * 2, ' ');
   const std::string_view no = negated ? "not " : "";
   switch (n.kind) {
-    case Node::Kind::leaf:
-      out += fmt::format("{}{}{}\n", margin, no, explain(set.predicates[n.predicate]));
-      return;
+    case Node::Kind::leaf: out += fmt::format("{}{}{}\n", margin, no, explain(set.predicates[n.predicate])); return;
     case Node::Kind::negate: return write(out, set, n.children.front(), indent, most, !negated);
     case Node::Kind::all_of:
     case Node::Kind::any_of:
       out += fmt::format("{}{}{} of\n", margin, no, n.kind == Node::Kind::all_of ? "all" : "any");
-      for (std::size_t i = 0; i < std::min(most, n.children.size()); ++i) write(out, set, n.children[i], indent + 1, most, false);
+      for (std::size_t i = 0; i < std::min(most, n.children.size()); ++i)
+        write(out, set, n.children[i], indent + 1, most, false);
       if (n.children.size() > most) out += fmt::format("{}  and {} more\n", margin, n.children.size() - most);
   }
 }
@@ -67,12 +67,15 @@ std::string explain(const Predicate& p) {
     case Op::less_equal:
     case Op::greater:
     case Op::greater_equal: return fmt::format("{} {} {}", field, symbol(p.op), p.number);
-    case Op::time_part: return fmt::format("{} of {} (UTC) {} {}", to_string(p.part), field, symbol(p.compare), p.number);
+    case Op::time_part:
+      return fmt::format("{} of {} (UTC) {} {}", to_string(p.part), field, symbol(p.compare), p.number);
     case Op::field_ref: return fmt::format("{} {} the field {}{}", field, symbol(p.relation), p.other_field, cased);
     case Op::cidr: return fmt::format("{} is in {}", field, p.value);
-    case Op::regex: return fmt::format("{} matches /{}/{}{}{}", field, p.value, (p.regex_flags & Predicate::kRegexIgnoreCase) != 0 ? "i" : "",
-                                       (p.regex_flags & Predicate::kRegexMultiline) != 0 ? "m" : "",
-                                       (p.regex_flags & Predicate::kRegexDotAll) != 0 ? "s" : "");
+    case Op::regex:
+      return fmt::format("{} matches /{}/{}{}{}", field, p.value,
+                         (p.regex_flags & Predicate::kRegexIgnoreCase) != 0 ? "i" : "",
+                         (p.regex_flags & Predicate::kRegexMultiline) != 0 ? "m" : "",
+                         (p.regex_flags & Predicate::kRegexDotAll) != 0 ? "s" : "");
     default: return fmt::format("{} {} {}{}", field, symbol(p.op), shown(p.value, p.op == Op::wildcard), cased);
   }
 }
@@ -86,12 +89,14 @@ std::string explain(const RuleSet& set, const Node& condition, std::size_t most)
 std::string explain(const RuleSet& set, const Rule& rule, std::size_t most) {
   std::string out = head(rule.meta);
   out += "  log source:";
-  for (const auto& [name, value] : {std::pair<std::string_view, const std::string&>("category", rule.logsource.category),
-                                    {"product", rule.logsource.product},
-                                    {"service", rule.logsource.service}})
+  for (const auto& [name, value] :
+       {std::pair<std::string_view, const std::string&>("category", rule.logsource.category),
+        {"product", rule.logsource.product},
+        {"service", rule.logsource.service}})
     if (!value.empty()) out += fmt::format(" {}={}", name, value);
   out += '\n';
-  for (const auto c : rule.correlations) out += fmt::format("  feeds the correlation: {}\n", set.correlations[c].meta.title);
+  for (const auto c : rule.correlations)
+    out += fmt::format("  feeds the correlation: {}\n", set.correlations[c].meta.title);
   if (!rule.reports) out += "  gives no finding of its own\n";
   write(out, set, rule.condition, 1, most, false);
   return out;
@@ -106,7 +111,8 @@ std::string explain(const RuleSet& set, const Correlation& c) {
   out += '\n';
   if (!c.group_by.empty()) out += fmt::format("  for each {}\n", joined(c.group_by));
   for (const auto& r : c.rules)
-    out += fmt::format("  of: {}\n", r.is_correlation ? set.correlations[r.index].meta.title : set.rules[r.index].meta.title);
+    out += fmt::format("  of: {}\n",
+                       r.is_correlation ? set.correlations[r.index].meta.title : set.rules[r.index].meta.title);
   for (const auto& a : c.aliases)
     for (std::size_t i = 0; i < a.field_of.size(); ++i)
       if (!a.field_of[i].empty()) out += fmt::format("  {} is {} in {}\n", a.name, a.field_of[i], c.rules[i].written);

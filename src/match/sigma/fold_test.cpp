@@ -38,7 +38,8 @@ TEST(Fold, KeepsTheLengthOfEveryCharacterAndMakesNoAsciiOfOthers) {
 
 TEST(Fold, ComparesAndFindsAsFoldingTheWholeValueWould) {
   std::mt19937 random(7);
-  static const char* const kParts[] = {"a", "B", "c", "\\", " ", "æ", "Ø", "å", "é", "Ж", "ж", "İ", "i", "\xFF", "\xC3", "😀", "z", "Z", "."};
+  static const char* const kParts[] = {"a", "B", "c", "\\",   " ",    "æ",  "Ø", "å", "é", "Ж",
+                                       "ж", "İ", "i", "\xFF", "\xC3", "😀", "z", "Z", "."};
   const auto text = [&](std::size_t most) {
     std::string s;
     for (std::size_t n = random() % (most + 1); n > 0; --n) s += kParts[random() % std::size(kParts)];
@@ -56,7 +57,8 @@ TEST(Fold, ComparesAndFindsAsFoldingTheWholeValueWould) {
     ASSERT_EQ(find_probed(value, folded), whole.find(folded)) << value << " / " << needle;
     ASSERT_EQ(equals_folded(value, folded), whole == folded) << value << " / " << needle;
     if (value.size() >= folded.size()) {
-      ASSERT_EQ(equals_folded(std::string_view(value).substr(0, folded.size()), folded), whole.starts_with(folded)) << value << " / " << needle;
+      ASSERT_EQ(equals_folded(std::string_view(value).substr(0, folded.size()), folded), whole.starts_with(folded))
+          << value << " / " << needle;
     }
   }
 }

@@ -80,7 +80,8 @@ std::vector<NeverMatches> can_never_match(const RuleSet& set, const Provided& pr
       if (!provided.field(r.logsource, field)) missing.insert(field);
     if (missing.empty() || decide(set, r.condition, missing).yes) continue;
     NeverMatches never{i, "no known format has the fields: ", {missing.begin(), missing.end()}};
-    for (std::size_t k = 0; k < never.missing_fields.size(); ++k) never.why += (k != 0 ? ", " : "") + never.missing_fields[k];
+    for (std::size_t k = 0; k < never.missing_fields.size(); ++k)
+      never.why += (k != 0 ? ", " : "") + never.missing_fields[k];
     out.push_back(std::move(never));
   }
   return out;

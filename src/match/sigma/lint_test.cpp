@@ -19,15 +19,16 @@ std::string rule(const std::string& product, const std::string& detection) {
 }
 
 TEST(SigmaLint, NamesRulesThatNoSourceCanFeed) {
-  const auto set = rules(rule("known", "{s: {A: 1}, condition: s}") +                             // fine
-                         rule("elsewhere", "{s: {A: 1}, condition: s}") +                         // log source
-                         rule("known", "{s: {A: 1, Gone: 2}, condition: s}") +                    // an AND that cannot hold
-                         rule("known", "{s: [{A: 1}, {Gone: 2}], condition: s}") +                // an OR that can
-                         rule("known", "{s: {A: 1}, f: {Gone: 2}, condition: s and not f}") +     // a filter that never filters
-                         rule("known", "{s: {A: 1, Gone: null}, condition: s}") +                 // is_null always holds
-                         rule("known", "{s: {A: 1}, f: {Gone: null}, condition: s and not f}") +  // and its negation never
-                         rule("known", "{s: {A|fieldref: Gone}, condition: s}") +                 // both fields are needed
-                         rule("known", "{k: ['word'], condition: k}"));                           // keywords need no field
+  const auto set =
+      rules(rule("known", "{s: {A: 1}, condition: s}") +                             // fine
+            rule("elsewhere", "{s: {A: 1}, condition: s}") +                         // log source
+            rule("known", "{s: {A: 1, Gone: 2}, condition: s}") +                    // an AND that cannot hold
+            rule("known", "{s: [{A: 1}, {Gone: 2}], condition: s}") +                // an OR that can
+            rule("known", "{s: {A: 1}, f: {Gone: 2}, condition: s and not f}") +     // a filter that never filters
+            rule("known", "{s: {A: 1, Gone: null}, condition: s}") +                 // is_null always holds
+            rule("known", "{s: {A: 1}, f: {Gone: null}, condition: s and not f}") +  // and its negation never
+            rule("known", "{s: {A|fieldref: Gone}, condition: s}") +                 // both fields are needed
+            rule("known", "{k: ['word'], condition: k}"));                           // keywords need no field
   ASSERT_EQ(set.rules.size(), 9U);
   const Provided provided{[](const LogSource& l) { return l.product == "known"; },
                           [](const LogSource&, std::string_view field) { return field == "A"; }};
@@ -42,8 +43,10 @@ TEST(SigmaLint, NamesRulesThatNoSourceCanFeed) {
 }
 
 TEST(SigmaExplain, ShowsTheFoldedCondition) {
-  const auto set = rules(rule("p", "{s: {Image|endswith: '\\rar.exe', Line: 'a*b?', N|gt: 5, T|hour|lt: 6, X|re|i: 'y+', Z: null}, "
-                                   "f: {User|cased: 'Bob', Ip|cidr: 10.0.0.0/8, A|fieldref: B}, condition: s and not f}"));
+  const auto set =
+      rules(rule("p",
+                 "{s: {Image|endswith: '\\rar.exe', Line: 'a*b?', N|gt: 5, T|hour|lt: 6, X|re|i: 'y+', Z: null}, "
+                 "f: {User|cased: 'Bob', Ip|cidr: 10.0.0.0/8, A|fieldref: B}, condition: s and not f}"));
   ASSERT_EQ(set.rules.size(), 1U);
   EXPECT_EQ(explain(set, set.rules[0].condition),
             "all of\n"
@@ -60,8 +63,10 @@ TEST(SigmaExplain, ShowsTheFoldedCondition) {
 }
 
 TEST(SigmaExplain, CutsLongListsAndNamesCorrelations) {
-  const auto set = rules("title: R\nname: r\nlevel: low\nlogsource: {product: p, service: s}\ndetection: {s: {A: [1, 2, 3, 4]}, condition: s}\n---\n"
-                         "title: C\ncorrelation: {type: event_count, rules: [r], group-by: [U], timespan: 5m, condition: {gte: 10}}\n");
+  const auto set = rules(
+      "title: R\nname: r\nlevel: low\nlogsource: {product: p, service: s}\ndetection: {s: {A: [1, 2, 3, 4]}, "
+      "condition: s}\n---\n"
+      "title: C\ncorrelation: {type: event_count, rules: [r], group-by: [U], timespan: 5m, condition: {gte: 10}}\n");
   ASSERT_EQ(set.correlations.size(), 1U);
   const std::string text = explain(set, set.rules[0], 2);
   EXPECT_NE(text.find("and 2 more"), std::string::npos) << text;

@@ -44,7 +44,8 @@ struct FilterDraft {
 
 struct CorrelationDraft {
   Correlation correlation;
-  std::vector<std::pair<std::string, std::vector<std::pair<std::string, std::string>>>> aliases;  // name -> (rule, field)
+  std::vector<std::pair<std::string, std::vector<std::pair<std::string, std::string>>>>
+      aliases;  // name -> (rule, field)
   std::string expression;
   bool refused = false;
 };
@@ -99,10 +100,17 @@ Result<std::chrono::seconds> parse_timespan(std::string_view s) {
   std::int64_t n = 0;
   const auto [end, error] = std::from_chars(s.data(), s.data() + s.size(), n);
   const auto unit = std::string_view(end, static_cast<std::size_t>(s.data() + s.size() - end));
-  const std::int64_t seconds = unit == "s" ? 1 : unit == "m" ? 60 : unit == "h" ? 3'600 : unit == "d" ? 86'400 : unit == "w" ? 604'800 : 0;
+  const std::int64_t seconds = unit == "s"   ? 1
+                               : unit == "m" ? 60
+                               : unit == "h" ? 3'600
+                               : unit == "d" ? 86'400
+                               : unit == "w" ? 604'800
+                                             : 0;
   if (error != std::errc() || n <= 0 || seconds == 0)
-    return fail(Code::bad_input, fmt::format("the timespan '{}' is not understood: write a whole number and s, m, h, d or w (90m)", s));
-  if (n > kMaxTimespan.count() / seconds) return fail(Code::bad_input, fmt::format("the timespan '{}' is longer than 366 days", s));
+    return fail(Code::bad_input,
+                fmt::format("the timespan '{}' is not understood: write a whole number and s, m, h, d or w (90m)", s));
+  if (n > kMaxTimespan.count() / seconds)
+    return fail(Code::bad_input, fmt::format("the timespan '{}' is longer than 366 days", s));
   return std::chrono::seconds(n * seconds);
 }
 
@@ -115,7 +123,8 @@ std::optional<CorrelationType> correlation_type(std::string_view s) {
 }
 
 std::optional<Compare> compare_of(std::string_view s) {
-  for (const auto c : {Compare::greater, Compare::greater_equal, Compare::less, Compare::less_equal, Compare::equal, Compare::not_equal})
+  for (const auto c : {Compare::greater, Compare::greater_equal, Compare::less, Compare::less_equal, Compare::equal,
+                       Compare::not_equal})
     if (to_string(c) == s) return c;
   return std::nullopt;
 }
@@ -142,7 +151,8 @@ class Loader {
       Meta meta;
       for (const auto& part : *documents)
         if (part.root && meta.title.empty()) meta = read_meta(source.name, d.line, *part.root);
-      return refuse(source.name, d.line, &meta, "'action' documents (global, repeat, reset) are no part of Sigma 2: write each rule out in full");
+      return refuse(source.name, d.line, &meta,
+                    "'action' documents (global, repeat, reset) are no part of Sigma 2: write each rule out in full");
     }
     for (const auto& d : *documents) {
       if (!d.root) refuse(source.name, line_of(d.root.error(), d.line), nullptr, d.root.error().what);
@@ -165,18 +175,23 @@ class Loader {
 
  private:
   void refuse(const std::string& file, std::uint32_t line, const Meta* meta, std::string why) {
-    set_.refused.push_back(Refused{file, line, meta != nullptr ? meta->id : "", meta != nullptr ? meta->title : "", std::move(why)});
+    set_.refused.push_back(
+        Refused{file, line, meta != nullptr ? meta->id : "", meta != nullptr ? meta->title : "", std::move(why)});
   }
   void warn(const Meta& m, std::string what) { set_.warnings.push_back(Warning{m.file, m.line, std::move(what)}); }
 
   void document(const std::string& file, std::uint32_t line, const Yaml& y) {
-    if (!y.is_map()) return refuse(file, line, nullptr, "this is no Sigma document: expected a map with 'title', 'logsource' and 'detection'");
+    if (!y.is_map())
+      return refuse(file, line, nullptr,
+                    "this is no Sigma document: expected a map with 'title', 'logsource' and 'detection'");
     Meta meta = read_meta(file, line, y);
     Result<void> done;
     if (y.find("correlation") != nullptr) done = correlation(meta, y);
     else if (y.find("filter") != nullptr) done = filter(meta, y);
     else if (y.find("detection") != nullptr) done = rule(meta, y);
-    else done = fail(Code::bad_input, "this is no Sigma document: it has neither 'detection' nor 'correlation' nor 'filter'");
+    else
+      done =
+          fail(Code::bad_input, "this is no Sigma document: it has neither 'detection' nor 'correlation' nor 'filter'");
     if (!done) refuse(file, line_of(done.error(), line), &meta, done.error().what);
   }
 
@@ -211,7 +226,8 @@ class Loader {
       if (const auto known = level_of(level)) m.level = *known;
       else warn(m, fmt::format("the level '{}' is unknown: use informational, low, medium, high or critical", level));
     }
-    if (m.status == "unsupported" || m.status == "deprecated") warn(m, fmt::format("its author marked it '{}'", m.status));
+    if (m.status == "unsupported" || m.status == "deprecated")
+      warn(m, fmt::format("its author marked it '{}'", m.status));
   }
 
   Result<LogSource> read_logsource(const Yaml& y) {
@@ -219,10 +235,11 @@ class Loader {
     if (l == nullptr || !l->is_map())
       return fail(Code::bad_input, "has no log source: add 'logsource' with category, product or service",
                   std::to_string(l != nullptr ? l->line : 0));
-    LogSource out{to_lower(text_of(l->find("category"))), to_lower(text_of(l->find("product"))), to_lower(text_of(l->find("service"))),
-                  text_of(l->find("definition"))};
+    LogSource out{to_lower(text_of(l->find("category"))), to_lower(text_of(l->find("product"))),
+                  to_lower(text_of(l->find("service"))), text_of(l->find("definition"))};
     if (out.category.empty() && out.product.empty() && out.service.empty())
-      return fail(Code::bad_input, "the log source says nothing: give a category, product or service", std::to_string(l->line));
+      return fail(Code::bad_input, "the log source says nothing: give a category, product or service",
+                  std::to_string(l->line));
     return out;
   }
 
@@ -231,7 +248,9 @@ class Loader {
     if (m.id.empty()) return {};
     const auto [it, fresh] = ids_.emplace(m.id, fmt::format("{}:{}", m.file, m.line));
     if (fresh) return {};
-    return fail(Code::conflict, fmt::format("the id {} is already used at {}: give this rule its own, or remove one of the two", m.id, it->second));
+    return fail(Code::conflict,
+                fmt::format("the id {} is already used at {}: give this rule its own, or remove one of the two", m.id,
+                            it->second));
   }
 
   struct Compiled {
@@ -241,19 +260,25 @@ class Loader {
   };
 
   Result<Compiled> compile(const Yaml& section, const std::vector<std::string_view>& skip) {
-    if (!section.is_map()) return fail(Code::bad_input, "the detection is no map of selections", std::to_string(section.line));
+    if (!section.is_map())
+      return fail(Code::bad_input, "the detection is no map of selections", std::to_string(section.line));
     const Yaml* condition = section.find("condition");
     if (condition == nullptr || condition->is_null())
-      return fail(Code::bad_input, "there is no condition: add one, for example 'condition: selection'", std::to_string(section.line));
+      return fail(Code::bad_input, "there is no condition: add one, for example 'condition: selection'",
+                  std::to_string(section.line));
     const auto conditions = texts_of(condition);
-    if (conditions.empty() || (condition->is_list() && conditions.size() != condition->items.size()) || condition->is_map())
-      return fail(Code::bad_input, "the condition is neither a text nor a list of texts", std::to_string(condition->line));
+    if (conditions.empty() || (condition->is_list() && conditions.size() != condition->items.size()) ||
+        condition->is_map())
+      return fail(Code::bad_input, "the condition is neither a text nor a list of texts",
+                  std::to_string(condition->line));
     // The old aggregation explains itself better than the selections it needed.
     for (const auto& c : conditions)
       if (c.find('|') != std::string::npos) BAVN_CHECK(located(parse_condition(c, {}, {}), condition->line));
     if (const Yaml* timeframe = section.find("timeframe"); timeframe != nullptr)
-      return fail(Code::bad_input, "'timeframe' belongs to the old aggregation, which Sigma gave up: write a correlation rule with 'timespan'",
-                  std::to_string(timeframe->line));
+      return fail(
+          Code::bad_input,
+          "'timeframe' belongs to the old aggregation, which Sigma gave up: write a correlation rule with 'timespan'",
+          std::to_string(timeframe->line));
     BAVN_TRY(Selections s, compile_selections(section, skip, placeholders_, regexes_));
     std::vector<Node> ways;
     std::vector<bool> used(s.names.size(), false), here;
@@ -264,7 +289,8 @@ class Loader {
       ways.push_back(*std::move(n));
     }
     for (std::size_t i = 0; i < used.size(); ++i)
-      if (!used[i] && !s.names[i].starts_with('_')) s.remarks.push_back(fmt::format("the condition does not use the selection '{}'", s.names[i]));
+      if (!used[i] && !s.names[i].starts_with('_'))
+        s.remarks.push_back(fmt::format("the condition does not use the selection '{}'", s.names[i]));
     return Compiled{join(Node::Kind::any_of, std::move(ways)), std::move(s.predicates), std::move(s.remarks)};
   }
 
@@ -285,7 +311,8 @@ class Loader {
       const PredicateId local = node.predicate;
       if (!known[local]) {
         known[local] = true;
-        const auto [it, fresh] = interned_.emplace(key_of(from[local]), static_cast<PredicateId>(set_.predicates.size()));
+        const auto [it, fresh] =
+            interned_.emplace(key_of(from[local]), static_cast<PredicateId>(set_.predicates.size()));
         if (fresh) set_.predicates.push_back(from[local]);
         id[local] = it->second;
       }
@@ -316,18 +343,23 @@ class Loader {
     FilterDraft draft;
     const Yaml* rules = section.find("rules");
     if (rules == nullptr || rules->is_map() || rules->is_null())
-      return fail(Code::bad_input, "the filter does not say for which rules: add 'rules' with ids or names, or 'rules: any'", std::to_string(section.line));
+      return fail(Code::bad_input,
+                  "the filter does not say for which rules: add 'rules' with ids or names, or 'rules: any'",
+                  std::to_string(section.line));
     draft.rules = texts_of(rules);
     draft.any = draft.rules.empty() || (rules->is_scalar() && iequals(rules->text, "any"));
-    if (const Yaml* condition = section.find("condition"); condition != nullptr && !condition->is_scalar() && !condition->is_null())
+    if (const Yaml* condition = section.find("condition");
+        condition != nullptr && !condition->is_scalar() && !condition->is_null())
       return fail(Code::bad_input, "the condition of a filter is one text", std::to_string(condition->line));
     BAVN_TRY(Compiled c, compile(section, {"condition", "rules"}));
     BAVN_CHECK(claim_id(meta));
     check_meta(meta, y);
     for (auto& r : c.remarks) warn(meta, std::move(r));
     if (!has_negation(c.condition))
-      warn(meta, "this filter lets only events through that its selections fit, and hides the rest; to hide what they fit, write "
-                 "'condition: not selection'");
+      warn(meta,
+           "this filter lets only events through that its selections fit, and hides the rest; to hide what they fit, "
+           "write "
+           "'condition: not selection'");
     draft.filter.meta = std::move(meta);
     draft.filter.logsource = std::move(logsource);
     draft.condition = std::move(c.condition);
@@ -341,7 +373,8 @@ class Loader {
   }
 
   static bool covers(const LogSource& wide, const LogSource& narrow) {
-    return (wide.category.empty() || wide.category == narrow.category) && (wide.product.empty() || wide.product == narrow.product) &&
+    return (wide.category.empty() || wide.category == narrow.category) &&
+           (wide.product.empty() || wide.product == narrow.product) &&
            (wide.service.empty() || wide.service == narrow.service);
   }
 
@@ -359,7 +392,8 @@ class Loader {
             found = true;
             targets.push_back(static_cast<std::uint32_t>(it->second.second));
           }
-          if (!found) warn(draft.filter.meta, fmt::format("the filter names the rule '{}', which is not loaded", wanted));
+          if (!found)
+            warn(draft.filter.meta, fmt::format("the filter names the rule '{}', which is not loaded", wanted));
         }
         std::sort(targets.begin(), targets.end());
         targets.erase(std::unique(targets.begin(), targets.end()), targets.end());
@@ -370,7 +404,9 @@ class Loader {
         Rule& r = set_.rules[i];
         auto& applied = draft.filter.applied_to;
         if (!covers(draft.filter.logsource, r.logsource)) {
-          if (!draft.any) warn(draft.filter.meta, fmt::format("the filter is not applied to '{}': its log source is another one", r.meta.title));
+          if (!draft.any)
+            warn(draft.filter.meta,
+                 fmt::format("the filter is not applied to '{}': its log source is another one", r.meta.title));
           continue;
         }
         std::vector<Node> both;
@@ -379,7 +415,8 @@ class Loader {
         r.condition = normalised(join(Node::Kind::all_of, std::move(both)));
         applied.push_back(i);
       }
-      if (draft.any && draft.filter.applied_to.empty()) warn(draft.filter.meta, "the filter is applied to no rule: no rule has its log source");
+      if (draft.any && draft.filter.applied_to.empty())
+        warn(draft.filter.meta, "the filter is applied to no rule: no rule has its log source");
       set_.filters.push_back(std::move(draft.filter));
     }
   }
@@ -390,12 +427,14 @@ class Loader {
       return fail(Code::bad_input, std::move(what), std::to_string(at != nullptr ? at->line : section.line));
     };
     if (!section.is_map()) return wrong(nullptr, "the correlation is no map");
-    static const std::vector<std::string_view> kKeys = {"type", "rules", "aliases", "group-by", "timespan", "condition", "generate"};
+    static const std::vector<std::string_view> kKeys = {"type",     "rules",     "aliases", "group-by",
+                                                        "timespan", "condition", "generate"};
     for (std::size_t i = 0; i < section.keys.size(); ++i) {
       if (std::find(kKeys.begin(), kKeys.end(), section.keys[i]) != kKeys.end()) continue;
       const auto near = nearest(section.keys[i], kKeys);
-      return wrong(&section.items[i], fmt::format("a correlation has no '{}'{}", section.keys[i],
-                                                  near.empty() ? std::string() : fmt::format(" (did you mean '{}'?)", near)));
+      return wrong(&section.items[i],
+                   fmt::format("a correlation has no '{}'{}", section.keys[i],
+                               near.empty() ? std::string() : fmt::format(" (did you mean '{}'?)", near)));
     }
     CorrelationDraft draft;
     Correlation& c = draft.correlation;
@@ -403,10 +442,15 @@ class Loader {
     const auto known_type = correlation_type(text_of(type));
     const bool median = text_of(type) == "value_median";  // pySigma's name for the 50th percentile
     if (!known_type && !median)
-      return wrong(type, type == nullptr ? std::string("the correlation has no type: event_count, value_count, temporal, temporal_ordered, value_sum, "
-                                                       "value_avg or value_percentile")
-                                         : fmt::format("the correlation type '{}' is unknown: use event_count, value_count, temporal, "
-                                                       "temporal_ordered, value_sum, value_avg or value_percentile", text_of(type)));
+      return wrong(
+          type,
+          type == nullptr
+              ? std::string(
+                    "the correlation has no type: event_count, value_count, temporal, temporal_ordered, value_sum, "
+                    "value_avg or value_percentile")
+              : fmt::format("the correlation type '{}' is unknown: use event_count, value_count, temporal, "
+                            "temporal_ordered, value_sum, value_avg or value_percentile",
+                            text_of(type)));
     c.type = median ? CorrelationType::value_percentile : *known_type;
 
     const Yaml* rules = section.find("rules");
@@ -415,7 +459,8 @@ class Loader {
       c.rules.push_back(RuleRef{false, 0, std::move(written)});
     }
     if (c.rules.empty()) return wrong(rules, "the correlation refers to no rule: add 'rules' with ids or names");
-    if (c.rules.size() > kMaxReferences) return wrong(rules, fmt::format("a correlation of more than {} rules", kMaxReferences));
+    if (c.rules.size() > kMaxReferences)
+      return wrong(rules, fmt::format("a correlation of more than {} rules", kMaxReferences));
 
     if (const Yaml* aliases = section.find("aliases"); aliases != nullptr && !aliases->is_null()) {
       if (!aliases->is_map()) return wrong(aliases, "'aliases' is no map");
@@ -424,14 +469,17 @@ class Loader {
         if (!of.is_map()) return wrong(&of, fmt::format("the alias '{}' is no map of rule: field", aliases->keys[i]));
         auto& entry = draft.aliases.emplace_back(aliases->keys[i], std::vector<std::pair<std::string, std::string>>());
         for (std::size_t k = 0; k < of.keys.size(); ++k) {
-          if (!of.items[k].is_scalar()) return wrong(&of.items[k], fmt::format("the alias '{}' names no field for '{}'", aliases->keys[i], of.keys[k]));
+          if (!of.items[k].is_scalar())
+            return wrong(&of.items[k],
+                         fmt::format("the alias '{}' names no field for '{}'", aliases->keys[i], of.keys[k]));
           entry.second.emplace_back(of.keys[k], of.items[k].text);
         }
       }
     }
     c.group_by = texts_of(section.find("group-by"));
     const Yaml* timespan = section.find("timespan");
-    if (timespan == nullptr || !timespan->is_scalar()) return wrong(timespan, "the correlation has no timespan: add one, for example 'timespan: 10m'");
+    if (timespan == nullptr || !timespan->is_scalar())
+      return wrong(timespan, "the correlation has no timespan: add one, for example 'timespan: 10m'");
     const auto span = parse_timespan(trim(timespan->text));
     if (!span) return wrong(timespan, span.error().what);
     c.timespan = *span;
@@ -441,7 +489,8 @@ class Loader {
     const Yaml* condition = section.find("condition");
     bool percentile = false;
     if (condition != nullptr && condition->is_scalar()) {
-      if (!temporal) return wrong(condition, fmt::format("the condition of {} is a map, for example 'gte: 10'", to_string(c.type)));
+      if (!temporal)
+        return wrong(condition, fmt::format("the condition of {} is a map, for example 'gte: 10'", to_string(c.type)));
       draft.expression = condition->text;
     } else if (condition != nullptr && condition->is_map()) {
       for (std::size_t i = 0; i < condition->keys.size(); ++i) {
@@ -461,24 +510,31 @@ class Loader {
           continue;
         }
         const auto compare = compare_of(key);
-        if (!compare) return wrong(&v, fmt::format("the condition has no '{}': use gt, gte, lt, lte, eq, neq and field", key));
+        if (!compare)
+          return wrong(&v, fmt::format("the condition has no '{}': use gt, gte, lt, lte, eq, neq and field", key));
         if (!parsed) return wrong(&v, fmt::format("'{}' in the condition is no number", key));
         c.bounds.push_back(Bound{*compare, number});
       }
     } else if (condition != nullptr && !condition->is_null()) {
       return wrong(condition, "the condition is no map, for example 'gte: 10'");
     }
-    if (!temporal && c.bounds.empty()) return wrong(condition, fmt::format("{} needs a condition with a number, for example 'gte: 10'", to_string(c.type)));
+    if (!temporal && c.bounds.empty())
+      return wrong(condition,
+                   fmt::format("{} needs a condition with a number, for example 'gte: 10'", to_string(c.type)));
     const bool wants_field = !temporal && c.type != CorrelationType::event_count;
-    if (wants_field && c.fields.empty()) return wrong(condition, fmt::format("{} needs 'field' in its condition", to_string(c.type)));
+    if (wants_field && c.fields.empty())
+      return wrong(condition, fmt::format("{} needs 'field' in its condition", to_string(c.type)));
     if (wants_field && c.type != CorrelationType::value_count && c.fields.size() > 1)
       return wrong(condition, fmt::format("{} takes one field", to_string(c.type)));
-    if (!wants_field && !c.fields.empty()) return wrong(condition, fmt::format("{} takes no 'field'", to_string(c.type)));
+    if (!wants_field && !c.fields.empty())
+      return wrong(condition, fmt::format("{} takes no 'field'", to_string(c.type)));
 
     BAVN_CHECK(claim_id(meta));
     check_meta(meta, y);
     if (c.type == CorrelationType::value_percentile && !percentile && !median)
-      warn(meta, "says no 'percentile' in its condition: of numbers the 50th (the median) is compared, of texts their share of the events");
+      warn(meta,
+           "says no 'percentile' in its condition: of numbers the 50th (the median) is compared, of texts their share "
+           "of the events");
     c.meta = std::move(meta);
     drafts_.push_back(std::move(draft));
     return {};
@@ -499,8 +555,13 @@ class Loader {
       consider(is_correlation ? drafts_[i].correlation.meta : set_.rules[i].meta, is_correlation, i);
     }
     const auto& found = here.empty() ? anywhere : here;
-    if (found.empty()) return fail(Code::not_found, fmt::format("refers to '{}', which is not loaded: add that rule, or see why it was refused", written));
-    if (found.size() > 1) return fail(Code::conflict, fmt::format("refers to '{}', which is the name of several rules: use the id", written));
+    if (found.empty())
+      return fail(
+          Code::not_found,
+          fmt::format("refers to '{}', which is not loaded: add that rule, or see why it was refused", written));
+    if (found.size() > 1)
+      return fail(Code::conflict,
+                  fmt::format("refers to '{}', which is the name of several rules: use the id", written));
     return found.front();
   }
 
@@ -525,7 +586,8 @@ class Loader {
       lost.pop_back();
       for (const auto i : dependants[gone]) {
         if (drafts_[i].refused) continue;
-        drop(drafts_[i], fmt::format("refers to '{}', which was refused: see there", drafts_[gone].correlation.meta.title));
+        drop(drafts_[i],
+             fmt::format("refers to '{}', which was refused: see there", drafts_[gone].correlation.meta.title));
         lost.push_back(i);
       }
     }
@@ -538,7 +600,8 @@ class Loader {
         if (--open[i] == 0) ready.push_back(i);
     }
     for (std::size_t i = 0; i < drafts_.size(); ++i)
-      if (!reached[i] && !drafts_[i].refused) drop(drafts_[i], "is part of a circle: correlations that refer to each other");
+      if (!reached[i] && !drafts_[i].refused)
+        drop(drafts_[i], "is part of a circle: correlations that refer to each other");
   }
 
   void drop(CorrelationDraft& d, const std::string& why) {
@@ -598,7 +661,9 @@ class Loader {
       Alias alias{name, std::vector<std::string>(c.rules.size())};
       for (auto& [rule, field] : of) {
         const auto at = position(rule);
-        if (!at) return fail(Code::bad_input, fmt::format("has an alias '{}' for '{}', which is none of its rules", name, rule));
+        if (!at)
+          return fail(Code::bad_input,
+                      fmt::format("has an alias '{}' for '{}', which is none of its rules", name, rule));
         alias.field_of[*at] = std::move(field);
       }
       c.aliases.push_back(std::move(alias));
@@ -633,7 +698,9 @@ class Loader {
         (r.is_correlation ? used : rule_used)[r.index] = true;
         if (d.correlation.generate) (r.is_correlation ? generated : rule_generated)[r.index] = true;
         if (d.refused && !r.is_correlation && !d.correlation.generate)
-          warn(set_.rules[r.index].meta, fmt::format("stays quiet: it is part of the correlation '{}', which was refused", d.correlation.meta.title));
+          warn(set_.rules[r.index].meta,
+               fmt::format("stays quiet: it is part of the correlation '{}', which was refused",
+                           d.correlation.meta.title));
       }
     }
     for (std::size_t i = 0; i < set_.rules.size(); ++i) set_.rules[i].reports = !rule_used[i] || rule_generated[i];
@@ -662,7 +729,8 @@ Result<std::string> read_file(const std::string& path, std::size_t most) {
   if (!in) return fail(Code::not_found, "cannot be read", path);
   const auto size = in.tellg();
   if (size < 0) return fail(Code::not_found, "cannot be read", path);
-  if (static_cast<std::uintmax_t>(size) > most) return fail(Code::bad_input, fmt::format("larger than {} MiB: split the file", most >> 20), path);
+  if (static_cast<std::uintmax_t>(size) > most)
+    return fail(Code::bad_input, fmt::format("larger than {} MiB: split the file", most >> 20), path);
   std::string text(static_cast<std::size_t>(size), '\0');
   in.seekg(0);
   in.read(text.data(), size);
@@ -693,22 +761,26 @@ Result<std::vector<FileStamp>> list_files(std::span<const std::string> paths) {
       add(path);
       continue;
     }
-    for (fs::recursive_directory_iterator it(path, fs::directory_options::skip_permission_denied, e), end; !e && it != end; it.increment(e)) {
+    for (fs::recursive_directory_iterator it(path, fs::directory_options::skip_permission_denied, e), end;
+         !e && it != end; it.increment(e)) {
       std::error_code none;
       if (it->is_regular_file(none) && is_rule_file(it->path())) add(it->path());
-      if (out.size() > kMaxFiles) return fail(Code::bad_input, fmt::format("holds more than {} rule files", kMaxFiles), path);
+      if (out.size() > kMaxFiles)
+        return fail(Code::bad_input, fmt::format("holds more than {} rule files", kMaxFiles), path);
     }
     if (e) return fail(Code::unavailable, "cannot be listed: " + e.message(), path);
   }
   std::sort(out.begin(), out.end(), [](const auto& a, const auto& b) { return a.path < b.path; });
-  out.erase(std::unique(out.begin(), out.end(), [](const auto& a, const auto& b) { return a.path == b.path; }), out.end());
+  out.erase(std::unique(out.begin(), out.end(), [](const auto& a, const auto& b) { return a.path == b.path; }),
+            out.end());
   return out;
 }
 
 std::string cache_key(const std::vector<FileStamp>& files, const std::string& placeholders) {
   std::string all;
   for (const auto& f : files) all += fmt::format("{}\n{}\n{}\n", f.path, f.size, f.modified);
-  return fmt::format("{} {:016x}{:016x} {:016x}", files.size(), hash64(all, 1), hash64(all, 2), hash64(placeholders, 3));
+  return fmt::format("{} {:016x}{:016x} {:016x}", files.size(), hash64(all, 1), hash64(all, 2),
+                     hash64(placeholders, 3));
 }
 
 // Other processes may read the cache at any time: a new file takes its place in one step.
@@ -750,7 +822,8 @@ Result<RuleSet> load(std::span<const std::string> paths, const Options& options)
       } else if (auto set = decode_cache(*bytes, key)) {
         return set;
       } else if (set.error().code != Code::not_found) {
-        about_cache.push_back(Warning{options.cache_file, 0, fmt::format("{}: it is not used and will be written anew", set.error().what)});
+        about_cache.push_back(Warning{options.cache_file, 0,
+                                      fmt::format("{}: it is not used and will be written anew", set.error().what)});
       }
     }
   }

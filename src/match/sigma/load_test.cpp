@@ -37,7 +37,9 @@ std::string only_reason(const std::string& text) {
 
 class TemporaryFolder {
  public:
-  TemporaryFolder() : path_(fs::temp_directory_path() / fmt::format("bavn_sigma_{}_{}", ::getpid(), ++count_)) { fs::create_directories(path_); }
+  TemporaryFolder() : path_(fs::temp_directory_path() / fmt::format("bavn_sigma_{}_{}", ::getpid(), ++count_)) {
+    fs::create_directories(path_);
+  }
   TemporaryFolder(const TemporaryFolder&) = delete;
   TemporaryFolder& operator=(const TemporaryFolder&) = delete;
   ~TemporaryFolder() { fs::remove_all(path_); }
@@ -54,13 +56,15 @@ class TemporaryFolder {
 };
 
 TEST(SigmaLoad, SameTestsOfSeveralRulesAreOnePredicate) {
-  const auto set = loaded(rule("a", "{s: {A: X, B|contains: y}, condition: s}") + "---\n" + rule("b", "{s: {A: x, B: [x, y]}, condition: s}"));
+  const auto set = loaded(rule("a", "{s: {A: X, B|contains: y}, condition: s}") + "---\n" +
+                          rule("b", "{s: {A: x, B: [x, y]}, condition: s}"));
   ASSERT_EQ(set.rules.size(), 2U);
   EXPECT_EQ(set.predicates.size(), 4U);  // A=x, B contains y, B=x, B=y
 }
 
 TEST(SigmaLoad, TheConditionIsFlatWithoutDoubles) {
-  const auto set = loaded(rule("a", "{s: {A: 1, B: 2}, t: {B: 2, C: [3, 3]}, condition: (s and (t and s)) and not not t}"));
+  const auto set =
+      loaded(rule("a", "{s: {A: 1, B: 2}, t: {B: 2, C: [3, 3]}, condition: (s and (t and s)) and not not t}"));
   ASSERT_EQ(set.rules.size(), 1U);
   const Node& n = set.rules[0].condition;
   EXPECT_EQ(n.kind, Node::Kind::all_of);
@@ -70,9 +74,12 @@ TEST(SigmaLoad, TheConditionIsFlatWithoutDoubles) {
 
 TEST(SigmaLoad, TheDescriptionOfARuleIsKept) {
   const auto set = loaded(
-      "title: T\nid: i-1\nname: n\nstatus: test\nlevel: high\ndescription: d\nauthor: a\ndate: 2025-01-02\nmodified: 2025-02-03\n"
-      "tags: [attack.t1059, attack.execution]\nreferences: https://example.org/x\nfalsepositives: [none]\nfields: [A, B]\n"
-      "logsource: {product: Windows, category: Process_Creation, service: S, definition: D}\ndetection: {s: {A: 1}, condition: s}\n");
+      "title: T\nid: i-1\nname: n\nstatus: test\nlevel: high\ndescription: d\nauthor: a\ndate: 2025-01-02\nmodified: "
+      "2025-02-03\n"
+      "tags: [attack.t1059, attack.execution]\nreferences: https://example.org/x\nfalsepositives: [none]\nfields: [A, "
+      "B]\n"
+      "logsource: {product: Windows, category: Process_Creation, service: S, definition: D}\ndetection: {s: {A: 1}, "
+      "condition: s}\n");
   ASSERT_EQ(set.rules.size(), 1U);
   const Rule& r = set.rules[0];
   EXPECT_EQ(r.meta.id, "i-1");
@@ -105,16 +112,24 @@ TEST(SigmaLoad, OneBrokenDocumentDoesNotHideTheOthersAndIsNamedByLine) {
 }
 
 TEST(SigmaCorrelation, AllTypesAndTheirPartsAreRead) {
-  const std::string base = rule("r1", "{s: {A: 1}, condition: s}") + "---\n" + rule("r2", "{s: {A: 2}, condition: s}") + "---\n";
+  const std::string base =
+      rule("r1", "{s: {A: 1}, condition: s}") + "---\n" + rule("r2", "{s: {A: 2}, condition: s}") + "---\n";
   const auto set = loaded(
-      base + correlation("ec", "type: event_count, rules: [r1, r2], group-by: [h], timespan: 90m, condition: {gt: 100, lte: 200}") + "---\n" +
-      correlation("vc", "type: value_count, rules: r1, timespan: 1d, condition: {field: [U, V], gte: 3}") + "---\n" +
-      correlation("t", "type: temporal, rules: [r1, r2], group-by: [ip], timespan: 10s, aliases: {ip: {r1: src, r2: dst}}") + "---\n" +
-      correlation("to", "type: temporal_ordered, rules: [r1, r2], timespan: 1w, condition: r1 and not r2") + "---\n" +
-      correlation("vs", "type: value_sum, rules: [r1], timespan: 1h, condition: {field: bytes, gt: 1.5}") + "---\n" +
-      correlation("va", "type: value_avg, rules: [r1], timespan: 1h, condition: {field: bytes, lt: 5}") + "---\n" +
-      correlation("vp", "type: value_percentile, rules: [r1], timespan: 1h, condition: {field: bytes, neq: 5, percentile: 95}") + "---\n" +
-      correlation("vm", "type: value_median, rules: [r1], timespan: 1h, condition: {field: bytes, eq: 5}"));
+      base +
+      correlation("ec",
+                  "type: event_count, rules: [r1, r2], group-by: [h], timespan: 90m, condition: {gt: 100, lte: 200}") +
+      "---\n" + correlation("vc", "type: value_count, rules: r1, timespan: 1d, condition: {field: [U, V], gte: 3}") +
+      "---\n" +
+      correlation("t",
+                  "type: temporal, rules: [r1, r2], group-by: [ip], timespan: 10s, aliases: {ip: {r1: src, r2: dst}}") +
+      "---\n" + correlation("to", "type: temporal_ordered, rules: [r1, r2], timespan: 1w, condition: r1 and not r2") +
+      "---\n" + correlation("vs", "type: value_sum, rules: [r1], timespan: 1h, condition: {field: bytes, gt: 1.5}") +
+      "---\n" + correlation("va", "type: value_avg, rules: [r1], timespan: 1h, condition: {field: bytes, lt: 5}") +
+      "---\n" +
+      correlation(
+          "vp",
+          "type: value_percentile, rules: [r1], timespan: 1h, condition: {field: bytes, neq: 5, percentile: 95}") +
+      "---\n" + correlation("vm", "type: value_median, rules: [r1], timespan: 1h, condition: {field: bytes, eq: 5}"));
   for (const auto& r : set.refused) ADD_FAILURE() << r.title << ": " << r.reason;
   ASSERT_EQ(set.correlations.size(), 8U);
   const auto& ec = set.correlations[0];
@@ -141,11 +156,12 @@ TEST(SigmaCorrelation, AllTypesAndTheirPartsAreRead) {
 }
 
 TEST(SigmaCorrelation, ReferredRulesAreQuietUnlessGenerateIsSet) {
-  const std::string base = rule("r1", "{s: {A: 1}, condition: s}") + "---\n" + rule("r2", "{s: {A: 2}, condition: s}") + "---\n" +
-                           rule("r3", "{s: {A: 3}, condition: s}") + "---\n";
-  const auto set = loaded(base + correlation("c1", "type: event_count, rules: [r1], timespan: 1m, condition: {gte: 2}") + "---\n" +
-                          correlation("c2", "type: event_count, rules: [r2], timespan: 1m, condition: {gte: 2}, generate: true") + "---\n" +
-                          correlation("c3", "type: temporal_ordered, rules: [c1, r3], timespan: 1m"));
+  const std::string base = rule("r1", "{s: {A: 1}, condition: s}") + "---\n" + rule("r2", "{s: {A: 2}, condition: s}") +
+                           "---\n" + rule("r3", "{s: {A: 3}, condition: s}") + "---\n";
+  const auto set =
+      loaded(base + correlation("c1", "type: event_count, rules: [r1], timespan: 1m, condition: {gte: 2}") + "---\n" +
+             correlation("c2", "type: event_count, rules: [r2], timespan: 1m, condition: {gte: 2}, generate: true") +
+             "---\n" + correlation("c3", "type: temporal_ordered, rules: [c1, r3], timespan: 1m"));
   ASSERT_EQ(set.correlations.size(), 3U);
   EXPECT_FALSE(set.rules[0].reports);
   EXPECT_TRUE(set.rules[1].reports);
@@ -161,8 +177,8 @@ TEST(SigmaCorrelation, ReferredRulesAreQuietUnlessGenerateIsSet) {
 
 TEST(SigmaCorrelation, ARefusedOneTakesItsDependantsWithItAndKeepsItsRulesQuiet) {
   const auto set = loaded(rule("r1", "{s: {A: 1}, condition: s}") + "---\n" +
-                          correlation("c1", "type: event_count, rules: [r1, gone], timespan: 1m, condition: {gte: 2}") + "---\n" +
-                          correlation("c2", "type: temporal, rules: [c1, r1], timespan: 1m") + "---\n" +
+                          correlation("c1", "type: event_count, rules: [r1, gone], timespan: 1m, condition: {gte: 2}") +
+                          "---\n" + correlation("c2", "type: temporal, rules: [c1, r1], timespan: 1m") + "---\n" +
                           correlation("c3", "type: event_count, rules: [r1], timespan: 1m, condition: {gte: 2}"));
   ASSERT_EQ(set.correlations.size(), 1U);
   EXPECT_EQ(set.correlations[0].meta.name, "c3");
@@ -185,7 +201,9 @@ TEST(SigmaCorrelation, CirclesAreRefused) {
 
 TEST(SigmaCorrelation, ALongChainIsReadWithoutRecursion) {
   std::string text = rule("c0", "{s: {A: 1}, condition: s}");
-  for (int i = 1; i <= 20'000; ++i) text += "---\n" + correlation(fmt::format("c{}", i), fmt::format("type: temporal, rules: [c{}], timespan: 1m", i - 1));
+  for (int i = 1; i <= 20'000; ++i)
+    text +=
+        "---\n" + correlation(fmt::format("c{}", i), fmt::format("type: temporal, rules: [c{}], timespan: 1m", i - 1));
   EXPECT_EQ(loaded(text).correlations.size(), 20'000U);
 }
 
@@ -196,19 +214,34 @@ TEST(SigmaCorrelation, MistakesAreExplained) {
   EXPECT_NE(reason("type: event_counts, rules: [r], timespan: 1m").find("is unknown"), std::string::npos);
   EXPECT_NE(reason("type: event_count, rules: [r], timespan: 1m").find("needs a condition"), std::string::npos);
   EXPECT_NE(reason("type: event_count, rules: [r], condition: {gte: 1}").find("has no timespan"), std::string::npos);
-  EXPECT_NE(reason("type: event_count, rules: [r], timespan: 1.5h, condition: {gte: 1}").find("is not understood"), std::string::npos);
-  EXPECT_NE(reason("type: event_count, rules: [r], timespan: 0m, condition: {gte: 1}").find("is not understood"), std::string::npos);
-  EXPECT_NE(reason("type: event_count, rules: [r], timespan: 99999999999d, condition: {gte: 1}").find("longer than"), std::string::npos);
-  EXPECT_NE(reason("type: event_count, rules: [], timespan: 1m, condition: {gte: 1}").find("refers to no rule"), std::string::npos);
-  EXPECT_NE(reason("type: event_count, rules: [r], timespan: 1m, condition: {ge: 1}").find("has no 'ge'"), std::string::npos);
-  EXPECT_NE(reason("type: event_count, rules: [r], timespan: 1m, condition: {gte: x}").find("is no number"), std::string::npos);
-  EXPECT_NE(reason("type: event_count, rules: [r], timespan: 1m, condition: gte 1").find("is a map"), std::string::npos);
-  EXPECT_NE(reason("type: value_sum, rules: [r], timespan: 1m, condition: {gte: 1}").find("needs 'field'"), std::string::npos);
-  EXPECT_NE(reason("type: value_sum, rules: [r], timespan: 1m, condition: {gte: 1, field: [a, b]}").find("takes one field"), std::string::npos);
-  EXPECT_NE(reason("type: value_percentile, rules: [r], timespan: 1m, condition: {gte: 1, field: a, percentile: 101}").find("0 to 100"), std::string::npos);
-  EXPECT_NE(reason("type: temporal, rules: [r], timespan: 1m, groupby: [x]").find("did you mean 'group-by'"), std::string::npos);
-  EXPECT_NE(reason("type: temporal, rules: [r], timespan: 1m, aliases: {x: {q: y}}").find("none of its rules"), std::string::npos);
-  EXPECT_NE(reason("type: temporal, rules: [r], timespan: 1m, condition: r and q").find("is not defined"), std::string::npos);
+  EXPECT_NE(reason("type: event_count, rules: [r], timespan: 1.5h, condition: {gte: 1}").find("is not understood"),
+            std::string::npos);
+  EXPECT_NE(reason("type: event_count, rules: [r], timespan: 0m, condition: {gte: 1}").find("is not understood"),
+            std::string::npos);
+  EXPECT_NE(reason("type: event_count, rules: [r], timespan: 99999999999d, condition: {gte: 1}").find("longer than"),
+            std::string::npos);
+  EXPECT_NE(reason("type: event_count, rules: [], timespan: 1m, condition: {gte: 1}").find("refers to no rule"),
+            std::string::npos);
+  EXPECT_NE(reason("type: event_count, rules: [r], timespan: 1m, condition: {ge: 1}").find("has no 'ge'"),
+            std::string::npos);
+  EXPECT_NE(reason("type: event_count, rules: [r], timespan: 1m, condition: {gte: x}").find("is no number"),
+            std::string::npos);
+  EXPECT_NE(reason("type: event_count, rules: [r], timespan: 1m, condition: gte 1").find("is a map"),
+            std::string::npos);
+  EXPECT_NE(reason("type: value_sum, rules: [r], timespan: 1m, condition: {gte: 1}").find("needs 'field'"),
+            std::string::npos);
+  EXPECT_NE(
+      reason("type: value_sum, rules: [r], timespan: 1m, condition: {gte: 1, field: [a, b]}").find("takes one field"),
+      std::string::npos);
+  EXPECT_NE(reason("type: value_percentile, rules: [r], timespan: 1m, condition: {gte: 1, field: a, percentile: 101}")
+                .find("0 to 100"),
+            std::string::npos);
+  EXPECT_NE(reason("type: temporal, rules: [r], timespan: 1m, groupby: [x]").find("did you mean 'group-by'"),
+            std::string::npos);
+  EXPECT_NE(reason("type: temporal, rules: [r], timespan: 1m, aliases: {x: {q: y}}").find("none of its rules"),
+            std::string::npos);
+  EXPECT_NE(reason("type: temporal, rules: [r], timespan: 1m, condition: r and q").find("is not defined"),
+            std::string::npos);
 }
 
 TEST(SigmaCorrelation, ANameInTheSameFileComesFirstAndAnAmbiguousOneIsRefused) {
@@ -301,10 +334,12 @@ TEST(SigmaCache, OneThatCannotBeWrittenIsAWarning) {
 }
 
 TEST(SigmaCache, BringsBackEverything) {
-  const auto set = loaded("title: R\nid: i\nname: r\nlevel: low\ntags: [x.y]\nlogsource: {product: p, service: s}\n"
-                          "detection: {s: {A|cidr: 10.0.0.0/8, B|fieldref|endswith: C, D|hour|gt: 3, E|lt: 4, F: 'a*b', G: null}, condition: s}\n---\n" +
-                          correlation("c", "type: temporal, rules: [r], timespan: 1m, aliases: {x: {r: q}}, condition: r") +
-                          "---\ntitle: F\nlogsource: {product: p}\nfilter: {rules: any, s: {X: 1}, condition: not s}\n---\ntitle: bad\n");
+  const auto set = loaded(
+      "title: R\nid: i\nname: r\nlevel: low\ntags: [x.y]\nlogsource: {product: p, service: s}\n"
+      "detection: {s: {A|cidr: 10.0.0.0/8, B|fieldref|endswith: C, D|hour|gt: 3, E|lt: 4, F: 'a*b', G: null}, "
+      "condition: s}\n---\n" +
+      correlation("c", "type: temporal, rules: [r], timespan: 1m, aliases: {x: {r: q}}, condition: r") +
+      "---\ntitle: F\nlogsource: {product: p}\nfilter: {rules: any, s: {X: 1}, condition: not s}\n---\ntitle: bad\n");
   ASSERT_EQ(set.correlations.size(), 1U);
   const std::string bytes = encode_cache(set, "key");
   const auto back = decode_cache(bytes, "key");

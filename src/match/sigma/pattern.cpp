@@ -11,8 +11,8 @@ namespace bavn::match::sigma {
 
 namespace {
 
-constexpr std::size_t kMaxDashes = 4;          // 625 forms
-constexpr std::size_t kMaxExpansions = 10'000; // of one value
+constexpr std::size_t kMaxDashes = 4;           // 625 forms
+constexpr std::size_t kMaxExpansions = 10'000;  // of one value
 
 // - / en dash, em dash, horizontal bar
 constexpr std::array<std::string_view, 5> kDashes = {"-", "/", "\xE2\x80\x93", "\xE2\x80\x94", "\xE2\x80\x95"};
@@ -28,7 +28,8 @@ std::size_t dash_at(const Pattern& p, std::size_t at) {
 }
 
 bool is_word(char16_t u) {
-  return u < 0x100 && ((u >= '0' && u <= '9') || (u >= 'A' && u <= 'Z') || (u >= 'a' && u <= 'z') || u == '_' || u >= 0x80);
+  return u < 0x100 &&
+         ((u >= '0' && u <= '9') || (u >= 'A' && u <= 'Z') || (u >= 'a' && u <= 'z') || u == '_' || u >= 0x80);
 }
 
 void append(Pattern& out, std::string_view bytes) {
@@ -39,7 +40,9 @@ std::string base64(std::string_view in) {
   static constexpr char kAlphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
   std::string out;
   for (std::size_t i = 0; i < in.size(); i += 3) {
-    const auto b = [&](std::size_t k) -> std::uint32_t { return k < in.size() ? static_cast<unsigned char>(in[k]) : 0; };
+    const auto b = [&](std::size_t k) -> std::uint32_t {
+      return k < in.size() ? static_cast<unsigned char>(in[k]) : 0;
+    };
     const std::uint32_t v = b(i) << 16 | b(i + 1) << 8 | b(i + 2);
     out += kAlphabet[v >> 18];
     out += kAlphabet[v >> 12 & 63];
@@ -118,8 +121,10 @@ Result<std::vector<Pattern>> windash(const Pattern& p) {
       continue;
     }
     if (++dashes > kMaxDashes)
-      return fail(Code::bad_input, fmt::format("'windash' on a value with more than {} dashes: split it into several values with "
-                                               "'contains|all|windash'", kMaxDashes));
+      return fail(Code::bad_input,
+                  fmt::format("'windash' on a value with more than {} dashes: split it into several values with "
+                              "'contains|all|windash'",
+                              kMaxDashes));
     std::vector<Pattern> next;
     next.reserve(out.size() * kDashes.size());
     for (const auto& form : out) {
@@ -153,7 +158,8 @@ Result<Pattern> to_utf16(const Pattern& p, Utf16 how) {
     std::uint32_t c = n == 1 ? u : u & (0x7FU >> n);
     if (i + n > p.size()) return fail(Code::bad_input, "this value cannot be encoded as UTF-16 a second time");
     for (std::size_t k = 1; k < n; ++k) {
-      if ((p[i + k] & 0xFFC0) != 0x80) return fail(Code::bad_input, "this value cannot be encoded as UTF-16 a second time");
+      if ((p[i + k] & 0xFFC0) != 0x80)
+        return fail(Code::bad_input, "this value cannot be encoded as UTF-16 a second time");
       c = c << 6 | (p[i + k] & 0x3FU);
     }
     if (c < 0x10000) {
@@ -169,15 +175,19 @@ Result<Pattern> to_utf16(const Pattern& p, Utf16 how) {
 
 Result<Pattern> to_base64(const Pattern& p) {
   const auto bytes = bytes_of(p);
-  if (!bytes) return fail(Code::bad_input, "'base64' cannot encode wildcards: put it before contains, startswith or endswith, and "
-                                           "escape * and ? with a backslash");
+  if (!bytes)
+    return fail(Code::bad_input,
+                "'base64' cannot encode wildcards: put it before contains, startswith or endswith, and "
+                "escape * and ? with a backslash");
   return plain_pattern(base64(*bytes));
 }
 
 Result<std::vector<Pattern>> to_base64_offsets(const Pattern& p) {
   const auto bytes = bytes_of(p);
-  if (!bytes) return fail(Code::bad_input, "'base64offset' cannot encode wildcards: put it before contains, and escape * and ? "
-                                           "with a backslash");
+  if (!bytes)
+    return fail(Code::bad_input,
+                "'base64offset' cannot encode wildcards: put it before contains, and escape * and ? "
+                "with a backslash");
   if (bytes->empty()) return fail(Code::bad_input, "'base64offset' needs a value");
   static constexpr std::size_t kFrom[3] = {0, 2, 3};
   static constexpr std::size_t kCut[3] = {0, 3, 2};
@@ -185,7 +195,8 @@ Result<std::vector<Pattern>> to_base64_offsets(const Pattern& p) {
   for (std::size_t shift = 0; shift < 3; ++shift) {
     const std::string all = base64(std::string(shift, ' ') + *bytes);
     const std::size_t end = all.size() - kCut[(bytes->size() + shift) % 3];
-    if (end <= kFrom[shift]) return fail(Code::bad_input, "'base64offset' on a value so short that nothing fixed remains: use a longer one");
+    if (end <= kFrom[shift])
+      return fail(Code::bad_input, "'base64offset' on a value so short that nothing fixed remains: use a longer one");
     out.push_back(plain_pattern(all.substr(kFrom[shift], end - kFrom[shift])));
   }
   return out;
@@ -215,12 +226,15 @@ Result<std::vector<Pattern>> expand(const Pattern& p, const Placeholders& placeh
     }
     const auto found = placeholders.find(name);
     if (found == placeholders.end()) {
-      return fail(Code::bad_input, placeholders.empty()
-                                       ? fmt::format("needs a value for the placeholder %{}%: name a placeholders file that has it", name)
-                                       : fmt::format("the placeholders file has no value for %{}%: add a line '{} = ...'", name, name));
+      return fail(
+          Code::bad_input,
+          placeholders.empty()
+              ? fmt::format("needs a value for the placeholder %{}%: name a placeholders file that has it", name)
+              : fmt::format("the placeholders file has no value for %{}%: add a line '{} = ...'", name, name));
     }
     if (out.size() * found->second.size() > kMaxExpansions)
-      return fail(Code::bad_input, fmt::format("the placeholders of one value give more than {} combinations", kMaxExpansions));
+      return fail(Code::bad_input,
+                  fmt::format("the placeholders of one value give more than {} combinations", kMaxExpansions));
     std::vector<Pattern> next;
     for (const auto& form : out)
       for (const auto& value : found->second) next.push_back(form + parse_pattern(value));

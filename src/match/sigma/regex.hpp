@@ -28,8 +28,9 @@ class Regex {
 
  private:
   Regex() = default;
-  void* code_ = nullptr;     // pcre2_code
-  void* other_ = nullptr;    // the same with greedy and lazy exchanged, for values on which code_ hits the limit; may be null
+  void* code_ = nullptr;  // pcre2_code
+  void* other_ =
+      nullptr;  // the same with greedy and lazy exchanged, for values on which code_ hits the limit; may be null
   void* context_ = nullptr;  // pcre2_match_context with the limits
   mutable std::atomic<std::uint64_t> limit_hits_{0};
 };

@@ -126,7 +126,8 @@ bool Bound::holds(double measured) const {
 
 std::string_view Correlation::field_in(std::string_view name, std::size_t rule) const {
   for (const auto& alias : aliases) {
-    if (alias.name == name && rule < alias.field_of.size() && !alias.field_of[rule].empty()) return alias.field_of[rule];
+    if (alias.name == name && rule < alias.field_of.size() && !alias.field_of[rule].empty())
+      return alias.field_of[rule];
   }
   return name;
 }

@@ -44,24 +44,26 @@ constexpr char kAnyOne = '\xFE';  // ? in the rule: one character (code point)
 /// One test of one field. Identical tests of all rules share one PredicateId.
 /// A field with several values satisfies it when any of its values does (is_null: when none has a value).
 struct Predicate {
-  std::string field;  // as the rule writes it; empty: a keyword, tried on every value of the record and on the raw message
+  std::string
+      field;  // as the rule writes it; empty: a keyword, tried on every value of the record and on the raw message
   Op op = Op::equals;
   bool cased = false;
   std::string value;        // folded with bavn::to_lower_utf8 unless cased; regex: the pattern; cidr: as written
   std::string other_field;  // field_ref
-  Op relation = Op::equals; // field_ref: equals, contains, starts_with, ends_with: `field` <relation> value of `other_field`
-  TimePart part = TimePart::minute;   // time_part
-  Op compare = Op::equals;            // time_part: equals, less, less_equal, greater, greater_equal
-  double number = 0;                  // less .. greater_equal, time_part
+  Op relation =
+      Op::equals;  // field_ref: equals, contains, starts_with, ends_with: `field` <relation> value of `other_field`
+  TimePart part = TimePart::minute;        // time_part
+  Op compare = Op::equals;                 // time_part: equals, less, less_equal, greater, greater_equal
+  double number = 0;                       // less .. greater_equal, time_part
   std::array<std::uint8_t, 16> network{};  // cidr; IPv4 as ::ffff:a.b.c.d
   std::uint8_t prefix_bits = 0;            // cidr, counted in the 128 bits (IPv4 /8 is 104)
   std::uint8_t regex_flags = 0;            // kRegex*
   std::shared_ptr<const Regex> regex;      // regex; compiled once at load
 
   // Derived from the above by derive(): how `contains` searches.
-  bool ascii = true;               // `value` has only ASCII bytes
-  std::uint16_t rare_byte = 0;     // position in `value` of the byte that logs hold least often
-  std::uint16_t rarer_pair = 0;    // and of the next one
+  bool ascii = true;             // `value` has only ASCII bytes
+  std::uint16_t rare_byte = 0;   // position in `value` of the byte that logs hold least often
+  std::uint16_t rarer_pair = 0;  // and of the next one
   void derive();
 
   static constexpr std::uint8_t kRegexIgnoreCase = 1;
@@ -102,8 +104,9 @@ struct Meta {
 struct Rule {
   Meta meta;
   LogSource logsource;
-  Node condition;             // filters included
-  bool reports = true;        // false: only a correlation refers to it (without `generate`): its hits feed that, it gives no finding
+  Node condition;  // filters included
+  bool reports =
+      true;  // false: only a correlation refers to it (without `generate`): its hits feed that, it gives no finding
   std::vector<std::uint32_t> correlations;  // RuleSet::correlations that refer to it directly
 };
 
@@ -115,7 +118,13 @@ struct RuleRef {
 };
 
 enum class CorrelationType : std::uint8_t {
-  event_count, value_count, temporal, temporal_ordered, value_sum, value_avg, value_percentile,
+  event_count,
+  value_count,
+  temporal,
+  temporal_ordered,
+  value_sum,
+  value_avg,
+  value_percentile,
 };
 std::string_view to_string(CorrelationType type);
 
@@ -131,7 +140,8 @@ struct Bound {
 /// A group-by (or condition field) name that stands for another field in each rule.
 struct Alias {
   std::string name;
-  std::vector<std::string> field_of;  // same order as Correlation::rules; empty: the rule has no entry, `name` itself is used
+  std::vector<std::string>
+      field_of;  // same order as Correlation::rules; empty: the rule has no entry, `name` itself is used
 };
 
 /// Boolean expression over the referred rules (temporal types with a text condition): leaf predicate = index into rules.
@@ -146,9 +156,9 @@ struct Correlation {
   std::vector<std::string> fields;  // value_*: counted or added up; value_count with several counts distinct tuples
   double percentile = 50;           // value_percentile: which percentile of the values is compared with the bounds
   bool has_expression = false;
-  Node expression;                  // when has_expression: instead of "every referred rule"
-  bool generate = false;            // the referred rules report too
-  bool reports = true;              // false: only another correlation refers to it (without its `generate`)
+  Node expression;                          // when has_expression: instead of "every referred rule"
+  bool generate = false;                    // the referred rules report too
+  bool reports = true;                      // false: only another correlation refers to it (without its `generate`)
   std::vector<std::uint32_t> correlations;  // RuleSet::correlations that refer to this one directly
 
   /// The field that `name` means in events of rules[rule].

@@ -17,7 +17,9 @@ namespace bavn::match::sigma::testing {
 class YamlRecord final : public RecordView {
  public:
   explicit YamlRecord(const Yaml& y) { add("", y); }
-  void set(std::string field, std::string text) { values_.push_back({std::move(field), std::move(text), ValueKind::string}); }
+  void set(std::string field, std::string text) {
+    values_.push_back({std::move(field), std::move(text), ValueKind::string});
+  }
 
   void for_each(std::string_view field, const Visit& visit) const override {
     for (const auto& v : values_)
@@ -35,14 +37,16 @@ class YamlRecord final : public RecordView {
   };
   void add(const std::string& path, const Yaml& y) {
     if (y.is_map()) {
-      for (std::size_t i = 0; i < y.keys.size(); ++i) add(path.empty() ? y.keys[i] : path + "." + y.keys[i], y.items[i]);
+      for (std::size_t i = 0; i < y.keys.size(); ++i)
+        add(path.empty() ? y.keys[i] : path + "." + y.keys[i], y.items[i]);
     } else if (y.is_list()) {
       for (const auto& item : y.items) add(path, item);
     } else {
       ValueKind kind = ValueKind::string;
       if (y.is_null()) kind = ValueKind::null;
       else if (!y.quoted && (y.text == "true" || y.text == "false")) kind = ValueKind::boolean;
-      else if (!y.quoted && !y.text.empty() && y.text.find_first_not_of("0123456789.-+eE") == std::string::npos) kind = ValueKind::number;
+      else if (!y.quoted && !y.text.empty() && y.text.find_first_not_of("0123456789.-+eE") == std::string::npos)
+        kind = ValueKind::number;
       values_.push_back({path, y.text, kind});
     }
   }

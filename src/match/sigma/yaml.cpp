@@ -39,7 +39,9 @@ class Builder final : public YAML::EventHandler {
   explicit Builder(std::uint32_t first_line) : first_line_(first_line) {}
 
   Yaml take() { return std::move(root_); }
-  std::uint32_t line_of(const YAML::Mark& m) const { return first_line_ + static_cast<std::uint32_t>(std::max(m.line, 0)); }
+  std::uint32_t line_of(const YAML::Mark& m) const {
+    return first_line_ + static_cast<std::uint32_t>(std::max(m.line, 0));
+  }
 
   void OnDocumentStart(const YAML::Mark&) override {}
   void OnDocumentEnd() override {}
@@ -49,7 +51,8 @@ class Builder final : public YAML::EventHandler {
     if (!plain && tag != "!" && tag.find("str") == std::string::npos && tag.find("int") == std::string::npos &&
         tag.find("float") == std::string::npos && tag.find("bool") == std::string::npos)
       throw Stop{fmt::format("the YAML tag '{}' has no meaning here: remove it", tag), line_of(m)};
-    Yaml y{.kind = Yaml::Kind::scalar, .quoted = tag == "!" || tag.find("str") != std::string::npos, .line = line_of(m)};
+    Yaml y{
+        .kind = Yaml::Kind::scalar, .quoted = tag == "!" || tag.find("str") != std::string::npos, .line = line_of(m)};
     y.text = value;
     leaf(std::move(y), anchor);
   }
@@ -63,7 +66,8 @@ class Builder final : public YAML::EventHandler {
     copy.line = line_of(m);
     add(std::move(copy));
   }
-  void OnSequenceStart(const YAML::Mark& m, const std::string&, YAML::anchor_t anchor, YAML::EmitterStyle::value) override {
+  void OnSequenceStart(const YAML::Mark& m, const std::string&, YAML::anchor_t anchor,
+                       YAML::EmitterStyle::value) override {
     open(Yaml::Kind::list, m, anchor);
   }
   void OnMapStart(const YAML::Mark& m, const std::string&, YAML::anchor_t anchor, YAML::EmitterStyle::value) override {
@@ -86,7 +90,8 @@ class Builder final : public YAML::EventHandler {
   };
 
   void check_size(std::uint32_t line) const {
-    if (nodes_ > kMaxYamlNodes) throw Stop{fmt::format("more than {} YAML values in one document", kMaxYamlNodes), line};
+    if (nodes_ > kMaxYamlNodes)
+      throw Stop{fmt::format("more than {} YAML values in one document", kMaxYamlNodes), line};
   }
   void open(Yaml::Kind kind, const YAML::Mark& m, YAML::anchor_t anchor) {
     if (stack_.size() >= kMaxYamlDepth) throw Stop{"YAML nested too deeply", line_of(m)};
@@ -127,8 +132,11 @@ class Builder final : public YAML::EventHandler {
       if (y.is_list() || y.is_map()) throw Stop{"a list or map cannot be a key", y.line};
       top.key = y.is_null() ? "" : std::move(y.text);
       if (!top.seen.insert(top.key).second)
-        throw Stop{fmt::format("the key '{}' stands twice in one map, and only one of them would count: join their values, or "
-                               "use two selections", top.key), y.line};
+        throw Stop{
+            fmt::format("the key '{}' stands twice in one map, and only one of them would count: join their values, or "
+                        "use two selections",
+                        top.key),
+            y.line};
       top.has_key = true;
     } else {
       top.node.keys.push_back(std::move(top.key));

@@ -13,10 +13,10 @@ namespace bavn::match::sigma {
 struct Yaml {
   enum class Kind : std::uint8_t { null, scalar, list, map };
   Kind kind = Kind::null;
-  bool quoted = false;     // scalar: 'x', "x", | or >: text, never a number or boolean
-  std::uint32_t line = 0;  // 1-based, in the file
-  std::string text{};      // scalar
-  std::vector<Yaml> items{};      // list; map: the values
+  bool quoted = false;              // scalar: 'x', "x", | or >: text, never a number or boolean
+  std::uint32_t line = 0;           // 1-based, in the file
+  std::string text{};               // scalar
+  std::vector<Yaml> items{};        // list; map: the values
   std::vector<std::string> keys{};  // map: same order as items, no key twice
 
   bool is_null() const { return kind == Kind::null; }
