@@ -47,6 +47,10 @@ class FileBytes final : public Bytes {
   Result<std::size_t> read(char* p, std::size_t n) override {
     for (;;) {
       const ssize_t got = ::read(fd_, p, n);
+      if (got > 0) at_ += got;
+      if (got == 0 && shrunk())
+        return fail(Code::unavailable,
+                    fmt::format("it became shorter while it was read: {} bytes were read, what followed is gone", at_), path_);
       if (got >= 0) return static_cast<std::size_t>(got);
       if (errno == EINTR) continue;
       return fail(Code::unavailable, fmt::format("cannot read on: {}", std::strerror(errno)), path_);
@@ -54,8 +58,23 @@ class FileBytes final : public Bytes {
   }
 
  private:
+  bool shrunk() const {
+    struct stat st{};
+    return ::fstat(fd_, &st) == 0 && S_ISREG(st.st_mode) && st.st_size < at_;
+  }
   int fd_;
   std::string path_;
+  off_t at_ = 0;
+};
+
+// What could not even be opened: the reason comes out when it is read, so that its neighbours in an archive are read too.
+class Failing final : public Bytes {
+ public:
+  explicit Failing(Error e) : error_(std::move(e)) {}
+  Result<std::size_t> read(char*, std::size_t) override { return std::unexpected(error_); }
+
+ private:
+  Error error_;
 };
 
 class MemoryBytes final : public Bytes {
@@ -105,26 +124,34 @@ class GzipBytes final : public Bytes {
   GzipBytes& operator=(const GzipBytes&) = delete;
   Result<std::size_t> read(char* p, std::size_t n) override {
     if (!good_) return fail(Code::unavailable, "no memory for gzip", path_);
+    if (broken_) return std::unexpected(*broken_);
     z_.next_out = reinterpret_cast<Bytef*>(p);
     z_.avail_out = static_cast<uInt>(n);
+    const auto broken = [&](const char* what) -> Result<std::size_t> {
+      broken_ = Error{Code::corrupt, what, path_};
+      if (z_.avail_out != n) return n - z_.avail_out;  // what was unpacked so far comes first
+      return std::unexpected(*broken_);
+    };
     while (z_.avail_out == n) {
       if (z_.avail_in == 0) {
         BAVN_TRY(const std::size_t got, in_->read(buffer_.data(), buffer_.size()));
-        if (got == 0) {
-          if (open_) return fail(Code::corrupt, "the gzip data ends in the middle", path_);
-          return std::size_t{0};
-        }
+        if (got == 0) return open_ ? broken("the gzip data ends in the middle") : Result<std::size_t>(std::size_t{0});
         z_.next_in = reinterpret_cast<Bytef*>(buffer_.data());
         z_.avail_in = static_cast<uInt>(got);
       }
       if (!open_) {
-        if (z_.next_in[0] != 0x1F) return std::size_t{0};  // padding after the last member
+        if (z_.next_in[0] == 0) {  // padding after a member
+          ++z_.next_in;
+          --z_.avail_in;
+          continue;
+        }
+        if (z_.next_in[0] != 0x1F) return broken("after the gzip data follows something that is no gzip; it was not read");
         inflateReset(&z_);
         open_ = true;
       }
       const int rc = inflate(&z_, Z_NO_FLUSH);
       if (rc == Z_STREAM_END) open_ = false;
-      else if (rc != Z_OK && rc != Z_BUF_ERROR) return fail(Code::corrupt, "the gzip data is damaged", path_);
+      else if (rc != Z_OK && rc != Z_BUF_ERROR) return broken("the gzip data is damaged; what follows was not read");
     }
     return n - z_.avail_out;
   }
@@ -135,6 +162,7 @@ class GzipBytes final : public Bytes {
   std::vector<char> buffer_;
   z_stream z_{};
   bool good_ = false, open_ = true;
+  std::optional<Error> broken_;
 };
 
 class ZstdBytes final : public Bytes {
@@ -147,13 +175,14 @@ class ZstdBytes final : public Bytes {
   ZstdBytes(const ZstdBytes&) = delete;
   ZstdBytes& operator=(const ZstdBytes&) = delete;
   Result<std::size_t> read(char* p, std::size_t n) override {
+    if (broken_) return std::unexpected(*broken_);
     ZSTD_outBuffer out{p, n, 0};
     while (out.pos == 0) {
       if (pos_ == size_) {
         BAVN_TRY(size_, in_->read(buffer_.data(), buffer_.size()));
         pos_ = 0;
         if (size_ == 0) {
-          if (left_ != 0) return fail(Code::corrupt, "the zstd data ends in the middle", path_);
+          if (left_ != 0) return broken("the zstd data ends in the middle");
           return std::size_t{0};
         }
       }
@@ -161,17 +190,89 @@ class ZstdBytes final : public Bytes {
       left_ = ZSTD_decompressStream(d_, &out, &in);
       pos_ = in.pos;
       if (ZSTD_isError(left_) != 0)
-        return fail(Code::corrupt, fmt::format("the zstd data is damaged: {}", ZSTD_getErrorName(left_)), path_);
+        return broken(fmt::format("the zstd data is damaged ({}); what follows was not read", ZSTD_getErrorName(left_)));
     }
     return out.pos;
   }
 
  private:
+  std::unexpected<Error> broken(std::string what) {
+    broken_ = Error{Code::corrupt, std::move(what), path_};
+    return std::unexpected(*broken_);
+  }
   std::unique_ptr<Bytes> in_;
   std::string path_;
   std::vector<char> buffer_;
   ZSTD_DStream* d_;
   std::size_t pos_ = 0, size_ = 0, left_ = 0;
+  std::optional<Error> broken_;
+};
+
+// UTF-16 as Windows tools write it, to UTF-8. A lone surrogate becomes U+FFFD.
+class Utf16Bytes final : public Bytes {
+ public:
+  Utf16Bytes(std::unique_ptr<Bytes> in, bool big_endian) : in_(std::move(in)), big_(big_endian) {}
+
+  Result<std::size_t> read(char* p, std::size_t n) override {
+    while (at_ == out_.size()) {
+      if (done_) return std::size_t{0};
+      BAVN_CHECK(convert());
+    }
+    n = std::min(n, out_.size() - at_);
+    std::memcpy(p, out_.data() + at_, n);
+    at_ += n;
+    return n;
+  }
+
+ private:
+  Result<void> convert() {
+    out_.clear();
+    at_ = 0;
+    const std::size_t kept = raw_.size();
+    raw_.resize(kept + (64U << 10));
+    auto got = in_->read(raw_.data() + kept, 64U << 10);
+    raw_.resize(kept + (got ? *got : 0));
+    if (!got) return std::unexpected(got.error());
+    done_ = *got == 0;
+    std::size_t i = 0;
+    for (; i + 1 < raw_.size(); i += 2) {
+      const auto a = static_cast<unsigned char>(raw_[i]), b = static_cast<unsigned char>(raw_[i + 1]);
+      const auto unit = static_cast<std::uint16_t>(big_ ? a << 8 | b : b << 8 | a);
+      const bool low = unit >= 0xDC00 && unit < 0xE000;
+      if (high_ != 0) {
+        put(low ? 0x10000 + ((high_ - 0xD800U) << 10) + (unit - 0xDC00U) : 0xFFFD);
+        high_ = 0;
+        if (low) continue;
+      }
+      if (unit >= 0xD800 && unit < 0xDC00) high_ = unit;
+      else put(low ? 0xFFFD : unit);
+    }
+    raw_.erase(0, i);
+    if (done_ && (high_ != 0 || !raw_.empty())) put(0xFFFD);  // cut in the middle of a character
+    return {};
+  }
+  void put(std::uint32_t c) {
+    const auto byte = [&](std::uint32_t v) { out_ += static_cast<char>(v); };
+    if (c < 0x80) return byte(c);
+    if (c < 0x800) {
+      byte(0xC0 | c >> 6);
+    } else {
+      if (c < 0x10000) {
+        byte(0xE0 | c >> 12);
+      } else {
+        byte(0xF0 | c >> 18);
+        byte(0x80 | (c >> 12 & 0x3F));
+      }
+      byte(0x80 | (c >> 6 & 0x3F));
+    }
+    byte(0x80 | (c & 0x3F));
+  }
+
+  std::unique_ptr<Bytes> in_;
+  bool big_, done_ = false;
+  std::uint32_t high_ = 0;  // the first half of a surrogate pair
+  std::string raw_, out_;
+  std::size_t at_ = 0;
 };
 
 // Windows events as XML: parts of whole events go through the jail and come out as one JSON object a line.
@@ -182,6 +283,7 @@ class XmlBytes final : public Bytes {
 
   Result<std::size_t> read(char* p, std::size_t n) override {
     while (at_ == ready_.size()) {
+      if (done_ && failed_) return std::unexpected(*failed_);
       if (done_) return std::size_t{0};
       BAVN_CHECK(next_part());
     }
@@ -214,9 +316,10 @@ class XmlBytes final : public Bytes {
       if (raw_.size() > 2 * kPart) break;  // no event is that large: the reader in the jail says so
       const std::size_t start = raw_.size();
       raw_.resize(start + (1U << 20));
-      BAVN_TRY(const std::size_t got, in_->read(raw_.data() + start, 1U << 20));
-      raw_.resize(start + got);
-      done_ = got == 0;
+      auto got = in_->read(raw_.data() + start, 1U << 20);
+      raw_.resize(start + (got ? *got : 0));
+      done_ = !got || *got == 0;
+      if (!got) failed_ = got.error();  // the events before it come first
     }
     // From the first event to the end of the last: what wraps them would be half in one part and half in another.
     std::string_view part(raw_);
@@ -232,19 +335,23 @@ class XmlBytes final : public Bytes {
       first = part.find(open_, first + wrapper.size());
     part = first == std::string_view::npos ? std::string_view() : part.substr(first);
     if (!part.empty()) {
-      BAVN_TRY(const std::string lines,
-               parsers_.run(jail::Task::xml_events, mark_.empty() ? std::string(part) : mark_ + std::string(part)));
-      take(lines);
+      auto lines = parsers_.run(jail::Task::xml_events, mark_.empty() ? std::string(part) : mark_ + std::string(part));
+      if (!lines && lines.error().code == Code::unavailable) return std::unexpected(lines.error());
+      if (lines) take(*lines);
+      else refuse(lines.error().what);  // this part is lost, the next may be well
     }
     raw_.erase(0, used);
-    if (done_ && line_ == 1 && !refused_any_) {
-      event::Refusal r;
-      r.line = 1;
-      r.reason = "xml_broken";
-      r.detail = "XML without any whole <Event>";
-      refusals_.push_back(std::move(r));
-    }
+    if (done_ && line_ == 1 && !refused_any_) refuse("XML without any whole <Event>");
     return {};
+  }
+
+  void refuse(std::string detail) {
+    event::Refusal r;
+    r.line = line_;
+    r.reason = "xml_broken";
+    r.detail = std::move(detail);
+    refusals_.push_back(std::move(r));
+    refused_any_ = true;
   }
 
   void take(std::string_view lines) {
@@ -253,12 +360,7 @@ class XmlBytes final : public Bytes {
       const std::string_view line = lines.substr(0, end);
       if (line.starts_with("{\"#refused\"")) {
         const std::size_t why = line.find("\"reason\":\"");
-        event::Refusal r;
-        r.line = line_;
-        r.reason = "xml_broken";
-        if (why != std::string_view::npos) r.detail = line.substr(why + 10, line.size() - why - 13);
-        refusals_.push_back(std::move(r));
-        refused_any_ = true;
+        refuse(why == std::string_view::npos ? "" : std::string(line.substr(why + 10, line.size() - why - 13)));
       } else {
         ready_ += line;
         ready_ += '\n';
@@ -275,6 +377,7 @@ class XmlBytes final : public Bytes {
   std::size_t at_ = 0;
   std::uint64_t line_ = 1;
   bool done_ = false, refused_any_ = false;
+  std::optional<Error> failed_;
   std::vector<event::Refusal> refusals_;
 };
 
@@ -296,6 +399,10 @@ class Splitter {
       ++fed_;
       if (raw_.size() < max_ * 2) raw_ += c;
       if (in_string_) {
+        if (c == '\n') {  // no JSON string holds one: an unclosed string, and the lines after it are records of their own
+          broken_ = true;
+          return false;
+        }
         if (escape_) escape_ = false;
         else if (c == '\\') escape_ = true;
         else if (c == '"') in_string_ = false;
@@ -488,10 +595,12 @@ class LineSource final : public Source {
 
   Result<Chunk> next(event::EventBatch& batch) override {
     auto chunk = read_chunk(batch);
+    if (chunk && chunk->from == chunk->to && batch.refusals.empty() && carry_.empty() && failed_)
+      chunk = std::unexpected(*std::exchange(failed_, std::nullopt));
     for (event::Refusal& r : in_->take_refusals()) batch.refusals.push_back(std::move(r));
     return chunk;
   }
-  bool done() const override { return started_ && eof_ && carry_.empty(); }
+  bool done() const override { return started_ && eof_ && carry_.empty() && !failed_; }
   std::uint64_t bytes_read() const override { return bytes_; }
   std::int64_t modified_us() const override { return modified_; }
 
@@ -502,7 +611,7 @@ class LineSource final : public Source {
     chunk.first_line = line_;
     if (!started_) {
       started_ = true;
-      BAVN_CHECK(fill(carry_, 64U << 10));
+      fill(carry_, 64U << 10);
       if (carry_.starts_with("\xEF\xBB\xBF")) carry_.erase(0, 3);
       if (looks_structured(carry_)) splitter_ = std::make_unique<Splitter>(options_.max_record);
     }
@@ -511,7 +620,7 @@ class LineSource final : public Source {
     carry_.clear();
     for (;;) {
       const std::size_t before = batch.raw.size();
-      if (!eof_) BAVN_CHECK(fill(batch.raw, options_.chunk));
+      if (!eof_) fill(batch.raw, options_.chunk);
       if (eof_) break;
       if (batch.raw.find('\n', before) != std::string::npos ||
           (before > 0 && batch.raw.rfind('\n') != std::string::npos))
@@ -522,7 +631,7 @@ class LineSource final : public Source {
         r.line = line_++;
         r.reason = "record_too_long";
         std::uint64_t length = batch.raw.size();
-        BAVN_CHECK(skip_line(length));
+        skip_line(length);
         r.detail = fmt::format("{} bytes, the limit is {}", length, options_.max_record);
         batch.refusals.push_back(std::move(r));
         batch.raw.clear();
@@ -542,7 +651,7 @@ class LineSource final : public Source {
     return chunk;
   }
 
-  Result<void> fill(std::string& to, std::size_t n) {
+  void fill(std::string& to, std::size_t n) {
     const std::size_t start = to.size();
     to.resize_and_overwrite(start + n, [&](char*, std::size_t) { return start + n; });  // not filled: read() does
     std::size_t got = 0;
@@ -551,9 +660,8 @@ class LineSource final : public Source {
       if (!r) {
         to.resize(start + got);
         eof_ = true;
-        if (start + got == 0) return std::unexpected(r.error());
         failed_ = r.error();  // what was read is delivered first
-        return {};
+        return;
       }
       if (*r == 0) {
         eof_ = true;
@@ -563,23 +671,20 @@ class LineSource final : public Source {
       bytes_ += *r;
     }
     to.resize(start + got);
-    if (eof_ && failed_ && got == 0) return std::unexpected(*failed_);
-    return {};
   }
 
-  Result<void> skip_line(std::uint64_t& length) {
+  void skip_line(std::uint64_t& length) {
     std::string block;
     while (!eof_) {
       block.clear();
-      BAVN_CHECK(fill(block, options_.chunk));
+      fill(block, options_.chunk);
       const std::size_t nl = block.find('\n');
       length += nl == std::string::npos ? block.size() : nl;
       if (nl != std::string::npos) {
         carry_.assign(block, nl + 1);
-        return {};
+        return;
       }
     }
-    return {};
   }
 
   Result<Chunk> structured(event::EventBatch& batch, Chunk chunk) {
@@ -591,7 +696,7 @@ class LineSource final : public Source {
         block.swap(carry_);
       } else {
         if (eof_) break;
-        BAVN_CHECK(fill(block, options_.chunk));
+        fill(block, options_.chunk);
         if (block.empty()) break;
       }
       const std::size_t fed = splitter_->fed();
@@ -628,9 +733,10 @@ Result<std::string> read_head(Bytes& in, std::size_t n) {
   std::string head(n, '\0');
   std::size_t have = 0;
   while (have < n) {
-    BAVN_TRY(const std::size_t got, in.read(head.data() + have, n - have));
-    if (got == 0) break;
-    have += got;
+    auto got = in.read(head.data() + have, n - have);
+    if (!got && have == 0) return std::unexpected(got.error());
+    if (!got || *got == 0) break;  // an error comes again with the next read
+    have += *got;
   }
   head.resize(have);
   return head;
@@ -666,22 +772,39 @@ std::optional<std::string> xml_events_mark(std::string_view head) {
   return mark;
 }
 
-// Undoes gzip and zstd, then XML: a stream of lines.
+// UTF-16 by its byte order mark, or, without one, text whose every other byte is zero; true: big endian.
+std::optional<bool> utf16_big_endian(std::string_view head) {
+  if (head.starts_with(std::string_view("\xFF\xFE\0\0", 4))) return std::nullopt;  // UTF-32
+  if (head.starts_with("\xFF\xFE")) return false;
+  if (head.starts_with("\xFE\xFF")) return true;
+  const std::size_t pairs = std::min<std::size_t>(head.size(), 512) / 2;
+  std::size_t even = 0, odd = 0;
+  for (std::size_t i = 0; i < pairs; ++i) {
+    even += head[2 * i] == '\0';
+    odd += head[2 * i + 1] == '\0';
+  }
+  if (pairs < 4 || (even != 0) == (odd != 0) || std::max(even, odd) * 10 < pairs * 9) return std::nullopt;
+  return even != 0;
+}
+
+// Undoes gzip and zstd (one inside the other too), then XML and UTF-16: a stream of lines.
 Result<std::unique_ptr<Bytes>> decoded(std::unique_ptr<Bytes> in, const std::string& path, const SourceOptions& options,
                                        std::string* packed_head) {
-  auto head = read_head(*in, 4);
-  if (!head) return std::unexpected(head.error());
-  const bool gzip = head->starts_with("\x1F\x8B"), zstd = head->starts_with("\x28\xB5\x2F\xFD");
-  in = std::make_unique<Joined>(*std::move(head), std::move(in));
-  if (gzip) in = std::make_unique<GzipBytes>(std::move(in), path);
-  if (zstd) in = std::make_unique<ZstdBytes>(std::move(in), path);
-  if (options.parsers == nullptr) return in;
-  auto inner = read_head(*in, 4096);
-  if (!inner) return std::unexpected(inner.error());
-  if (packed_head != nullptr) *packed_head = *inner;
-  const auto mark = xml_events_mark(*inner);
-  in = std::make_unique<Joined>(*std::move(inner), std::move(in));
+  constexpr int kLayers = 3;
+  std::string inner;
+  for (int layer = 0;; ++layer) {
+    BAVN_TRY(inner, read_head(*in, 4096));
+    in = std::make_unique<Joined>(inner, std::move(in));
+    const bool gzip = inner.starts_with("\x1F\x8B"), zstd = inner.starts_with("\x28\xB5\x2F\xFD");
+    if (!gzip && !zstd) break;
+    if (layer == kLayers) return fail(Code::bad_input, "compressed more than three times over", path);
+    if (gzip) in = std::make_unique<GzipBytes>(std::move(in), path);
+    else in = std::make_unique<ZstdBytes>(std::move(in), path);
+  }
+  if (packed_head != nullptr) *packed_head = inner;
+  const auto mark = options.parsers == nullptr ? std::nullopt : xml_events_mark(inner);
   if (mark) in = std::make_unique<XmlBytes>(std::move(in), *options.parsers, *mark);
+  else if (const auto big = utf16_big_endian(inner)) in = std::make_unique<Utf16Bytes>(std::move(in), *big);
   return in;
 }
 
@@ -721,7 +844,7 @@ Result<std::vector<Source::Opened>> Source::open_all(const std::string& path, So
   BAVN_TRY(OpenFile file, open_file(path));
   std::string head;
   BAVN_TRY(auto in, decoded(std::move(file.bytes), path, options, &head));
-  if (!is_archive(head)) {
+  if (!is_archive(head) || options.parsers == nullptr) {
     out.push_back({path, std::make_unique<LineSource>(std::move(in), options, file.modified)});
     return out;
   }
@@ -740,8 +863,12 @@ Result<std::vector<Source::Opened>> Source::open_all(const std::string& path, So
   BAVN_TRY(const auto members, jail::members_of(*flat));
   for (const jail::Member& m : members) {
     const std::string name = fmt::format("{}!{}", path, m.name);
-    BAVN_TRY(auto bytes, decoded(std::make_unique<MemoryBytes>(m.content, flat), name, options, nullptr));
-    out.push_back({name, std::make_unique<LineSource>(std::move(bytes), options, file.modified)});
+    std::string inner;
+    auto bytes = decoded(std::make_unique<MemoryBytes>(m.content, flat), name, options, &inner);
+    if (bytes && is_archive(inner))
+      bytes = fail(Code::bad_input, "an archive inside an archive; unpack it and name its files", name);
+    if (!bytes) bytes = std::make_unique<Failing>(bytes.error());
+    out.push_back({name, std::make_unique<LineSource>(*std::move(bytes), options, file.modified)});
   }
   return out;
 }
