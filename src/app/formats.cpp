@@ -9,6 +9,7 @@
 #include "formats/reader.hpp"
 #include "formats/render.hpp"
 #include "formats/source.hpp"
+#include "jail/jail.hpp"
 
 namespace bavn::app {
 
@@ -80,6 +81,8 @@ int formats(const FormatsOptions& options) {
   }
   unsigned missing = 0;
   int rc = kDone;
+  Metrics metrics;
+  jail::Jail jail{metrics};
   for (const auto& path : files_below(options.files, missing)) {
     event::FieldPlan plan;
     catalogue->add_names(plan);
@@ -87,25 +90,29 @@ int formats(const FormatsOptions& options) {
     formats::ReaderOptions ro;
     ro.learn = &plan;
     if (!options.name.empty()) ro.format = catalogue->find(options.name);
-    auto source = formats::Source::open(path);
-    if (!source) {
-      fmt::print(stderr, "{}\n", to_string(source.error()));
+    formats::SourceOptions so;
+    so.parsers = &jail;
+    auto opened = formats::Source::open_all(path, so);
+    if (!opened) {
+      fmt::print(stderr, "{}\n", to_string(opened.error()));
       rc = kPartly;
       continue;
     }
-    ro.reference = (*source)->modified_us() != 0 ? from_micros((*source)->modified_us()) : system_now();
-    formats::Reader reader(*catalogue, plan, routes, ro);
-    event::EventBatch batch;
-    while (!(*source)->done()) {
-      auto chunk = (*source)->next(batch);
-      if (!chunk) {
-        fmt::print(stderr, "{}\n", to_string(chunk.error()));
-        rc = kPartly;
-        break;
+    for (auto& [name, source] : *opened) {
+      ro.reference = source->modified_us() != 0 ? from_micros(source->modified_us()) : system_now();
+      formats::Reader reader(*catalogue, plan, routes, ro);
+      event::EventBatch batch;
+      while (!source->done()) {
+        auto chunk = source->next(batch);
+        if (!chunk) {
+          fmt::print(stderr, "{}\n", to_string(chunk.error()));
+          rc = kPartly;
+          break;
+        }
+        reader.read(batch, chunk->from, chunk->to, chunk->first_line);
+        for (const auto& r : batch.records) fmt::print("{}\n", formats::render(batch, r, *catalogue, plan, routes));
+        for (const auto& r : batch.refusals) fmt::print(stderr, "{}:{}: {}: {}\n", name, r.line, r.reason, r.detail);
       }
-      reader.read(batch, chunk->from, chunk->to, chunk->first_line);
-      for (const auto& r : batch.records) fmt::print("{}\n", formats::render(batch, r, *catalogue, plan, routes));
-      for (const auto& r : batch.refusals) fmt::print(stderr, "{}:{}: {}: {}\n", path, r.line, r.reason, r.detail);
     }
   }
   return missing != 0 ? kPartly : rc;

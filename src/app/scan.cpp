@@ -3,8 +3,10 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cerrno>
 #include <chrono>
 #include <cstdio>
+#include <cstring>
 #include <filesystem>
 #include <map>
 #include <mutex>
@@ -31,10 +33,21 @@ std::vector<std::string> files_below(const std::vector<std::string>& paths, unsi
     if (p == "-") {
       out.push_back(p);
     } else if (fs::is_directory(p, ec)) {
-      std::vector<std::string> here;
-      for (auto it = fs::recursive_directory_iterator(p, fs::directory_options::skip_permission_denied, ec);
-           !ec && it != fs::recursive_directory_iterator(); it.increment(ec))
-        if (it->is_regular_file(ec)) here.push_back(it->path().string());
+      std::vector<std::string> here, folders = {p};
+      while (!folders.empty()) {
+        const std::string folder = std::move(folders.back());
+        folders.pop_back();
+        fs::directory_iterator it(folder, ec);
+        for (; !ec && it != fs::directory_iterator(); it.increment(ec)) {
+          std::error_code kind;
+          if (it->is_directory(kind) && !it->is_symlink(kind)) folders.push_back(it->path().string());
+          else if (it->is_regular_file(kind)) here.push_back(it->path().string());
+        }
+        if (ec) {
+          ++missing;
+          fmt::print(stderr, "{}: cannot read this folder: {}\n", folder, ec.message());
+        }
+      }
       std::sort(here.begin(), here.end());
       out.insert(out.end(), here.begin(), here.end());
     } else if (fs::exists(p, ec)) {
@@ -54,11 +67,19 @@ struct RefusalCount {
   std::string first;  // file:line: detail
 };
 
+struct RefusalsOfFile {
+  std::uint64_t n = 0, line = 0;  // line: of the first
+  std::string detail;
+};
+
+constexpr std::size_t kShownFiles = 1000;
+
 // What one worker counted; added up at the end.
 struct Tally {
   std::uint64_t events = 0, bytes = 0, lines_refused = 0, repaired = 0, meta = 0, without_time = 0;
   std::map<std::string, std::uint64_t> formats;
   std::map<std::string, RefusalCount> refused;
+  std::map<std::pair<std::string, std::string>, RefusalsOfFile> refused_in;  // file, reason
   std::vector<std::uint64_t> per_rule;
   std::map<std::string, std::uint64_t> per_indicator_source, allowed;
   std::uint64_t expired = 0;
@@ -81,6 +102,11 @@ struct Tally {
       if (r.n == 0) r.first = v.first;
       r.n += v.n;
     }
+    for (const auto& [where, v] : o.refused_in) {
+      auto& r = refused_in[where];
+      if (r.n == 0) r = {0, v.line, v.detail};
+      r.n += v.n;
+    }
     if (per_rule.size() < o.per_rule.size()) per_rule.resize(o.per_rule.size());
     for (std::size_t i = 0; i < o.per_rule.size(); ++i) per_rule[i] += o.per_rule[i];
   }
@@ -101,15 +127,21 @@ class Output {
     }
     line += '\n';
     std::lock_guard lock(mutex_);
-    std::fwrite(line.data(), 1, line.size(), stdout);
+    if (std::fwrite(line.data(), 1, line.size(), stdout) != line.size() && !failed_) {
+      if (errno != EPIPE) fmt::print(stderr, "cannot write the findings: {}\n", std::strerror(errno));
+      failed_ = true;
+    }
     ++written_;
   }
   std::uint64_t written() const { return written_; }
+  /// Nobody takes the findings any more (a closed pipe, a full disk): there is no point in going on.
+  bool failed() const { return failed_; }
 
  private:
   bool json_;
   std::mutex mutex_;
   std::uint64_t written_ = 0;
+  std::atomic<bool> failed_ = false;
 };
 
 class Scan {
@@ -138,7 +170,7 @@ class Scan {
       ro.format = format_;
       hunt::Worker worker(engine_, ro);
       tallies[me].per_rule.resize(engine_.rules().rules.size());
-      for (std::size_t i = next++; i < files.size(); i = next++) one_file(worker, files[i], tallies[me]);
+      for (std::size_t i = next++; i < files.size() && !out_.failed(); i = next++) one_file(worker, files[i], tallies[me]);
       tallies[me].repaired = worker.reader().stats().repaired;
       tallies[me].meta = worker.reader().stats().meta;
       tallies[me].allowed = worker.indicator_match().allowed();
@@ -187,13 +219,18 @@ class Scan {
     const auto refuse = [&](const char* reason, std::uint64_t line, const std::string& detail) {
       auto& r = tally.refused[reason];
       if (r.n++ == 0) r.first = fmt::format("{}:{}: {}", path, line, detail);
+      auto& of_file = tally.refused_in[{path, reason}];
+      if (of_file.n++ == 0) {
+        of_file.line = line;
+        of_file.detail = detail;
+      }
       ++tally.lines_refused;
     };
     const std::int64_t modified = source.modified_us();
     worker.reader().new_source(format_, modified != 0 ? from_micros(modified) : system_now());
     event::EventBatch batch;
     std::vector<std::uint64_t> by_format(engine_.catalogue().all().size());
-    while (!source.done()) {
+    while (!source.done() && !out_.failed()) {
       auto chunk = source.next(batch);
       if (!chunk) {
         fmt::print(stderr, "{}\n", to_string(chunk.error()));
@@ -278,6 +315,13 @@ void summary(const Scan& scan, const hunt::Engine& engine, double seconds, bool 
       w.object().member("reason", reason).member("lines", r.n).member("first", r.first);
       w.end();
     }
+    w.end().key("refused_in").array();
+    std::size_t shown = 0;
+    for (const auto& [where, r] : t.refused_in) {
+      if (++shown > kShownFiles) break;
+      w.object().member("file", where.first).member("reason", where.second).member("lines", r.n).member("line", r.line).member("detail", r.detail);
+      w.end();
+    }
     w.end().member("indicators", static_cast<std::uint64_t>(engine.indicators().snapshot()->size()));
     w.key("indicator_lists").array();
     for (const auto& [path, r] : engine.indicator_reports()) {
@@ -344,6 +388,14 @@ void summary(const Scan& scan, const hunt::Engine& engine, double seconds, bool 
   if (t.lines_refused != 0) {
     fmt::print(stderr, "{} lines refused:\n", t.lines_refused);
     for (const auto& [reason, r] : t.refused) fmt::print(stderr, "  {:>8} {}; first {}\n", r.n, reason, r.first);
+    if (t.refused_in.size() > t.refused.size()) {
+      std::vector<std::pair<std::uint64_t, const std::pair<std::string, std::string>*>> most;
+      for (const auto& [where, r] : t.refused_in) most.emplace_back(r.n, &where);
+      std::stable_sort(most.begin(), most.end(), [](const auto& a, const auto& b) { return a.first > b.first; });
+      fmt::print(stderr, "where most were refused:\n");
+      for (std::size_t i = 0; i < std::min<std::size_t>(most.size(), 20); ++i)
+        fmt::print(stderr, "  {:>8} {} in {}\n", most[i].first, most[i].second->second, most[i].second->first);
+    }
   }
   if (!set.refused.empty()) {
     fmt::print(stderr, "{} rules could not be used (`bavn rules check` lists them all):\n", set.refused.size());
@@ -417,6 +469,7 @@ int scan(const ScanOptions& options) {
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   std::fflush(stdout);
   if (!options.quiet) summary(scan, **engine, seconds, options.json);
+  if (std::ferror(stdout) != 0) return kFailed;
   return scan.total().files_failed != 0 || missing != 0 ? kPartly : kDone;
 }
 

@@ -393,104 +393,168 @@ class Splitter {
   explicit Splitter(std::size_t max_record) : max_(max_record) {}
 
   /// Appends finished records with '\n' to out; returns false when the text is no JSON structure.
+  /// A record that is broken is refused; it goes on where the next line begins as records here begin.
   bool feed(std::string_view bytes, std::string& out, event::EventBatch& batch, std::uint64_t& record) {
     for (char c : bytes) {
-      if (broken_) return false;
       ++fed_;
       if (raw_.size() < max_ * 2) raw_ += c;
-      if (in_string_) {
-        if (c == '\n') {  // no JSON string holds one: an unclosed string, and the lines after it are records of their own
-          broken_ = true;
-          return false;
-        }
-        if (escape_) escape_ = false;
-        else if (c == '\\') escape_ = true;
-        else if (c == '"') in_string_ = false;
-        keep(c);
-        if (!recording_ && !in_string_ && depth_ == base_) key_done();
+      const bool space = c == ' ' || c == '\t';
+      if (c == '\n') begin_line();
+      else if (space && at_line_start_) ++indent_;
+      if (skipping_ && !found_again(c)) {
+        if (!space) at_line_start_ = at_line_start_ && c == '\n';
         continue;
       }
-      switch (c) {
-        case '"':
-          if (!recording_) key_.clear();
-          keep(c);
-          in_string_ = true;
-          break;
-        case '{':
-        case '[':
-          // In an object a value stands after a colon: a bracket elsewhere means that lines were taken for one record.
-          if (depth_ >= 500 || (depth_ > 0 && stack_[depth_ - 1] == '{' && last_ != ':')) {
-            broken_ = true;
-            return false;
-          }
-          if (!recording_) {
-            if (c == '[' && (depth_ == 0 || (depth_ == 1 && stack_[0] == '{' && !nested_ && envelope_key()))) {
-              // a list of records
-              spill_.clear();
-              possible_envelope_ = false;
-              stack_[depth_++] = c;
-              base_ = depth_;
-              break;
-            }
-            if (c == '{' && depth_ == 0) {
-              // an object: a record, unless it turns out to be an envelope
-              stack_[depth_++] = c;
-              base_ = depth_;
-              spill_ = "{";
-              possible_envelope_ = true;
-              nested_ = false;
-              break;
-            }
-            if (c == '{' && depth_ == base_ && stack_[depth_ - 1] == '[') {
-              recording_ = true;
-              record_.clear();
-              record_from_ = depth_;
-            } else {
-              nested_ = true;
-            }
-          }
-          stack_[depth_++] = c;
-          keep(c);
-          break;
-        case '}':
-        case ']':
-          if (depth_ == 0 || (c == '}') != (stack_[depth_ - 1] == '{')) {
-            broken_ = true;
-            return false;
-          }
-          --depth_;
-          if (recording_ && depth_ == record_from_) {
-            keep(c);
-            emit(out, batch, record);
-            recording_ = false;
-          } else if (!recording_ && depth_ == 0 && c == '}' && possible_envelope_ && base_ == 1) {
-            // an ordinary object
-            spill_ += c;
-            record_.swap(spill_);
-            emit(out, batch, record);
-            spill_.clear();
-            possible_envelope_ = false;
-          } else {
-            if (!recording_ && depth_ < base_) base_ = depth_;
-            keep(c);
-          }
-          break;
-        case '\n':
-        case '\r':
-        case ' ':
-        case '\t': break;
-        default: keep(c);
+      if (!take(c, out, batch, record)) {
+        if (!can_go_on()) return false;
+        refuse_record(out, batch, record);
+        if (found_again(c) && !take(c, out, batch, record)) return false;
       }
-      if (c != ' ' && c != '\n' && c != '\r' && c != '\t') last_ = c;
+      if (!space && c != '\n') at_line_start_ = false;
     }
-    return !broken_;
+    return true;
   }
   /// After feed() failed: what was fed since the last whole record, to be read again line by line.
   std::string take_back() { return std::move(raw_); }
   std::size_t fed() const { return fed_; }
-  bool unfinished() const { return depth_ != 0; }
+  bool unfinished() const { return depth_ != 0 && !skipping_; }
 
  private:
+  bool take(char c, std::string& out, event::EventBatch& batch, std::uint64_t& record) {
+    if (in_string_) {
+      if (c == '\n') return false;  // no JSON string holds one: the string is not closed
+      if (escape_) escape_ = false;
+      else if (c == '\\') escape_ = true;
+      else if (c == '"') in_string_ = false;
+      keep(c);
+      if (!recording_ && !in_string_ && depth_ == base_) key_done();
+      return true;
+    }
+    switch (c) {
+      case '"':
+        if (depth_ == 0) return false;
+        if (!recording_) key_.clear();
+        keep(c);
+        in_string_ = true;
+        break;
+      case '{':
+      case '[':
+        if (!open(c)) return false;
+        break;
+      case '}':
+      case ']':
+        if (depth_ == 0 || (c == '}') != (stack_[depth_ - 1] == '{')) return false;
+        --depth_;
+        if (depth_ < list_depth_) list_depth_ = 0;
+        if (recording_ && depth_ == record_from_) {
+          keep(c);
+          emit(out, batch, record);
+          recording_ = false;
+        } else if (!recording_ && depth_ == 0 && c == '}' && possible_envelope_ && base_ == 1) {
+          // an ordinary object
+          spill_ += c;
+          record_.swap(spill_);
+          emit(out, batch, record);
+          spill_.clear();
+          possible_envelope_ = false;
+        } else {
+          if (!recording_ && depth_ < base_) base_ = depth_;
+          keep(c);
+        }
+        break;
+      case '\n':
+      case '\r':
+      case ' ':
+      case '\t': return true;
+      default:
+        if (depth_ == 0 && c != ',') return false;
+        keep(c);
+    }
+    last_ = c;
+    return true;
+  }
+
+  bool open(char c) {
+    // In an object a value stands after a colon: a bracket elsewhere means that lines were taken for one record.
+    if (depth_ >= 500 || (depth_ > 0 && stack_[depth_ - 1] == '{' && last_ != ':')) return false;
+    if (depth_ == 0) {
+      top_ = c;
+      top_indent_ = at_line_start_ ? indent_ : kNoIndent;
+      list_depth_ = 0;
+    }
+    if (!recording_) {
+      if (c == '[' && (depth_ == 0 || (depth_ == 1 && stack_[0] == '{' && !nested_ && envelope_key()))) {
+        // a list of records
+        spill_.clear();
+        possible_envelope_ = false;
+        stack_[depth_++] = c;
+        base_ = list_depth_ = depth_;
+        record_indent_ = kNoIndent;
+        return true;
+      }
+      if (c == '[' && list_depth_ != 0 && depth_ == list_depth_) return false;  // records are objects
+      if (c == '{' && depth_ == 0) {
+        // an object: a record, unless it turns out to be an envelope
+        stack_[depth_++] = c;
+        base_ = depth_;
+        spill_ = "{";
+        possible_envelope_ = true;
+        nested_ = false;
+        return true;
+      }
+      if (c == '{' && depth_ == base_ && stack_[depth_ - 1] == '[') {
+        recording_ = true;
+        record_.clear();
+        record_from_ = depth_;
+        record_indent_ = at_line_start_ ? indent_ : kNoIndent;
+      } else {
+        nested_ = true;
+      }
+    }
+    stack_[depth_++] = c;
+    keep(c);
+    return true;
+  }
+
+  void begin_line() {
+    // An indented line inside a record: it is pretty-printed, and a broken one is not a line of its own.
+    pretty_ = pretty_ || (indent_ > 0 && depth_ > 0);
+    at_line_start_ = true;
+    indent_ = 0;
+  }
+  // Lines that each hold a record are better read one by one, from the first that is broken on; all else is resumed here.
+  bool can_go_on() const { return emitted_ || pretty_ || (at_line_start_ && indent_ > 0); }
+  void refuse_record(std::string& out, event::EventBatch& batch, std::uint64_t& record) {
+    event::Refusal r;
+    r.line = record++;
+    r.reason = "json_structure_broken";
+    const std::string_view text = trim(std::string_view(raw_).substr(0, 120));
+    r.detail = is_valid_utf8(text) ? std::string(text) : repair_utf8(text);
+    batch.refusals.push_back(std::move(r));
+    out += '\n';
+    skipping_ = true;
+    in_string_ = escape_ = recording_ = too_long_ = possible_envelope_ = false;
+    record_.clear();
+    spill_.clear();
+    raw_.clear();
+  }
+  // While a broken record is skipped: does c, the first of its line, begin the next? The structure is then that around it.
+  bool found_again(char c) {
+    if (!at_line_start_ || c == ' ' || c == '\t' || c == '\n') return false;
+    const bool in_list = list_depth_ != 0 && c == '{' && indent_ == record_indent_;
+    if (!in_list && (c != top_ || indent_ != top_indent_)) return false;
+    depth_ = in_list ? list_depth_ : 0;
+    base_ = depth_;
+    if (in_list) {
+      stack_[depth_ - 1] = '[';
+      if (depth_ == 2) stack_[0] = '{';
+    }
+    last_ = ',';
+    nested_ = skipping_ = false;
+    raw_.assign(1, c);
+    return true;
+  }
+
   bool envelope_key() const {
     std::string_view k = last_key_;
     return std::find(kEnvelopes.begin(), kEnvelopes.end(), k) != kEnvelopes.end();
@@ -522,6 +586,7 @@ class Splitter {
     }
     ++record;
     too_long_ = false;
+    emitted_ = true;
     record_.clear();
     raw_.clear();
   }
@@ -529,9 +594,14 @@ class Splitter {
   std::size_t max_;
   std::array<char, 512> stack_{};
   std::size_t depth_ = 0, base_ = 0, record_from_ = 0;
-  bool in_string_ = false, escape_ = false, recording_ = false, broken_ = false, too_long_ = false,
-       possible_envelope_ = false, nested_ = false;
+  bool in_string_ = false, escape_ = false, recording_ = false, too_long_ = false, possible_envelope_ = false, nested_ = false;
   char last_ = 0;
+  // How records begin here, to find the next after a broken one.
+  static constexpr std::size_t kNoIndent = ~std::size_t{0};
+  bool at_line_start_ = true, skipping_ = false, emitted_ = false, pretty_ = false;
+  char top_ = 0;                             // what the outermost structure begins with
+  std::size_t indent_ = 0;                   // of the current line, so far
+  std::size_t top_indent_ = kNoIndent, record_indent_ = kNoIndent, list_depth_ = 0;  // list_depth_: inside the list of records; 0: none
   std::size_t fed_ = 0;
   std::string record_, spill_, key_, last_key_, raw_;
 };
