@@ -13,7 +13,8 @@ int main(int argc, char** argv) {
   try {
     const int code = bavn::app::run_command_line(argc, argv);
     if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return code;
-    if (code == bavn::app::kDone && errno != EPIPE) std::fprintf(stderr, "bavn: cannot write all of the output: %s\n", std::strerror(errno));
+    if (code == bavn::app::kDone && errno != EPIPE)
+      std::fprintf(stderr, "bavn: cannot write all of the output: %s\n", std::strerror(errno));
   } catch (const std::exception& e) {  // fmt throws where stdout takes no more
     if (errno != EPIPE) std::fprintf(stderr, "bavn: %s\n", e.what());
   }

@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cstring>
 #include <deque>
 
@@ -340,7 +341,7 @@ class Reader::Impl {
     r.first_field = static_cast<std::uint32_t>(batch_->fields.size());
     r.repaired = repairing_;
     int best_time = 127;
-    std::uint64_t route_key = format;
+    std::uint64_t route_key = route_start(format);
     std::string_view pair_name;
     const Touch* pending_value = nullptr;
     for (const Touch& t : touches_) {
@@ -402,7 +403,7 @@ class Reader::Impl {
     }
     if (!d.text.empty() && unwrap_depth_ < 3) {
       if (const auto inner = text_member(r, buf, format)) {
-        finish(r, route_key ^ *inner, catalogue_.at(r.format));
+        finish(r, (std::rotl(route_key, 32) ^ *inner) * kMix, catalogue_.at(r.format));
         return;
       }
     }
@@ -533,6 +534,11 @@ class Reader::Impl {
     }
     return route_key;
   }
+
+  // Keys of the route cache begin here (those of text with the bits turned) and must not meet each other: a JSON record around a line
+  // of text has a key made of both.
+  static constexpr std::uint64_t kMix = 0x9E3779B97F4A7C15ULL;
+  static std::uint64_t route_start(FormatId format) { return (format + 1ULL) * kMix; }
 
   void finish(Record& r, std::uint64_t route_key, const Description& d) {
     RouteId route;
@@ -1078,7 +1084,7 @@ class Reader::Impl {
   class Sink final : public FieldSink {
    public:
     Sink(Impl& impl, FormatId format, std::string_view line, std::uint32_t base, std::uint8_t flags)
-        : impl_(impl), format_(format), line_(line), base_(base), flags_(flags), route_key_(format) {}
+        : impl_(impl), format_(format), line_(line), base_(base), flags_(flags), route_key_(~route_start(format)) {}
     void put(std::string_view name, std::string_view value) override {
       if (++count_ > 2000) return;
       const Binding& b = impl_.named(format_, name);
@@ -1110,7 +1116,7 @@ class Reader::Impl {
     void format(std::string_view name) override {
       if (auto f = impl_.catalogue_.find(name)) {
         format_ = *f;
-        route_key_ = *f;
+        route_key_ = ~route_start(*f);
       }
     }
     FormatId format_now() const { return format_; }

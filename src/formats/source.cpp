@@ -50,7 +50,8 @@ class FileBytes final : public Bytes {
       if (got > 0) at_ += got;
       if (got == 0 && shrunk())
         return fail(Code::unavailable,
-                    fmt::format("it became shorter while it was read: {} bytes were read, what followed is gone", at_), path_);
+                    fmt::format("it became shorter while it was read: {} bytes were read, what followed is gone", at_),
+                    path_);
       if (got >= 0) return static_cast<std::size_t>(got);
       if (errno == EINTR) continue;
       return fail(Code::unavailable, fmt::format("cannot read on: {}", std::strerror(errno)), path_);
@@ -145,7 +146,8 @@ class GzipBytes final : public Bytes {
           --z_.avail_in;
           continue;
         }
-        if (z_.next_in[0] != 0x1F) return broken("after the gzip data follows something that is no gzip; it was not read");
+        if (z_.next_in[0] != 0x1F)
+          return broken("after the gzip data follows something that is no gzip; it was not read");
         inflateReset(&z_);
         open_ = true;
       }
@@ -190,7 +192,8 @@ class ZstdBytes final : public Bytes {
       left_ = ZSTD_decompressStream(d_, &out, &in);
       pos_ = in.pos;
       if (ZSTD_isError(left_) != 0)
-        return broken(fmt::format("the zstd data is damaged ({}); what follows was not read", ZSTD_getErrorName(left_)));
+        return broken(
+            fmt::format("the zstd data is damaged ({}); what follows was not read", ZSTD_getErrorName(left_)));
     }
     return out.pos;
   }
@@ -594,14 +597,16 @@ class Splitter {
   std::size_t max_;
   std::array<char, 512> stack_{};
   std::size_t depth_ = 0, base_ = 0, record_from_ = 0;
-  bool in_string_ = false, escape_ = false, recording_ = false, too_long_ = false, possible_envelope_ = false, nested_ = false;
+  bool in_string_ = false, escape_ = false, recording_ = false, too_long_ = false, possible_envelope_ = false,
+       nested_ = false;
   char last_ = 0;
   // How records begin here, to find the next after a broken one.
   static constexpr std::size_t kNoIndent = ~std::size_t{0};
   bool at_line_start_ = true, skipping_ = false, emitted_ = false, pretty_ = false;
-  char top_ = 0;                             // what the outermost structure begins with
-  std::size_t indent_ = 0;                   // of the current line, so far
-  std::size_t top_indent_ = kNoIndent, record_indent_ = kNoIndent, list_depth_ = 0;  // list_depth_: inside the list of records; 0: none
+  char top_ = 0;            // what the outermost structure begins with
+  std::size_t indent_ = 0;  // of the current line, so far
+  std::size_t top_indent_ = kNoIndent, record_indent_ = kNoIndent,
+              list_depth_ = 0;  // list_depth_: inside the list of records; 0: none
   std::size_t fed_ = 0;
   std::string record_, spill_, key_, last_key_, raw_;
 };

@@ -102,6 +102,18 @@ class Corpora(Case):
             for name in ("events", "bytes", "formats", "lines_refused", "refused_in", "lines_repaired", "header_lines"):
                 self.assertEqual(again.summary[name], summary[name], name)
 
+    @needs_corpus("logs")
+    def test_a_file_alone_gives_what_it_gives_among_others(self):
+        rules, cache = CORPORA / "detection/sigmahq-rules/rules", self.path / "cache"
+        together = collections.defaultdict(set)
+        for f in self.scan("--rules", rules, "--rule-cache", cache, "--jobs", "1", CORPORA / "logs", seconds=120).findings:
+            together[f["file"]].add((f["line"], f["rule"]["id"]))
+        self.assertGreater(len(together), 30)
+        quiet = [str(p) for p in sorted((CORPORA / "logs").glob("*/*/*.log")) if str(p) not in together]
+        for path in [*sorted(together)[::3], *quiet[::40]]:
+            alone = self.scan("--rules", rules, "--rule-cache", cache, path)
+            self.assertEqual({(f["line"], f["rule"]["id"]) for f in alone.findings}, together[path], path)
+
     def assert_well_formed(self, f):
         self.assertIn(f["kind"], ("sigma", "correlation", "indicator"))
         if f["kind"] == "indicator":

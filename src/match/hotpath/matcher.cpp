@@ -131,7 +131,7 @@ void Matcher::match(const event::EventBatch& batch, std::vector<Hit>& hits) {
     candidates_.clear();
     const Field* const fields = batch.fields.data() + record.first_field;
     if (hashes_.size() < record.field_count) hashes_.resize(record.field_count);
-    std::uint64_t key = record.route;
+    std::uint64_t key = record.route + 1U;  // 0 is an empty place
     for (std::uint32_t i = 0; i < record.field_count; ++i) {
       const Field& f = fields[i];
       if (f.slot == event::kNoSlot || p.reads[f.slot] == 0) continue;
@@ -191,22 +191,23 @@ void Matcher::match(const event::EventBatch& batch, std::vector<Hit>& hits) {
         if (const auto it = p.witness_number.find(id); it != p.witness_number.end()) propose(p, it->second);
     }
     const std::size_t before = hits.size();
-    std::size_t held_by_values = 0;
+    remembered_.clear();
     for (std::size_t c = 0; c < candidates_.size(); ++c) {
       const RuleIndex rule = candidates_[c];
       ++stats_.candidates;
       ++looked_at_[rule];
-      if (!holds(program_.set().rules[rule].condition)) continue;
-      hits.push_back({r, rule});
-      if (c < by_values) ++held_by_values;
+      const bool yes = holds(program_.set().rules[rule].condition);
+      // Keywords are no part of what the record is known by: a rule that asks for them may hold the next time.
+      if (home != nullptr && c < by_values && (yes || program_.asks_text(rule))) remembered_.push_back(rule);
+      if (yes) hits.push_back({r, rule});
     }
     if (home != nullptr) {
-      if (record_pool_.size() + held_by_values > kPool) {
+      if (record_pool_.size() + remembered_.size() > kPool) {
         record_pool_.clear();
         std::fill(records_.begin(), records_.end(), KnownRecord{});
       }
-      *home = {key, static_cast<std::uint32_t>(record_pool_.size()), static_cast<std::uint32_t>(held_by_values)};
-      for (std::size_t k = 0; k < held_by_values; ++k) record_pool_.push_back(hits[before + k].rule);
+      *home = {key, static_cast<std::uint32_t>(record_pool_.size()), static_cast<std::uint32_t>(remembered_.size())};
+      record_pool_.insert(record_pool_.end(), remembered_.begin(), remembered_.end());
     }
     if (hits.size() == before) continue;
     stats_.hits += hits.size() - before;

@@ -70,7 +70,7 @@ class Matcher {
   };
   struct KnownRecord {
     std::uint64_t key = 0;
-    std::uint32_t from = 0, count = 0;  // rules that held, in record_pool_
+    std::uint32_t from = 0, count = 0;  // rules to evaluate again, in record_pool_
   };
 
   RouteState& state(event::RouteId id);
@@ -86,8 +86,10 @@ class Matcher {
   const event::RouteTable& routes_;
   std::uint64_t secret_;
   std::vector<RouteState> states_;
-  // Records whose values (of all fields that rules look at) came before: the rules that held then are evaluated again, no others.
+  // Records whose values (of all fields that rules look at) came before: the rules that held then, and those that ask for keywords,
+  // are evaluated again, no others.
   std::vector<KnownRecord> records_;
+  std::vector<RuleIndex> remembered_;
   std::vector<RuleIndex> record_pool_;
   std::vector<std::uint64_t> hashes_;  // of the fields of the record
   std::vector<Entry> memo_;

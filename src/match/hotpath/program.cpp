@@ -484,7 +484,8 @@ void KeywordWitnesses::find(std::string_view bytes, Scratch& scratch, std::vecto
     static_cast<std::vector<PredicateId>*>(to)->push_back(id);
     return 0;
   };
-  hs_scan(database_, bytes.data(), static_cast<unsigned>(bytes.size()), 0, scratch.raw_, on_match, &out);
+  const auto rc = hs_scan(database_, bytes.data(), static_cast<unsigned>(bytes.size()), 0, scratch.raw_, on_match, &out);
+  BAVN_ASSERT(rc == HS_SUCCESS);
 }
 
 bool Program::applies(const sigma::LogSource& l, const event::Route& r) {
@@ -514,7 +515,8 @@ Program::Program(std::shared_ptr<const RuleSet> set, const event::FieldPlan& pla
     std::sort(c.witnesses.begin(), c.witnesses.end());
     c.witnesses.erase(std::unique(c.witnesses.begin(), c.witnesses.end()), c.witnesses.end());
     has_witness_.push_back(c.witnesses.empty() ? 0 : 1);
-    bool keywords = c.witnesses.empty() && has_keyword(*set_, r.condition);
+    asks_text_.push_back(has_keyword(*set_, r.condition) ? 1 : 0);
+    bool keywords = c.witnesses.empty() && asks_text_.back() != 0;
     for (PredicateId w : c.witnesses) keywords = keywords || set_->predicates[w].field.empty();
     keyword_rule_.push_back(keywords && delivered && delivered(r.logsource) ? 1 : 0);
     witnesses_.push_back(std::move(c.witnesses));

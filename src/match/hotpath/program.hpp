@@ -156,6 +156,8 @@ class Program {
   /// Keyword predicates: every literal part that must stand in the decoded, folded record; tried before the predicate itself.
   const std::vector<std::string>& keyword_parts(PredicateId p) const;
   bool has_witness(RuleIndex r) const { return has_witness_[r]; }
+  /// Does it ask for keywords: for more than the values of named fields?
+  bool asks_text(RuleIndex r) const { return asks_text_[r]; }
   static bool applies(const sigma::LogSource& l, const event::Route& r);
 
  private:
@@ -163,7 +165,7 @@ class Program {
   const event::FieldPlan& plan_;
   std::vector<event::Slot> slots_, other_slots_;
   std::vector<std::vector<PredicateId>> witnesses_;
-  std::vector<char> has_witness_, keyword_rule_;
+  std::vector<char> has_witness_, keyword_rule_, asks_text_;
   std::unordered_map<PredicateId, std::vector<std::string>> keyword_parts_;
   std::vector<std::string> no_parts_;
   mutable std::mutex mutex_;
