@@ -509,7 +509,7 @@ class Splitter {
         recording_ = true;
         record_.clear();
         record_from_ = depth_;
-        record_indent_ = at_line_start_ ? indent_ : kNoIndent;
+        if (at_line_start_) record_indent_ = indent_;  // else the broken one before it runs on
       } else {
         nested_ = true;
       }
