@@ -170,7 +170,8 @@ class Scan {
       ro.format = format_;
       hunt::Worker worker(engine_, ro);
       tallies[me].per_rule.resize(engine_.rules().rules.size());
-      for (std::size_t i = next++; i < files.size() && !out_.failed(); i = next++) one_file(worker, files[i], tallies[me]);
+      for (std::size_t i = next++; i < files.size() && !out_.failed(); i = next++)
+        one_file(worker, files[i], tallies[me]);
       tallies[me].repaired = worker.reader().stats().repaired;
       tallies[me].meta = worker.reader().stats().meta;
       tallies[me].allowed = worker.indicator_match().allowed();
@@ -319,7 +320,12 @@ void summary(const Scan& scan, const hunt::Engine& engine, double seconds, bool 
     std::size_t shown = 0;
     for (const auto& [where, r] : t.refused_in) {
       if (++shown > kShownFiles) break;
-      w.object().member("file", where.first).member("reason", where.second).member("lines", r.n).member("line", r.line).member("detail", r.detail);
+      w.object()
+          .member("file", where.first)
+          .member("reason", where.second)
+          .member("lines", r.n)
+          .member("line", r.line)
+          .member("detail", r.detail);
       w.end();
     }
     w.end().member("indicators", static_cast<std::uint64_t>(engine.indicators().snapshot()->size()));

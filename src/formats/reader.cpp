@@ -1233,7 +1233,9 @@ class Reader::Impl {
     for (char c : text.substr(0, 1000))
       if (static_cast<unsigned char>(c) < 0x20 && c != '\t' && c != 0x1B) ++control;
     if (control * 10 > std::min<std::size_t>(text.size(), 1000)) {
-      refuse(line, "not_text", fmt::format("{} of its first {} bytes are control characters", control, std::min<std::size_t>(text.size(), 1000)));
+      refuse(line, "not_text",
+             fmt::format("{} of its first {} bytes are control characters", control,
+                         std::min<std::size_t>(text.size(), 1000)));
       return;
     }
     if (!plain_text_) {

@@ -75,13 +75,15 @@ TEST(Reader, BytesThatAreNotUtf8AreRepairedAndFlagged) {
 
 TEST(Reader, WhatARecordIsDoesNotHangOnWhatCameBefore) {
   // A JSON record around a line of text shared its place in the cache of routes with a format of text.
-  const std::string around = R"({"@timestamp":"2026-02-11T08:00:00Z","ecs":{"version":"8.0.0"},"event":{"original":"Feb 11 08:00:00 pc sshd[1]: Failed password for ole from 192.0.2.7 port 22 ssh2"},"log":{"level":"info"}})" "\n";
-  const std::string lines[] = {
-      R"(192.0.2.7 - - [11/Feb/2026:08:00:00 +0000] "GET / HTTP/1.1" 200 5 "-" "made-up/1.0")" "\n",
-      "Feb 11 08:00:00 pc sshd[1]: Failed password for ole from 192.0.2.7 port 22 ssh2\n",
-      "CEF:0|Example|Gateway|2.1|100|Blocked|7|src=192.0.2.31 dst=198.51.100.77\n",
-      "Feb 11 08:00:00 host app[1]: hello\n",
-      "type=USER_LOGIN msg=audit(1770800000.579:2995): pid=1 uid=0 res=failed\n"};
+  const std::string around =
+      R"({"@timestamp":"2026-02-11T08:00:00Z","ecs":{"version":"8.0.0"},"event":{"original":"Feb 11 08:00:00 pc sshd[1]: Failed password for ole from 192.0.2.7 port 22 ssh2"},"log":{"level":"info"}})"
+      "\n";
+  const std::string lines[] = {R"(192.0.2.7 - - [11/Feb/2026:08:00:00 +0000] "GET / HTTP/1.1" 200 5 "-" "made-up/1.0")"
+                               "\n",
+                               "Feb 11 08:00:00 pc sshd[1]: Failed password for ole from 192.0.2.7 port 22 ssh2\n",
+                               "CEF:0|Example|Gateway|2.1|100|Blocked|7|src=192.0.2.31 dst=198.51.100.77\n",
+                               "Feb 11 08:00:00 host app[1]: hello\n",
+                               "type=USER_LOGIN msg=audit(1770800000.579:2995): pid=1 uid=0 res=failed\n"};
   for (const std::string& one : lines) {
     const Read alone = read(one), after = read(around + one);
     ASSERT_EQ(alone.lines.size(), 1U) << one;

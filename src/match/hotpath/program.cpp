@@ -484,7 +484,8 @@ void KeywordWitnesses::find(std::string_view bytes, Scratch& scratch, std::vecto
     static_cast<std::vector<PredicateId>*>(to)->push_back(id);
     return 0;
   };
-  const auto rc = hs_scan(database_, bytes.data(), static_cast<unsigned>(bytes.size()), 0, scratch.raw_, on_match, &out);
+  const auto rc =
+      hs_scan(database_, bytes.data(), static_cast<unsigned>(bytes.size()), 0, scratch.raw_, on_match, &out);
   BAVN_ASSERT(rc == HS_SUCCESS);
 }
 
