@@ -57,7 +57,7 @@ LOGS = {
     "zeek_tsv": ({"zeek_tsv"}, 1.0),
 }
 DETECTION = {
-    "otrf-security-datasets": ({"windows_event", "zeek", "shipper", "defender_xdr", "entra_audit", "m365_audit"}, 1.0),
+    "otrf-security-datasets": ({"windows_event", "zeek", "sysmon_syslog", "shipper", "defender_xdr", "entra_audit", "m365_audit"}, 1.0),
     "suricata-eve": ({"suricata_eve"}, 1.0),
     "zeek-json": ({"zeek"}, 1.0),
 }
