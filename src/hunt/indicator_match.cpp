@@ -24,40 +24,55 @@ void IndicatorMatch::match(const event::EventBatch& batch, std::vector<Indicator
   }
   pending_.clear();
   const std::size_t before = hits.size();
-  for (std::uint32_t r = 0; r < batch.records.size(); ++r) {
+  std::uint32_t r = 0;
+  // Looks a value up unless it is known to hold nothing; several fields of the batch with one value are looked up once.
+  const auto look = [&](std::uint64_t key, std::uint32_t field, auto&& extract) {
+    Entry& e = memo_[key >> 48];
+    if (e.key == key) {
+      if (e.batch == batch_number_ && e.pending != kNone) {
+        // looked at in this batch, outcome not yet known
+        Pending p{r, field, pending_[e.pending].same, nullptr};
+        pending_[e.pending].same = static_cast<std::uint32_t>(pending_.size());
+        pending_.push_back(p);
+      }
+      return;
+    }
+    const auto tag = static_cast<std::uint32_t>(pending_.size());
+    pending_.push_back({r, field, kNone, &e});
+    const std::size_t keys = matcher_.pending();
+    extract([&](event::Kind kind, std::string_view value) { matcher_.add(kind, value, tag); });
+    e.key = key;
+    e.batch = batch_number_;
+    e.pending = tag;
+    if (matcher_.pending() == keys) {
+      e.pending = kNone;  // no observable of a kind that is looked for
+      pending_.pop_back();
+    }
+  };
+  for (; r < batch.records.size(); ++r) {
     const event::Record& record = batch.records[r];
+    std::uint32_t path = kNone, host = kNone;  // a URL whose parts stand in two fields
     for (std::uint32_t i = record.first_field; i < record.first_field + record.field_count; ++i) {
       const Field& f = batch.fields[i];
       if (f.role == event::Role::none) continue;
-      const std::string_view bytes = batch.bytes(f);
-      if (bytes.size() < 3) continue;
-      const std::uint64_t key =
-          XXH3_64bits_withSeed(bytes.data(), bytes.size(),
-                               0x1D1CA70ULL + static_cast<std::uint64_t>(f.role) * 2 + (f.escaped() ? 1 : 0)) |
-          1;
-      Entry& e = memo_[key >> 48];
-      if (e.key == key) {
-        if (e.batch == batch_number_ && e.pending != kNone) {
-          // looked at in this batch, outcome not yet known
-          Pending p{r, i, pending_[e.pending].same, nullptr};
-          pending_[e.pending].same = static_cast<std::uint32_t>(pending_.size());
-          pending_.push_back(p);
-        }
+      if (f.role == event::Role::url_path) {
+        path = i;
         continue;
       }
-      const auto tag = static_cast<std::uint32_t>(pending_.size());
-      pending_.push_back({r, i, kNone, &e});
-      const std::size_t keys = matcher_.pending();
-      extractor_.extract(f.role, batch.text(f, scratch_),
-                         [&](event::Kind kind, std::string_view value) { matcher_.add(kind, value, tag); });
-      e.key = key;
-      e.batch = batch_number_;
-      e.pending = tag;
-      if (matcher_.pending() == keys) {
-        e.pending = kNone;  // no observable of a kind that is looked for
-        pending_.pop_back();
-      }
+      const std::string_view bytes = batch.bytes(f);
+      if (host == kNone && !bytes.empty() && (f.role == event::Role::domain || f.role == event::Role::host_or_ip))
+        host = i;
+      if (bytes.size() < 3) continue;
+      const std::uint64_t seed = 0x1D1CA70ULL + static_cast<std::uint64_t>(f.role) * 2 + (f.escaped() ? 1 : 0);
+      look(XXH3_64bits_withSeed(bytes.data(), bytes.size(), seed) | 1, i,
+           [&](auto&& sink) { extractor_.extract(f.role, batch.text(f, scratch_), sink); });
     }
+    if (path == kNone || host == kNone) continue;
+    const std::string_view at = batch.bytes(batch.fields[host]), rest = batch.bytes(batch.fields[path]);
+    const std::uint64_t seed = XXH3_64bits_withSeed(at.data(), at.size(), 0x1D1CA71ULL);
+    look(XXH3_64bits_withSeed(rest.data(), rest.size(), seed) | 1, path, [&](auto&& sink) {
+      extractor_.url_of(batch.text(batch.fields[host], host_), batch.text(batch.fields[path], scratch_), sink);
+    });
   }
   matcher_.flush([&](const indicators::Hit& hit) {
     const Pending& first = pending_[hit.tag];
@@ -68,8 +83,9 @@ void IndicatorMatch::match(const event::EventBatch& batch, std::vector<Indicator
   });
   for (const auto& layer : matcher_.snapshot().layers)
     for (const std::uint32_t n : layer->patterns_without_witness())
-      for (std::uint32_t r = 0; r < batch.records.size(); ++r)
-        if (pattern_holds(batch, r, layer->patterns()[n])) hits.push_back({r, kNone, layer->pattern_indicator(n)});
+      for (std::uint32_t n_record = 0; n_record < batch.records.size(); ++n_record)
+        if (pattern_holds(batch, n_record, layer->patterns()[n]))
+          hits.push_back({n_record, kNone, layer->pattern_indicator(n)});
   const auto from = hits.begin() + static_cast<std::ptrdiff_t>(before);
   const auto key = [](const IndicatorHit& h) {
     return std::tie(h.record, h.indicator.kind, h.indicator.value, h.indicator.source);

@@ -58,7 +58,7 @@ class IndicatorMatch {
   std::vector<Pending> pending_;
   std::uint32_t batch_number_ = 0;
   std::uint64_t version_ = ~std::uint64_t{0};
-  std::string scratch_;
+  std::string scratch_, host_;
   std::map<std::string, std::uint64_t> allowed_;
   std::uint64_t expired_ = 0;
 };
