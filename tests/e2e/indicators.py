@@ -86,6 +86,15 @@ class Indicators(Case):
                 else:
                     self.assertIn(name, said.stderr)
 
+    def test_a_url_in_two_fields_hits_each_time_and_only_with_its_host(self):
+        def http(host, uri):
+            return {"_path": "http", "ts": 1700000000.5, "uid": "C1", "id.orig_h": "10.0.0.1", "id.orig_p": 4, "id.resp_h": "192.0.2.7",
+                    "id.resp_p": 80, "method": "GET", "host": host, "uri": uri}
+        got = self.hits({"u.csv": "kind,value\nurl,bio.link/orbes\n"}, [
+            http("bio.link", "/orbes?x=1"), http("bio.link", "/orbes?x=1"), http("bio.link", "/orbesity"), http("other.link", "/orbes?x=1"),
+            http("bio.link", "/orbes/a")])
+        self.assertEqual(sorted(got), [1, 2, 5])
+
     def test_the_path_of_a_web_log_hits_with_its_host(self):
         got = self.hits({"list.csv": "kind,value\nuser_agent,made-up-bot/1.0\nipv4,192.0.2.66\n"}, [])
         path = self.write("access.log", '192.0.2.66 - - [11/Feb/2026:08:00:00 +0000] "GET / HTTP/1.1" 200 5 "-" "made-up-bot/1.0"\n')
