@@ -41,7 +41,12 @@ Result<CheckReport> History::check(const event::Scope& scope, std::stop_token st
   const auto check_frames = [&](std::uint32_t n, const SegmentFile& file, const Directory& d, Digest& digest,
                                 bool& whole) {
     for (std::uint32_t i = 0; i < d.frames.size() && !stop.stop_requested(); ++i) {
-      if (d.frames[i].dropped) continue;
+      if (d.frames[i].dropped) {
+        // A batch that came twice has its bytes; a frame without any was damaged on disk when a restart read it.
+        if (d.frames[i].length == 0)
+          problem(file.path() + " frame " + std::to_string(i) + " was damaged before a restart and is lost");
+        continue;
+      }
       ++report.frames;
       if (auto ok = inner_->read_frame(file, d, i, text); !ok) {
         whole = false;
@@ -123,6 +128,11 @@ Result<void> History::rebuild_index(const event::Scope& scope) {
 Result<void> History::compact_index(const event::Scope& scope) {
   BAVN_CHECK(need(scope, event::Right::operate, "compact the index"));
   return inner_->kv->compact(kObs, "", "");
+}
+
+Result<void> History::settle_index(const event::Scope& scope) {
+  BAVN_CHECK(need(scope, event::Right::operate, "wait for the index"));
+  return inner_->kv->settle();
 }
 
 }  // namespace bavn::history

@@ -82,6 +82,13 @@ TEST(Faults, DamageInTheMiddleOfTheOpenSegmentCostsThatFrameOnly) {
   EXPECT_NE(log.lines().find("history_damaged"), std::string::npos);
   EXPECT_EQ(everything(*s.history), (std::multiset<std::string>{"w=1", "w=3"}));
   EXPECT_EQ(find(*s.history, "w=3").value().size(), 1U);
+  // and it stays said, as long as the segment is there
+  s.history.reset();
+  s.open();
+  const auto report = s.history->check(owner());
+  ASSERT_TRUE(report);
+  ASSERT_EQ(report->problem_count, 1U);
+  EXPECT_NE(report->problems[0].find("damaged before a restart"), std::string::npos) << report->problems[0];
 }
 
 TEST(Faults, ADamagedOrMissingDirectoryIsMadeAgain) {

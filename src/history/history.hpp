@@ -188,6 +188,8 @@ class History {
   Result<void> rebuild_index(const event::Scope& scope);
   /// Lets the index forget what is dead now, instead of at its next compactions.
   Result<void> compact_index(const event::Scope& scope);
+  /// Waits until the index has no compaction of its own to do: for benches and before a backup.
+  Result<void> settle_index(const event::Scope& scope);
 
   struct Inner;
 
