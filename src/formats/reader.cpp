@@ -340,7 +340,7 @@ class Reader::Impl {
     r.format = format;
     r.first_field = static_cast<std::uint32_t>(batch_->fields.size());
     r.repaired = repairing_;
-    int best_time = 127;
+    times_.clear();
     std::uint64_t route_key = route_start(format);
     std::string_view pair_name;
     const Touch* pending_value = nullptr;
@@ -371,12 +371,7 @@ class Reader::Impl {
         // The inner record's fields lie behind what the outer one gave so far; nothing points to the latter.
         if (try_unwrap({p, t.length}, at, end, line)) return;
       }
-      if (b.time_rank >= 0 && b.time_rank < best_time && t.kind != ValueKind::null) {
-        if (auto when = time_of({p, t.length}, t.kind)) {
-          best_time = b.time_rank;
-          r.happened_us = micros(*when);
-        }
-      }
+      if (b.time_rank >= 0 && t.kind != ValueKind::null) times_.emplace_back(b.time_rank, &t);
       if (b.route) route_key = (route_key ^ value_hash({p, t.length}) ^ t.node->id) * 0x9E3779B97F4A7C15ULL;
       const auto value_flags = static_cast<std::uint8_t>(
           flags | static_cast<std::uint8_t>(t.kind) |
@@ -401,6 +396,7 @@ class Reader::Impl {
         }
       }
     }
+    r.happened_us = happened(buf);
     if (!d.text.empty() && unwrap_depth_ < 3) {
       if (const auto inner = text_member(r, buf, format)) {
         finish(r, (std::rotl(route_key, 32) ^ *inner) * kMix, catalogue_.at(r.format));
@@ -578,6 +574,17 @@ class Reader::Impl {
     }
     r.field_count = static_cast<std::uint32_t>(batch_->fields.size()) - r.first_field;
     batch_->records.push_back(r);
+  }
+
+  /// The first of the record's times, in the order of the description, that can be read; 0 when there is none.
+  std::int64_t happened(const char* buf) {
+    while (!times_.empty()) {
+      const auto best = std::min_element(times_.begin(), times_.end());
+      const Touch& t = *best->second;
+      if (const auto when = time_of({buf + t.offset, t.length}, t.kind)) return micros(*when);
+      times_.erase(best);
+    }
+    return 0;
   }
 
   std::optional<Instant> time_of(std::string_view v, ValueKind kind) {
@@ -1062,6 +1069,7 @@ class Reader::Impl {
     if (!plain.empty() && plain[0] == '{') {
       // The outer record's state is kept aside: the inner one uses the same index and touch list.
       auto touches = std::move(touches_);
+      auto times = std::move(times_);
       touches_ = {};
       const auto signature = signature_;
       const std::size_t records = batch_->records.size(), refusals = batch_->refusals.size(),
@@ -1073,6 +1081,7 @@ class Reader::Impl {
       batch_->refusals.resize(refusals);
       batch_->fields.resize(fields);
       touches_ = std::move(touches);
+      times_ = std::move(times);
       signature_ = signature;
       return false;
     }
@@ -1291,6 +1300,7 @@ class Reader::Impl {
   };
   std::vector<Plain> plain_;
   Touches touches_;
+  std::vector<std::pair<std::int8_t, const Touch*>> times_;  // of the record, by rank
   std::uint64_t signature_ = 0, last_signature_ = 0;
   FormatId last_format_ = 0;
   std::unordered_map<std::uint64_t, FormatId> formats_by_signature_;

@@ -157,5 +157,14 @@ TEST(Reader, NulBytesAreNoText) {
   EXPECT_STREQ(r.refusals[0].reason, "not_text");
 }
 
+TEST(Reader, TheTimeIsTheRecordsOwnWhenWhatSeemedARecordInsideIsNone) {
+  // `message` is asked for a record inside; what is in it is broken, and the outer time comes before and after it
+  const Read r = read(
+      "{\"@timestamp\":\"2026-01-02T03:04:05Z\",\"message\":\"{\\\"time\\\":\\\"1999-01-01T00:00:00Z\\\",\",\"log\":{"
+      "\"file\":\"x\"}}\n");
+  ASSERT_EQ(r.lines.size(), 1U);
+  EXPECT_NE(r.lines[0].find("2026-01-02T03:04:05Z"), std::string::npos) << r.lines[0];
+}
+
 }  // namespace
 }  // namespace bavn::formats
