@@ -147,15 +147,32 @@ id: 11111111-0000-4000-8000-000000000008
 logsource: {category: test}
 detection: {s: {a|endswith: '\evil.exe'}, condition: s}
 ---
+title: keyword with slashes
+id: 11111111-0000-4000-8000-000000000010
+logsource: {category: test}
+detection: {k: ['cat /etc/shadow'], condition: k}
+---
+title: keyword with backslashes
+id: 11111111-0000-4000-8000-000000000011
+logsource: {category: test}
+detection: {k: ['\\tools\mimilib.dll'], condition: k}
+---
+title: short keyword
+id: 11111111-0000-4000-8000-000000000012
+logsource: {category: test}
+detection: {k: ['#!'], condition: k}
+---
 title: not ascii
 id: 11111111-0000-4000-8000-000000000009
 logsource: {category: test}
 detection: {s: {a|contains: 'ÅRHUS'}, condition: s}
 )");
   std::string events;
-  for (const char* a : {"xy", "wxyz", "no", "say \\\"hello\\\" now", "SEKURLSA::LogonPasswords",
-                        "\\u0073ekurlsa::logonpasswords", "abbbc-42-tail", "abc-x-tail", "oneTWOtwoXthree",
-                        "one two three", "C:\\\\x\\\\EVIL.exe", "evil.exe", "i \\u00e5rhus by", "I århus"})
+  for (const char* a :
+       {"xy", "wxyz", "no", "say \\\"hello\\\" now", "SEKURLSA::LogonPasswords", "\\u0073ekurlsa::logonpasswords",
+        "abbbc-42-tail", "abc-x-tail", "oneTWOtwoXthree", "one two three", "C:\\\\x\\\\EVIL.exe", "evil.exe",
+        "i \\u00e5rhus by", "I århus", "Cat /etc/shadow", "cat \\/etc\\/shadow x", "C:\\\\tools\\\\mimilib.dll",
+        "x #! y", "cat etc shadow"})
     for (const char* b : {"", ",\"b\":null", ",\"b\":1"}) events += std::string("{\"a\":\"") + a + "\"" + b + "}\n";
   const std::string file = write("events.ndjson", events);
   compare({rules}, {file}, 1000);

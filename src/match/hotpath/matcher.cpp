@@ -98,6 +98,7 @@ Matcher::Matcher(const Program& program, const event::RouteTable& routes, std::u
   rule_epoch_.resize(program.set().rules.size());
   looked_at_.resize(program.set().rules.size());
   predicate_epoch_.resize(program.set().predicates.size());
+  keyword_epoch_.resize(program.set().predicates.size());
   predicate_value_.resize(program.set().predicates.size());
   slot_epoch_.resize(program.plan().size());
   slot_first_.resize(program.plan().size());
@@ -123,8 +124,10 @@ void Matcher::match(const event::EventBatch& batch, std::vector<Hit>& hits) {
     const RouteProgram& p = *st.program;
     if (p.rules.empty()) continue;
     record_ = &record;
+    route_ = &p;
     if (++epoch_ == 0) {
-      for (auto* v : {&rule_epoch_, &predicate_epoch_, &slot_epoch_, &text_epoch_}) std::fill(v->begin(), v->end(), 0);
+      for (auto* v : {&rule_epoch_, &predicate_epoch_, &keyword_epoch_, &slot_epoch_, &text_epoch_})
+        std::fill(v->begin(), v->end(), 0);
       epoch_ = 1;
     }
     indexed_ = values_listed_ = line_folded_ = false;
@@ -188,7 +191,10 @@ void Matcher::match(const event::EventBatch& batch, std::vector<Hit>& hits) {
       for (const Field& f : batch.fields_of(record))
         if ((f.flags & Field::kDerived) != 0) p.keywords.find(batch.text(f, scratch_), keyword_scratch_, found_);
       for (PredicateId id : found_)
-        if (const auto it = p.witness_number.find(id); it != p.witness_number.end()) propose(p, it->second);
+        if (const auto it = p.witness_number.find(id); it != p.witness_number.end()) {
+          keyword_epoch_[id] = epoch_;
+          propose(p, it->second);
+        }
     }
     const std::size_t before = hits.size();
     remembered_.clear();
@@ -352,7 +358,8 @@ bool Matcher::predicate(PredicateId id) {
   const Predicate& p = program_.set().predicates[id];
   bool yes = false;
   if (p.field.empty()) {
-    yes = keyword(id);
+    // What the pass over the record looked for and did not see is not there.
+    yes = (keyword_epoch_[id] == epoch_ || !route_->witness_number.contains(id)) && keyword(id);
   } else if (p.op == Op::field_ref) {
     yes = sigma::satisfied(p, BatchRecordView(program_.plan(), *batch_, *record_));
   } else {

@@ -99,6 +99,7 @@ class Matcher {
 
   std::uint32_t epoch_ = 0;
   std::vector<std::uint32_t> rule_epoch_, predicate_epoch_, slot_epoch_;
+  std::vector<std::uint32_t> keyword_epoch_;  // by predicate: the record in which its run was seen
   std::vector<char> predicate_value_;
   std::vector<std::uint16_t> slot_first_;
   std::vector<std::uint16_t> next_;  // by field of the record
@@ -117,6 +118,7 @@ class Matcher {
   KeywordWitnesses::Scratch keyword_scratch_;
   const event::EventBatch* batch_ = nullptr;
   const event::Record* record_ = nullptr;
+  const RouteProgram* route_ = nullptr;
   Stats stats_;
   std::vector<std::uint64_t> looked_at_;
 };

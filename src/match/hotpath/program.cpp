@@ -154,12 +154,11 @@ std::string required_literal(const Predicate& p) {
   return to_lower_utf8(best);
 }
 
-/// The longest run of characters that stand in JSON and text alike.
+/// The longest run of printable ASCII; what JSON escapes in it is allowed for by KeywordWitnesses.
 std::string plain_run(std::string_view literal) {
   std::string best, now;
-  for (char c : literal) {
-    const bool plain = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
-                       std::string_view(" _.-:=,;()@#$%!^*[]{}|~?").find(c) != std::string_view::npos;
+  for (const char c : literal) {
+    const bool plain = c >= ' ' && c <= '~';
     if (plain) now += c;
     if (now.size() > best.size()) best = now;
     if (!plain) now.clear();
@@ -277,7 +276,7 @@ Choice choose(const RuleSet& set, const Node& n) {
       Choice c;
       c.cost = cost(p);
       // A keyword is looked for in the whole record at once: a literal of it must stand there.
-      if (p.field.empty() && keyword_literal(p).size() < 4) return {};
+      if (p.field.empty() && keyword_literal(p).empty()) return {};
       if (c.cost < std::numeric_limits<double>::infinity()) c.witnesses.push_back(n.predicate);
       return c;
     }
@@ -452,8 +451,10 @@ void KeywordWitnesses::seal() {
     std::string e;
     for (char c : run) {
       const bool plain = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == ' ' || c == '_';
+      if (c == '"' || c == '/') e += "\\\\?";  // JSON writes \" and may write \/
       if (!plain) e += '\\';
       e += c;
+      if (c == '\\') e += "\\\\?";  // and \\ for one backslash
     }
     escaped.push_back(std::move(e));
   }

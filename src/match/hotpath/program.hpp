@@ -81,8 +81,9 @@ class Witnesses {
   bool use_ends_[3] = {false, false, false}, use_starts_[3] = {false, false, false};
 };
 
-/// Keywords of one route: runs of plain characters that must stand somewhere in a record, in any case, for some rule to hold; all
-/// found in one pass over the raw bytes (Hyperscan). Runs hold nothing that JSON may escape, so raw JSON and text are searched alike.
+/// Keywords of one route: runs of printable ASCII that must stand somewhere in a record, in any case, for some rule to hold; all found
+/// in one pass over the raw bytes (Hyperscan). Quotes, slashes and backslashes are found with and without JSON's escapes, so raw JSON
+/// and text are searched alike; letters written as \u00.. are noticed.
 class KeywordWitnesses {
  public:
   /// Per thread memory of the search; grows to the largest route used with it.
