@@ -5,6 +5,7 @@
 
 #include "app/commands.hpp"
 #include "app/data.hpp"
+#include "app/indicator_report.hpp"
 #include "base/json_writer.hpp"
 #include "match/indicators/load.hpp"
 
@@ -20,23 +21,7 @@ void print(const std::string& path, const indicators::LoadReport& r, bool json) 
   if (json) {
     std::string out;
     JsonWriter w(out);
-    w.object()
-        .member("path", path)
-        .member("format", r.format)
-        .member("loaded", r.loaded)
-        .member("not_evaluated", r.not_evaluated);
-    for (const auto& [name, reasons] : groups) {
-      w.key(name).array();
-      for (const auto& [reason, x] : *reasons)
-        w.object()
-            .member("reason", reason)
-            .member("count", x.count)
-            .member("first_where", x.first_where)
-            .member("first_value", x.first_value)
-            .end();
-      w.end();
-    }
-    w.end();
+    append_json(w, path, r);
     fmt::print("{}\n", out);
     return;
   }

@@ -14,6 +14,7 @@
 #include <unordered_map>
 
 #include "app/commands.hpp"
+#include "app/indicator_report.hpp"
 #include "base/json_writer.hpp"
 #include "base/text.hpp"
 #include "hunt/engine.hpp"
@@ -330,27 +331,7 @@ void summary(const Scan& scan, const hunt::Engine& engine, double seconds, bool 
     }
     w.end().member("indicators", static_cast<std::uint64_t>(engine.indicators().snapshot()->size()));
     w.key("indicator_lists").array();
-    for (const auto& [path, r] : engine.indicator_reports()) {
-      w.object()
-          .member("path", path)
-          .member("format", r.format)
-          .member("loaded", r.loaded)
-          .member("not_evaluated", r.not_evaluated);
-      for (const auto& [name, reasons] :
-           {std::pair{"skipped", &r.skipped}, {"refused", &r.refused}, {"notes", &r.notes}}) {
-        w.key(name).array();
-        for (const auto& [reason, x] : *reasons) {
-          w.object()
-              .member("reason", reason)
-              .member("count", x.count)
-              .member("first_where", x.first_where)
-              .member("first_value", x.first_value);
-          w.end();
-        }
-        w.end();
-      }
-      w.end();
-    }
+    for (const auto& [path, r] : engine.indicator_reports()) append_json(w, path, r);
     w.end().key("findings_per_indicator_source").object();
     for (const auto& [source, n] : t.per_indicator_source) w.member(source, n);
     w.end().key("allowed").object();

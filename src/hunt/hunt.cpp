@@ -263,6 +263,16 @@ Result<HuntReport> match_again(Engine& engine, Runtime& runtime, const history::
       const std::string municipality = std::to_string(ref.info.source.municipality.value);
       const Instant now = runtime.now();
       s->worker.match(s->batch);
+      // false: the limit is reached
+      const auto give = [&](event::Finding f) {
+        f.municipality = municipality;
+        const std::lock_guard lock(walk.mutex);
+        walk.enough = walk.enough || report.hits >= options.limit;
+        if (walk.enough) return false;
+        ++report.hits;
+        each(f);
+        return true;
+      };
       for (const auto& hit : s->worker.hits()) {
         if (!with_rules) break;
         const event::Record& r = s->batch.records[hit.record];
@@ -278,29 +288,13 @@ Result<HuntReport> match_again(Engine& engine, Runtime& runtime, const history::
                               [](const sigma::CorrelationFinding&) {});  // all come out of finish()
         }
         if (!rule.reports || rule.meta.level < engine.min_level()) continue;
-        event::Finding f = s->worker.finding(s->batch, hit, file, now);
-        f.municipality = municipality;
-        const std::lock_guard lock(walk.mutex);
-        if (report.hits >= options.limit) {
-          walk.enough = true;
-          return;
-        }
-        ++report.hits;
-        each(f);
+        if (!give(s->worker.finding(s->batch, hit, file, now))) return;
       }
       for (const IndicatorHit& hit : s->worker.indicator_hits()) {
         const event::Record& r = s->batch.records[hit.record];
         if (!in_range(options.filter, r.happened_us, text.received_us(static_cast<std::uint32_t>(r.line - 1))))
           continue;
-        event::Finding f = s->worker.finding(s->batch, hit, file, now);
-        f.municipality = municipality;
-        const std::lock_guard lock(walk.mutex);
-        if (report.hits >= options.limit) {
-          walk.enough = true;
-          return;
-        }
-        ++report.hits;
-        each(f);
+        if (!give(s->worker.finding(s->batch, hit, file, now))) return;
       }
     };
   };
