@@ -158,16 +158,15 @@ INSTANTIATE_TEST_SUITE_P(
 // ---- facts that Elastic's pipelines found in the same lines
 
 struct Fact {
-  const char* ecs;                  // "source.ip"
-  std::vector<const char*> fields;  // any of ours may hold it
+  std::string ecs;                  // "source.ip"
+  std::vector<std::string> fields;  // any of ours may hold it
 };
-struct Compared {
-  const char* format;
-  const char* folder;
+struct Compared {  // one entry of tests/ecs_facts.yml
+  std::string format, folder;
   std::vector<Fact> facts;
-  double at_least;    // share of the facts that are equal
-  bool compare_time;  // only where the log has year and zone
-  const char* skip = "";
+  double at_least;
+  bool compare_time;
+  std::string skip;
 };
 
 std::optional<std::string> value_at(simdjson::dom::element e, std::string_view path) {
@@ -206,7 +205,7 @@ TEST_P(EcsFacts, AreTheSameInOurFields) {
   for (const auto& entry : fs::recursive_directory_iterator(corpora() / c.folder)) {
     const std::string name = entry.path().string();
     if (!name.ends_with("-expected.json")) continue;
-    if (*c.skip != '\0' && name.find(c.skip) != std::string::npos) continue;
+    if (!c.skip.empty() && name.find(c.skip) != std::string::npos) continue;
     simdjson::dom::parser parser;
     simdjson::dom::element doc;
     simdjson::dom::array expected;
@@ -247,7 +246,7 @@ TEST_P(EcsFacts, AreTheSameInOurFields) {
         if (!want || want->empty() || *want == "-") continue;
         bool equal = false;
         std::string ours;
-        for (const char* field : f.fields) {
+        for (const std::string& field : f.fields) {
           equal = equal || got.has(field, *want);
           // Elastic splits domain\\user and user@domain; the log has them in one
           for (auto [v, end] = got.all.equal_range(field); v != end && std::string_view(f.ecs).ends_with("user.name");
@@ -276,163 +275,22 @@ TEST_P(EcsFacts, AreTheSameInOurFields) {
   EXPECT_GE(share, c.at_least);
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Corpora, EcsFacts,
-    testing::Values(
-        Compared{"cef",
-                 "cef",
-                 {{"source.ip", {"src"}},
-                  {"destination.ip", {"dst"}},
-                  {"source.port", {"spt"}},
-                  {"destination.port", {"dpt"}},
-                  {"observer.vendor", {"deviceVendor"}},
-                  {"observer.product", {"deviceProduct"}},
-                  {"event.code", {"deviceEventClassId"}},
-                  {"source.user.name", {"suser"}},
-                  {"destination.user.name", {"duser"}},
-                  {"cef.name", {"name"}},
-                  {"url.original", {"request"}}},
-                 0.95,
-                 false},
-        Compared{"fortigate",
-                 "fw_fortigate",
-                 {{"source.ip", {"srcip", "remip", "locip"}},
-                  {"destination.ip", {"dstip", "remip"}},
-                  {"source.port", {"srcport", "locport"}},
-                  {"destination.port", {"dstport", "remport"}},
-                  {"destination.bytes", {"rcvdbyte"}},
-                  {"event.code", {"logid"}},
-                  {"url.domain", {"hostname"}},
-                  {"dns.question.name", {"qname"}}},
-                 0.95,
-                 true},
-        Compared{"paloalto",
-                 "fw_paloalto",
-                 {{"source.ip", {"src", "public_ip", "ip", "private_ip", "public_ipv6", "private_ipv6"}},
-                  {"destination.ip", {"dst"}},
-                  {"source.port", {"sport", "beginport"}},
-                  {"destination.port", {"dport", "endport"}},
-                  {"rule.name", {"rule"}},
-                  {"source.user.name", {"srcuser", "user"}},
-                  {"network.application", {"app"}},
-                  {"observer.serial_number", {"serial"}},
-                  {"user_agent.original", {"user_agent"}}},
-                 0.9,
-                 false},
-        Compared{"checkpoint",
-                 "fw_checkpoint",
-                 {{"source.ip", {"src", "origin"}},
-                  {"destination.ip", {"dst"}},
-                  {"destination.port", {"service", "svc"}},
-                  {"source.port", {"s_port", "sport_svc"}},
-                  {"observer.product", {"product", "ProductName"}}},
-                 0.93,
-                 false},
-        Compared{"cisco_asa",
-                 "fw_cisco_asa",
-                 {{"source.ip", {"src_ip"}},
-                  {"destination.ip", {"dst_ip"}},
-                  {"source.domain", {"src_host"}},
-                  {"destination.domain", {"dst_host"}},
-                  {"source.port", {"src_port"}},
-                  {"destination.port", {"dst_port"}},
-                  {"event.code", {"message_id"}}},
-                 0.8,
-                 false},
-        Compared{"fortimail",
-                 "mail_other/elastic_fortimail",
-                 {{"source.ip", {"client_ip", "src", "src_ip"}},
-                  {"destination.ip", {"dst_ip"}},
-                  {"email.from.address", {"from"}},
-                  {"email.to.address", {"to"}},
-                  {"email.subject", {"subject"}},
-                  {"event.code", {"log_id"}}},
-                 0.9,
-                 false},
-        Compared{"sophos_xg",
-                 "fw_other/elastic_sophos",
-                 {{"source.ip", {"src_ip", "sourceip"}},
-                  {"destination.ip", {"dst_ip", "destinationip"}},
-                  {"source.port", {"src_port"}},
-                  {"destination.port", {"dst_port"}},
-                  {"url.original", {"url"}}},
-                 0.95,
-                 false,
-                 "utm"},
-        Compared{"iptables",
-                 "fw_iptables",
-                 {{"source.ip", {"SRC"}},
-                  {"destination.ip", {"DST"}},
-                  {"source.port", {"SPT"}},
-                  {"destination.port", {"DPT"}}},
-                 0.98,
-                 false},
-        Compared{"auditd",
-                 "linux_auditd/elastic_auditd",
-                 {{"auditd.log.record_type", {"type"}},
-                  {"auditd.log.sequence", {"audit_serial"}},
-                  {"process.pid", {"pid"}},
-                  {"process.executable", {"exe"}},
-                  {"source.address", {"addr", "saddr", "src"}}},
-                 0.9,
-                 true},
-        Compared{"linux_auth",
-                 "linux_auth/elastic",
-                 {{"source.ip", {"src_ip"}},
-                  {"source.port", {"src_port"}},
-                  {"process.name", {"program"}},
-                  {"process.pid", {"pid"}},
-                  {"user.name", {"user", "name", "by_user"}},
-                  {"host.hostname", {"host"}},
-                  {"system.auth.sudo.command", {"COMMAND"}}},
-                 0.95,
-                 false},
-        Compared{"web_access",
-                 "web_apache",
-                 {{"source.ip", {"c-ip"}},
-                  {"url.original", {"cs-uri"}},
-                  {"http.request.method", {"cs-method"}},
-                  {"http.response.status_code", {"sc-status"}},
-                  {"user_agent.original", {"cs-user-agent"}},
-                  {"http.request.referrer", {"cs-referer"}},
-                  {"user.name", {"cs-username"}},
-                  {"log.level", {"level"}}},
-                 0.95,
-                 false},
-        Compared{"web_access",
-                 "web_nginx",
-                 {{"source.ip", {"c-ip"}},
-                  {"url.original", {"cs-uri"}},
-                  {"http.request.method", {"cs-method"}},
-                  {"http.response.status_code", {"sc-status"}},
-                  {"user_agent.original", {"cs-user-agent"}},
-                  {"http.request.referrer", {"cs-referer"}},
-                  {"user.name", {"cs-username"}}},
-                 0.9,
-                 false},
-        Compared{"iis",
-                 "web_iis",
-                 {{"source.ip", {"c-ip"}},
-                  {"destination.ip", {"s-ip"}},
-                  {"http.request.method", {"cs-method"}},
-                  {"http.response.status_code", {"sc-status"}},
-                  {"url.path", {"cs-uri-stem", "cs-uri"}},
-                  {"user.name", {"cs-username"}}},
-                 0.9,
-                 true},
-        Compared{"pfsense",
-                 "fw_pfsense",
-                 {{"source.ip", {"src_ip"}},
-                  {"destination.ip", {"dst_ip"}},
-                  {"source.port", {"src_port"}},
-                  {"destination.port", {"dst_port"}},
-                  {"event.action", {"action"}}},
-                 0.9,
-                 false},
-        Compared{"dhcp_windows", "dhcp_windows", {{"event.code", {"event_id"}}, {"host.ip", {"src_ip"}}}, 0.98, false}),
-    [](const testing::TestParamInfo<Compared>& i) {
-      return std::string(i.param.format) + "_" + std::to_string(i.index);
-    });
+std::vector<Compared> compared() {
+  std::vector<Compared> out;
+  for (const auto& n : YAML::LoadFile(BAVN_SOURCE_DIR "/src/formats/tests/ecs_facts.yml")) {
+    Compared c{n["format"].as<std::string>(), n["folder"].as<std::string>(), {},
+               n["at_least"].as<double>(),    n["time"].as<bool>(false),     n["skip"].as<std::string>("")};
+    for (const auto& fact : n["facts"])
+      c.facts.push_back({fact.first.as<std::string>(), fact.second.as<std::vector<std::string>>()});
+    out.push_back(std::move(c));
+  }
+  return out;
+}
+
+INSTANTIATE_TEST_SUITE_P(Corpora, EcsFacts, testing::ValuesIn(compared()),
+                         [](const testing::TestParamInfo<Compared>& i) {
+                           return i.param.format + "_" + std::to_string(i.index);
+                         });
 
 TEST(PostfixGrok, FieldsAreTheSame) {
   if (absent()) GTEST_SKIP() << "set BAVN_CORPORA: " << corpora() << " is absent";
