@@ -36,7 +36,8 @@ constexpr std::size_t kMaxDepth = 64;
 constexpr std::size_t kMaxNodes = 50'000;
 constexpr std::size_t kMaxKey = 4096;
 constexpr std::size_t kMaxNumber = 1000;
-constexpr std::size_t kRun = 256U << 10;  // bytes of JSON lines indexed in one go
+constexpr std::size_t kMaxTextLine = 1U << 20;  // what line_reader.hpp promises its readers
+constexpr std::size_t kRun = 256U << 10;        // bytes of JSON lines indexed in one go
 
 /// One path of the records seen so far. Format-agnostic; bindings are resolved per format on first use.
 struct alignas(64) Node {
@@ -1013,6 +1014,10 @@ class Reader::Impl {
     }
     if (base[first] == '{' && json_allowed()) {
       read_text_or_json({base + first, end - first}, first, end, line);
+      return;
+    }
+    if (end - at > kMaxTextLine) {
+      refuse(line, "record_too_long", fmt::format("{} bytes, the limit of a text line is {}", end - at, kMaxTextLine));
       return;
     }
     text_line(at, end, line);

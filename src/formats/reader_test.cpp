@@ -166,5 +166,13 @@ TEST(Reader, TheTimeIsTheRecordsOwnWhenWhatSeemedARecordInsideIsNone) {
   EXPECT_NE(r.lines[0].find("2026-01-02T03:04:05Z"), std::string::npos) << r.lines[0];
 }
 
+TEST(Reader, ATextLineBeyondItsLimitIsRefusedAndTheNextIsRead) {
+  const Read r = read(std::string((1U << 20) + 1, 'x') + "\nwords\n");
+  ASSERT_EQ(r.refusals.size(), 1U);
+  EXPECT_STREQ(r.refusals[0].reason, "record_too_long");
+  ASSERT_EQ(r.lines.size(), 1U);
+  EXPECT_TRUE(r.lines[0].starts_with("2 "));
+}
+
 }  // namespace
 }  // namespace bavn::formats

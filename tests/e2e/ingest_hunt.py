@@ -1,23 +1,14 @@
 """bavn ingest, hunt, doctor as a person calls them: what is stored is found again, the same findings as scan gives, nothing twice, nothing lost."""
 import json
-import os
 import pathlib
 import signal
 import subprocess
+import sys
 import tempfile
 import unittest
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-BINARY = os.environ.get("BAVN_BINARY", str(ROOT / "build/dev/src/app/bavn"))
-RULE = """title: Test rule
-id: 00000000-0000-4000-8000-000000000001
-status: test
-logsource: {product: windows, category: process_creation}
-detection:
-  selection: {Image|endswith: '\\evil.exe'}
-  condition: selection
-level: high
-"""
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+from support.bavn import BINARY, WINDOWS_RULE as RULE
 
 
 def process(image, minute=0):

@@ -1,7 +1,6 @@
 """bavn scan as a person calls it: one process, files of every kind, exit codes, JSON on stdout, the summary on stderr."""
 import gzip
 import json
-import os
 import pathlib
 import subprocess
 import sys
@@ -9,17 +8,9 @@ import tempfile
 import unittest
 import zipfile
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-BINARY = os.environ.get("BAVN_BINARY", str(ROOT / "build/dev/src/app/bavn"))
-RULE = """title: Test rule
-id: 00000000-0000-4000-8000-000000000001
-status: test
-logsource: {product: windows, category: process_creation}
-detection:
-  selection: {Image|endswith: '\\evil.exe'}
-  condition: selection
-level: high
-"""
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+from support.bavn import BINARY, ROOT, WINDOWS_RULE as RULE
+
 XML = ("<Event xmlns='http://schemas.microsoft.com/win/2004/08/events/event'><System><Provider Name='Microsoft-Windows-Sysmon'/><EventID>1</EventID>"
        "<TimeCreated SystemTime='2024-10-01T08:00:00Z'/><Channel>Microsoft-Windows-Sysmon/Operational</Channel><Computer>pc.example.org</Computer></System>"
        "<EventData><Data Name='Image'>C:\\%s</Data></EventData></Event>")

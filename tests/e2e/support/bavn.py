@@ -99,3 +99,13 @@ def rule(title, detection, number=1, logsource="{category: test}", level="high",
 
 
 EVIL = rule("evil", "s: {action: evil}\ncondition: s")
+# A rule for real records: process creations of Windows.
+WINDOWS_RULE = """title: Test rule
+id: 00000000-0000-4000-8000-000000000001
+status: test
+logsource: {product: windows, category: process_creation}
+detection:
+  selection: {Image|endswith: '\\evil.exe'}
+  condition: selection
+level: high
+"""
