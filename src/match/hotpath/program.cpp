@@ -154,16 +154,22 @@ std::string required_literal(const Predicate& p) {
   return to_lower_utf8(best);
 }
 
-/// The longest run of printable ASCII; what JSON escapes in it is allowed for by KeywordWitnesses.
-std::string plain_run(std::string_view literal) {
+std::string longest_run(std::string_view literal, bool escapable) {
   std::string best, now;
   for (const char c : literal) {
-    const bool plain = c >= ' ' && c <= '~';
+    const bool plain = c >= ' ' && c <= '~' && (escapable || (c != '"' && c != '/' && c != '\\'));
     if (plain) now += c;
     if (now.size() > best.size()) best = now;
     if (!plain) now.clear();
   }
   return best;
+}
+
+/// What is looked for in raw bytes: the longest run without anything that JSON escapes, which is a plain literal for the search; where
+/// that is short, the longest run of printable ASCII, whose escapes KeywordWitnesses allows for (a slower pattern).
+std::string plain_run(std::string_view literal) {
+  const std::string plain = longest_run(literal, false);
+  return plain.size() >= 8 ? plain : longest_run(literal, true);
 }
 
 std::string keyword_literal_of(const Predicate& p) {
