@@ -11,6 +11,7 @@
 namespace bavn::event {
 
 enum class Right : std::uint32_t {
+  anyone = 0,  // what needs no right: health, enrolment by code
   event_read = 1U << 0,
   event_write = 1U << 1,
   event_erase = 1U << 2,
@@ -19,6 +20,16 @@ enum class Right : std::uint32_t {
   indicator_write = 1U << 5,
   hunt = 1U << 6,
   operate = 1U << 7,  // doctor, retention, rebuild
+  alert_read = 1U << 8,
+  alert_write = 1U << 9,     // acknowledge, note, settings of rules
+  follow = 1U << 10,         // a node: the streams down
+  report = 1U << 11,         // a node: batches up, for its own municipalities only
+  tenants_read = 1U << 12,   // operators, municipalities, nodes, coverage
+  tenants_write = 1U << 13,  // and enrolment codes, revocation
+  publish = 1U << 14,        // indicators, rules, content and warnings into the streams
+  order = 1U << 15,          // propose and sign orders to nodes
+  audit_read = 1U << 16,
+  left_us_read = 1U << 17,  // "What left us"
 };
 
 class Scope {
@@ -29,7 +40,7 @@ class Scope {
       : who_(std::move(who)), municipalities_(std::move(municipalities)), rights_(rights), ceiling_(ceiling) {}
 
   const std::string& who() const { return who_; }
-  bool may(Right r) const { return (rights_ & static_cast<std::uint32_t>(r)) != 0; }
+  bool may(Right r) const { return (rights_ & static_cast<std::uint32_t>(r)) == static_cast<std::uint32_t>(r); }
   bool sees(MunicipalityId m) const;
   Tlp ceiling() const { return ceiling_; }
   bool sees_all() const { return all_; }

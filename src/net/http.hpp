@@ -1,0 +1,149 @@
+#pragma once
+// HTTP as plain values: what a handler sees and answers. Nothing here knows sockets: the same Router is served by Server (Boost.Beast,
+// TLS), by SimNet (messages in virtual time) and called directly by tests.
+// Life: a Router is filled once, then handed to a server and not changed. Thread rules: handlers run on the route's queue.
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.hpp"
+#include "base/runtime.hpp"
+#include "event/scope.hpp"
+
+namespace bavn::net {
+
+enum class Method : std::uint8_t { get, head, post, put, patch, del };
+std::string_view to_string(Method m);
+
+/// Names compare without case (RFC 9110 section 5.1). Order is kept.
+class Headers {
+ public:
+  void set(std::string_view name, std::string value);
+  void add(std::string_view name, std::string value);
+  const std::string* find(std::string_view name) const;
+  const std::vector<std::pair<std::string, std::string>>& all() const { return all_; }
+
+ private:
+  std::vector<std::pair<std::string, std::string>> all_;
+};
+
+/// Who is at the other end, as far as the connection proves it.
+struct Peer {
+  std::string address;  // "192.0.2.7"
+  bool tls = false;
+  std::string
+      certificate_serial;  // hex; empty: no client certificate. The chain and dates were verified against the CA given
+  std::string certificate_name;  // its common name
+};
+
+struct Request {
+  Method method = Method::get;
+  std::string path;                                        // decoded, without query
+  std::map<std::string, std::string, std::less<>> params;  // {id} of the route
+  std::map<std::string, std::string, std::less<>> query;   // decoded; the first of each name
+  Headers headers;
+  std::string
+      body;  // decoded when Content-Encoding is gzip or zstd and the route allows; never above the route's limit
+  Peer peer;
+  event::Scope scope{"nobody", {}, 0, event::Tlp::clear};  // set by the Authenticator before the handler runs
+
+  std::string_view param(std::string_view name) const;                 // of the route's own pattern: always there
+  std::optional<std::string_view> asked(std::string_view name) const;  // of the query
+};
+
+/// Bytes of a file, immutable while served (an indicator base, a log segment); Range requests are answered by the server.
+struct FileBody {
+  std::string path;
+};
+
+struct Reply {
+  int status = 200;
+  Headers headers;
+  std::string body;
+  std::optional<FileBody> file;  // instead of body
+};
+
+Reply text(std::string body, std::string_view content_type = "text/plain; charset=utf-8", int status = 200);
+Reply json(std::string body, int status = 200);
+/// RFC 9457. The Code gives the status: bad_input 400, forbidden 403, not_found 404, conflict 409, unavailable 503, corrupt 500.
+Reply problem(const Error& error);
+Reply problem(int status, std::string_view title, std::string_view detail);
+
+/// One event of text/event-stream (WHATWG HTML section 9.2).
+struct SseEvent {
+  std::string id, event, data;
+};
+
+/// The server's end of a stream. Bounded: a client that does not read is cut off and comes back with the id it saw last.
+class EventStream {
+ public:
+  virtual ~EventStream() = default;
+  virtual bool send(SseEvent event) = 0;  // false: it is over
+  virtual void close() = 0;
+  virtual std::size_t waiting_bytes() const = 0;
+  /// Called once, on any thread, when the other end is gone; at once when it is gone already.
+  virtual void on_close(std::move_only_function<void()> f) = 0;
+};
+
+using Needs = event::Right;  // Right::anyone for what needs no right; a route without Needs does not compile
+
+using Handler = std::function<Reply(const Request&)>;
+using Respond = std::move_only_function<void(Reply)>;  // once, from any thread; never called: 500 after the deadline
+using AsyncHandler = std::function<void(Request, Respond)>;
+/// Last-Event-ID is in the request's headers.
+using StreamHandler = std::function<void(const Request&, std::shared_ptr<EventStream>)>;
+
+struct RouteOptions {
+  std::size_t max_body = 1U << 20U;  // bytes, after decoding
+  std::chrono::seconds deadline{30};
+  bool gzip_body = true;  // Content-Encoding gzip and zstd are accepted
+  /// Asked with the declared length before the body is read; false: 503 with Retry-After, nothing is read.
+  std::function<bool(std::size_t length)> has_room;
+};
+
+struct Route {
+  Method method;
+  std::string pattern;
+  Needs needs;
+  RouteOptions options;
+  Handler handler;  // one of the three
+  AsyncHandler async;
+  StreamHandler stream;
+};
+
+class Router {
+ public:
+  /// pattern: "/api/alerts/{id}". Two routes of one method and pattern are a broken promise (BAVN_ASSERT).
+  void get(std::string pattern, Needs needs, Handler handler, RouteOptions options = {});
+  void post(std::string pattern, Needs needs, Handler handler, RouteOptions options = {});
+  void put(std::string pattern, Needs needs, Handler handler, RouteOptions options = {});
+  void del(std::string pattern, Needs needs, Handler handler, RouteOptions options = {});
+  void async(Method method, std::string pattern, Needs needs, AsyncHandler handler, RouteOptions options = {});
+  void stream(std::string pattern, Needs needs, StreamHandler handler, RouteOptions options = {});
+
+  /// Says who asks. An error is answered as problem(401); without one set, every Scope is nobody's.
+  using Authenticator = std::function<Result<event::Scope>(const Request&)>;
+  void authenticate(Authenticator authenticator) { authenticator_ = std::move(authenticator); }
+
+  /// The route and its parameters. not_found: no such path; conflict: another method (405).
+  Result<const Route*> match(Method method, std::string_view path,
+                             std::map<std::string, std::string, std::less<>>& params) const;
+  const std::vector<Route>& routes() const { return routes_; }
+  const Authenticator& authenticator() const { return authenticator_; }
+
+  /// Everything but the sockets: authentication, right, handler. Streams are refused here (see open_stream).
+  void handle(Request request, Respond respond) const;
+  void open_stream(Request request, std::shared_ptr<EventStream> stream, Respond refused) const;
+
+ private:
+  void add(Route route);
+  std::vector<Route> routes_;
+  Authenticator authenticator_;
+};
+
+}  // namespace bavn::net
