@@ -5,12 +5,14 @@
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/rsa.h>
-#include <openssl/sha.h>
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 #include <sodium.h>
 
 #include <memory>
+
+#include "base/digest.hpp"
+#include "base/encoding.hpp"
 
 namespace bavn {
 namespace {
@@ -68,25 +70,6 @@ bool set_pss(EVP_PKEY_CTX* context) {
 
 const unsigned char* bytes(std::string_view s) {
   return reinterpret_cast<const unsigned char*>(s.data());
-}
-
-std::string encode(std::string_view in, int variant) {
-  std::string out(sodium_base64_encoded_len(in.size(), variant), '\0');
-  sodium_bin2base64(out.data(), out.size(), bytes(in), in.size(), variant);
-  out.resize(out.size() - 1);  // the terminator
-  return out;
-}
-
-Result<std::string> decode(std::string_view text, int variant) {
-  std::string out(text.size() / 4 * 3 + 3, '\0');
-  std::size_t size = 0;
-  const char* end = nullptr;
-  if (sodium_base642bin(reinterpret_cast<unsigned char*>(out.data()), out.size(), text.data(), text.size(), " \r\n\t", &size,
-                        &end, variant) != 0 ||
-      end != text.data() + text.size())
-    return fail(Code::bad_input, "not base64");
-  out.resize(size);
-  return out;
 }
 
 }  // namespace
@@ -157,37 +140,7 @@ Result<std::string> certificate_thumbprint(std::string_view certificate_pem) {
 
 Result<std::string> certificate_base64(std::string_view certificate_pem) {
   BAVN_TRY(auto der, der_of(certificate_pem));
-  return base64(der);
-}
-
-std::string sha256(std::string_view in) {
-  std::string out(SHA256_DIGEST_LENGTH, '\0');
-  SHA256(bytes(in), in.size(), reinterpret_cast<unsigned char*>(out.data()));
-  return out;
-}
-
-std::string hex(std::string_view in) {
-  constexpr char digits[] = "0123456789abcdef";
-  std::string out;
-  out.reserve(in.size() * 2);
-  for (const char c : in) {
-    out += digits[static_cast<unsigned char>(c) >> 4];
-    out += digits[static_cast<unsigned char>(c) & 15];
-  }
-  return out;
-}
-
-std::string base64(std::string_view in) {
-  return encode(in, sodium_base64_VARIANT_ORIGINAL);
-}
-Result<std::string> from_base64(std::string_view text) {
-  return decode(text, sodium_base64_VARIANT_ORIGINAL);
-}
-std::string base64url(std::string_view in) {
-  return encode(in, sodium_base64_VARIANT_URLSAFE_NO_PADDING);
-}
-Result<std::string> from_base64url(std::string_view text) {
-  return decode(text, sodium_base64_VARIANT_URLSAFE_NO_PADDING);
+  return to_base64(der);
 }
 
 }  // namespace bavn

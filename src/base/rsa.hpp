@@ -29,11 +29,4 @@ Result<std::string> certificate_thumbprint(std::string_view certificate_pem);
 /// The DER bytes in base64 without line breaks.
 Result<std::string> certificate_base64(std::string_view certificate_pem);
 
-std::string sha256(std::string_view bytes);  // 32 raw bytes
-std::string hex(std::string_view bytes);
-std::string base64(std::string_view bytes);
-Result<std::string> from_base64(std::string_view text);     // white space is skipped
-std::string base64url(std::string_view bytes);              // RFC 4648 section 5, no padding
-Result<std::string> from_base64url(std::string_view text);  // no padding
-
 }  // namespace bavn
