@@ -16,8 +16,19 @@ namespace bavn {
 namespace {
 
 std::unexpected<Error> system_error(const char* doing, const std::string& path, int code) {
-  return fail(code == ENOENT ? Code::not_found : Code::unavailable,
+  return fail(code == ENOENT                      ? Code::not_found
+              : code == EACCES || code == EPERM ? Code::forbidden
+                                                : Code::unavailable,
               std::string(doing) + ": " + std::generic_category().message(code), path);
+}
+
+FileStat stat_of(const struct stat& st) {
+  return {st.st_dev,
+          st.st_ino,
+          static_cast<std::uint64_t>(st.st_size),
+          st.st_mtim.tv_sec * 1'000'000 + st.st_mtim.tv_nsec / 1000,
+          S_ISDIR(st.st_mode),
+          S_ISREG(st.st_mode)};
 }
 
 class DiskFile final : public File {
@@ -64,6 +75,12 @@ class DiskFile final : public File {
     return static_cast<std::uint64_t>(st.st_size);
   }
 
+  Result<FileStat> stat() const override {
+    struct stat st{};
+    if (::fstat(fd_, &st) != 0) return system_error("cannot look at", path_, errno);
+    return stat_of(st);
+  }
+
  private:
   int fd_;
   std::string path_;
@@ -73,7 +90,7 @@ class DiskFile final : public File {
 
 Result<std::unique_ptr<File>> DiskFiles::open(const std::string& path, OpenMode mode) {
   const int flags = mode == OpenMode::read ? O_RDONLY : mode == OpenMode::write ? O_RDWR : O_RDWR | O_CREAT;
-  const int fd = ::open(path.c_str(), flags | O_CLOEXEC, 0600);
+  const int fd = ::open(path.c_str(), flags | O_CLOEXEC | O_NONBLOCK, 0600);  // a pipe of that name does not hang us
   if (fd < 0) return system_error("cannot open", path, errno);
   return std::make_unique<DiskFile>(fd, path);
 }
@@ -141,6 +158,12 @@ Result<std::shared_ptr<const Mapping>> DiskFiles::map(const std::string& path) {
 bool DiskFiles::exists(const std::string& path) {
   struct stat st{};
   return ::stat(path.c_str(), &st) == 0;
+}
+
+Result<FileStat> DiskFiles::stat(const std::string& path) {
+  struct stat st{};
+  if (::stat(path.c_str(), &st) != 0) return system_error("cannot look at", path, errno);
+  return stat_of(st);
 }
 
 std::string parent_of(const std::string& path) {

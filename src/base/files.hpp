@@ -2,7 +2,8 @@
 // Files as Bavn uses them, behind one interface so that tests can fill the disk, break it and cut the power.
 // DiskFiles is the real one; SimFiles (sim_files.hpp) keeps everything in memory and fails on demand.
 // Thread rules: Files is safe to share; one File may be read by many threads, written by one.
-// Errors: Code::unavailable with the system's reason ("No space left on device"), not_found when the file is missing.
+// Errors: Code::unavailable with the system's reason ("No space left on device"), not_found when the file is missing,
+// forbidden when the system denies it.
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -14,6 +15,14 @@
 #include "base/result.hpp"
 
 namespace bavn {
+
+/// Which file it is and how it looks now. Two names with the same device and inode are one file; an inode is used again after its
+/// file is gone.
+struct FileStat {
+  std::uint64_t device = 0, inode = 0, size = 0;
+  std::int64_t modified_us = 0;
+  bool folder = false, regular = false;
+};
 
 class File {
  public:
@@ -27,6 +36,7 @@ class File {
   virtual Result<void> sync() = 0;
   virtual Result<void> truncate(std::uint64_t size) = 0;
   virtual Result<std::uint64_t> size() const = 0;
+  virtual Result<FileStat> stat() const = 0;  // of the file that was opened, whatever its name became
 };
 
 /// A read-only view of a whole file; keeps itself alive.
@@ -65,6 +75,7 @@ class Files {
   virtual Result<std::vector<std::string>> list(const std::string& path) = 0;
   virtual Result<std::shared_ptr<const Mapping>> map(const std::string& path) = 0;
   virtual bool exists(const std::string& path) = 0;
+  virtual Result<FileStat> stat(const std::string& path) = 0;  // follows links
 };
 
 /// The whole file; Code::bad_input above `limit` bytes.
@@ -85,6 +96,7 @@ class DiskFiles final : public Files {
   Result<std::vector<std::string>> list(const std::string& path) override;
   Result<std::shared_ptr<const Mapping>> map(const std::string& path) override;
   bool exists(const std::string& path) override;
+  Result<FileStat> stat(const std::string& path) override;
 };
 
 }  // namespace bavn

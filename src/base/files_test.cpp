@@ -1,6 +1,9 @@
 #include "base/files.hpp"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cstdlib>
 #include <stdlib.h>
 
 #include "base/sim_files.hpp"
@@ -79,6 +82,42 @@ TEST(SimFiles, ReplaceFileLeavesTheOldOrTheNewContentAtEveryFaultAndCut) {
       EXPECT_TRUE(left == "new" || (!said_ok && left == "old")) << left << " at call " << n;
     }
   }
+}
+
+/// The same on a real disk and on the simulated one.
+void a_name_moves_and_the_file_stays_itself(Files& files, const std::string& folder) {
+  auto file = files.open(folder + "/a", OpenMode::create).value();
+  ASSERT_TRUE(file->pwrite(0, "12345"));
+  const FileStat before = files.stat(folder + "/a").value();
+  EXPECT_EQ(before.size, 5U);
+  EXPECT_TRUE(before.regular);
+  ASSERT_TRUE(files.rename(folder + "/a", folder + "/b"));
+  ASSERT_TRUE(files.open(folder + "/a", OpenMode::create));
+  EXPECT_EQ(files.stat(folder + "/b")->inode, before.inode);
+  EXPECT_EQ(file->stat()->inode, before.inode);
+  EXPECT_NE(files.stat(folder + "/a")->inode, before.inode);
+  EXPECT_TRUE(files.stat(folder)->folder);
+  EXPECT_EQ(files.stat(folder + "/c").error().code, Code::not_found);
+}
+
+TEST(Files, ANameMovesAndTheFileStaysItself) {
+  std::string folder = "/tmp/bavn-stat-XXXXXX";
+  ASSERT_NE(::mkdtemp(folder.data()), nullptr);
+  DiskFiles disk;
+  a_name_moves_and_the_file_stays_itself(disk, folder);
+  for (const char* name : {"/a", "/b"}) ASSERT_TRUE(disk.unlink(folder + name));
+  ::rmdir(folder.c_str());
+  SimFiles sim;
+  a_name_moves_and_the_file_stays_itself(sim, "/d");
+}
+
+TEST(SimFiles, WhatIsDeniedCannotBeOpenedUntilItIsAllowed) {
+  SimFiles files;
+  ASSERT_TRUE(files.open("/d/a", OpenMode::create));
+  files.deny("/d/a", true);
+  EXPECT_EQ(files.open("/d/a", OpenMode::read).error().code, Code::forbidden);
+  files.deny("/d/a", false);
+  EXPECT_TRUE(files.open("/d/a", OpenMode::read));
 }
 
 }  // namespace

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/hash.hpp"
+
 namespace bavn {
 
 namespace {
@@ -17,6 +19,8 @@ struct SimFiles::Node {
   };
   std::string now;      // what a reader sees
   std::string durable;  // what a power cut leaves at least
+  std::uint64_t inode = 0;
+  std::int64_t modified_us = 0;
   std::vector<Write> unsynced;
 
   static void apply(std::string& to, const Write& w) {
@@ -47,6 +51,7 @@ class SimFile final : public File {
       return ok;
     }
     node_->write({offset, std::string(bytes), false});
+    node_->modified_us = files_.now_us_;
     return {};
   }
 
@@ -77,6 +82,7 @@ class SimFile final : public File {
     BAVN_CHECK(alive());
     BAVN_CHECK(files_.step("cannot cut", path_));
     node_->write({size, {}, true});
+    node_->modified_us = files_.now_us_;
     return {};
   }
 
@@ -84,6 +90,12 @@ class SimFile final : public File {
     const std::lock_guard lock(files_.mutex_);
     BAVN_CHECK(alive());
     return node_->now.size();
+  }
+
+  Result<FileStat> stat() const override {
+    const std::lock_guard lock(files_.mutex_);
+    BAVN_CHECK(alive());
+    return FileStat{1, node_->inode, node_->now.size(), node_->modified_us, false, true};
   }
 
  private:
@@ -166,11 +178,14 @@ void SimFiles::flip_bit(const std::string& path, std::uint64_t byte, unsigned bi
 
 Result<std::unique_ptr<File>> SimFiles::open(const std::string& path, OpenMode mode) {
   const std::lock_guard lock(mutex_);
+  if (denied_.contains(path)) return fail(Code::forbidden, "cannot open: Permission denied", path);
   auto it = names_.find(path);
   if (it == names_.end()) {
     if (mode != OpenMode::create) return fail(Code::not_found, "cannot open: No such file or directory", path);
     BAVN_CHECK(step("cannot open", path));
     it = names_.emplace(path, std::make_shared<Node>()).first;
+    it->second->inode = ++last_inode_;
+    it->second->modified_us = now_us_;
     pending_.push_back({parent_of(path), path, it->second, {}});
   }
   return std::make_unique<SimFile>(*this, it->second, path, mode != OpenMode::read);
@@ -230,6 +245,27 @@ Result<std::shared_ptr<const Mapping>> SimFiles::map(const std::string& path) {
   if (it == names_.end()) return fail(Code::not_found, "cannot map: No such file or directory", path);
   auto copy = std::make_shared<const std::string>(it->second->now);
   return std::make_shared<const Mapping>(copy->data(), copy->size(), [copy] {});
+}
+
+Result<FileStat> SimFiles::stat(const std::string& path) {
+  const std::lock_guard lock(mutex_);
+  if (auto it = names_.find(path); it != names_.end())
+    return FileStat{1, it->second->inode, it->second->now.size(), it->second->modified_us, false, true};
+  const std::string inside = path + "/";  // folders are where names have been made
+  if (auto it = names_.lower_bound(inside); it != names_.end() && it->first.starts_with(inside))
+    return FileStat{1, hash64(path), 0, 0, true, false};
+  return fail(Code::not_found, "cannot look at: No such file or directory", path);
+}
+
+void SimFiles::set_now(std::int64_t us) {
+  const std::lock_guard lock(mutex_);
+  now_us_ = us;
+}
+
+void SimFiles::deny(const std::string& path, bool denied) {
+  const std::lock_guard lock(mutex_);
+  if (denied) denied_.insert(path);
+  else denied_.erase(path);
 }
 
 bool SimFiles::exists(const std::string& path) {

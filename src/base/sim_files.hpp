@@ -4,6 +4,7 @@
 #include <map>
 #include <mutex>
 #include <random>
+#include <set>
 
 #include "base/files.hpp"
 
@@ -34,6 +35,11 @@ class SimFiles final : public Files {
   Result<std::vector<std::string>> list(const std::string& path) override;
   Result<std::shared_ptr<const Mapping>> map(const std::string& path) override;
   bool exists(const std::string& path) override;
+  Result<FileStat> stat(const std::string& path) override;
+  /// What stat() says was the last change, from now on, of what is written; a test sets it from its clock.
+  void set_now(std::int64_t us);
+  /// Opening and looking at it fails with "Permission denied", or no longer.
+  void deny(const std::string& path, bool denied);
 
  private:
   friend class SimFile;
@@ -49,6 +55,9 @@ class SimFiles final : public Files {
   std::map<std::string, std::shared_ptr<Node>> names_, durable_names_;
   std::vector<NameChange> pending_;
   std::mt19937_64 random_;
+  std::set<std::string> denied_;
+  std::int64_t now_us_ = 0;
+  std::uint64_t last_inode_ = 0;
   std::uint64_t calls_ = 0, fail_from_ = 0, fail_times_ = 0, given_ = 0, life_ = 0;
   Fault fault_ = Fault::no_space;
 };

@@ -19,6 +19,7 @@
 #include <utility>
 
 #include "base/text.hpp"
+#include "formats/bytes.hpp"
 #include "jail/archive.hpp"
 
 namespace bavn::formats {
@@ -26,15 +27,6 @@ namespace bavn::formats {
 namespace {
 
 // ---- bytes -------------------------------------------------------------------------------------------------------------
-
-class Bytes {
- public:
-  virtual ~Bytes() = default;
-  /// Up to n bytes into p; 0 at the end.
-  virtual Result<std::size_t> read(char* p, std::size_t n) = 0;
-  /// What could not be read so far; line: of what read() gave.
-  virtual std::vector<event::Refusal> take_refusals() { return {}; }
-};
 
 class FileBytes final : public Bytes {
  public:
@@ -611,6 +603,8 @@ class Splitter {
   std::string record_, spill_, key_, last_key_, raw_;
 };
 
+}  // namespace
+
 bool looks_structured(std::string_view head) {
   // The first line that is not empty: a lone bracket, or an object or array left open at its end, or [{...
   std::size_t at = 0;
@@ -643,6 +637,8 @@ bool looks_structured(std::string_view head) {
   }
   return line.starts_with("{\"@odata.context\"") || line.starts_with("{ \"@odata.context\"");
 }
+
+namespace {
 
 // std::count is one byte a step at -O2; SSE2 is part of every amd64.
 std::uint64_t count_lines(std::string_view s) {
@@ -826,7 +822,8 @@ bool is_archive(std::string_view head) {
          (head.size() > 262 && head.substr(257, 5) == "ustar");
 }
 
-// The byte order mark of UTF-16 or "" when the head begins Windows events as XML; nothing when it does not.
+}  // namespace
+
 std::optional<std::string> xml_events_mark(std::string_view head) {
   const std::string mark(head.starts_with("\xFF\xFE") || head.starts_with("\xFE\xFF") ? head.substr(0, 2)
                                                                                       : std::string_view());
@@ -847,6 +844,8 @@ std::optional<std::string> xml_events_mark(std::string_view head) {
   return mark;
 }
 
+namespace {
+
 // UTF-16 by its byte order mark, or, without one, text whose every other byte is zero; true: big endian.
 std::optional<bool> utf16_big_endian(std::string_view head) {
   if (head.starts_with(std::string_view("\xFF\xFE\0\0", 4))) return std::nullopt;  // UTF-32
@@ -863,19 +862,30 @@ std::optional<bool> utf16_big_endian(std::string_view head) {
 }
 
 // Undoes gzip and zstd (one inside the other too), then XML and UTF-16: a stream of lines.
-Result<std::unique_ptr<Bytes>> decoded(std::unique_ptr<Bytes> in, const std::string& path, const SourceOptions& options,
-                                       std::string* packed_head) {
+}  // namespace
+
+Result<std::unique_ptr<Bytes>> unpacked(std::unique_ptr<Bytes> in, const std::string& path) {
   constexpr int kLayers = 3;
   std::string inner;
   for (int layer = 0;; ++layer) {
-    BAVN_TRY(inner, read_head(*in, 4096));
-    in = std::make_unique<Joined>(inner, std::move(in));
-    const bool gzip = inner.starts_with("\x1F\x8B"), zstd = inner.starts_with("\x28\xB5\x2F\xFD");
-    if (!gzip && !zstd) break;
+    BAVN_TRY(inner, read_head(*in, 4));
+    const std::string_view head = inner;
+    const bool gzip = head.starts_with("\x1F\x8B"), zstd = head.starts_with("\x28\xB5\x2F\xFD");
+    in = std::make_unique<Joined>(std::move(inner), std::move(in));
+    if (!gzip && !zstd) return in;
     if (layer == kLayers) return fail(Code::bad_input, "compressed more than three times over", path);
     if (gzip) in = std::make_unique<GzipBytes>(std::move(in), path);
     else in = std::make_unique<ZstdBytes>(std::move(in), path);
   }
+}
+
+namespace {
+
+Result<std::unique_ptr<Bytes>> decoded(std::unique_ptr<Bytes> in, const std::string& path, const SourceOptions& options,
+                                       std::string* packed_head) {
+  BAVN_TRY(in, unpacked(std::move(in), path));
+  BAVN_TRY(std::string inner, read_head(*in, 4096));
+  in = std::make_unique<Joined>(inner, std::move(in));
   if (packed_head != nullptr) *packed_head = inner;
   const auto mark = options.parsers == nullptr ? std::nullopt : xml_events_mark(inner);
   if (mark) in = std::make_unique<XmlBytes>(std::move(in), *options.parsers, *mark);
@@ -950,6 +960,11 @@ Result<std::vector<Source::Opened>> Source::open_all(const std::string& path, So
 
 std::unique_ptr<Source> Source::of_bytes(std::string_view bytes, SourceOptions options) {
   return std::make_unique<LineSource>(std::make_unique<MemoryBytes>(bytes), options, 0);
+}
+
+Result<std::unique_ptr<Source>> Source::of_decoded(std::string_view bytes, SourceOptions options) {
+  BAVN_TRY(auto in, decoded(std::make_unique<MemoryBytes>(bytes), {}, options, nullptr));
+  return std::unique_ptr<Source>(std::make_unique<LineSource>(std::move(in), options, 0));
 }
 
 }  // namespace bavn::formats

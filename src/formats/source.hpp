@@ -32,6 +32,8 @@ class Source {
   static Result<std::vector<Opened>> open_all(const std::string& path, SourceOptions = {});
   /// A source over bytes in memory (history frames, tests).
   static std::unique_ptr<Source> of_bytes(std::string_view bytes, SourceOptions = {});
+  /// The same, but packed, UTF-16 and XML bytes are read as those of a file are; `bytes` must outlive the source.
+  static Result<std::unique_ptr<Source>> of_decoded(std::string_view bytes, SourceOptions = {});
   virtual ~Source() = default;
 
   struct Chunk {

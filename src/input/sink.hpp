@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <string>
+#include <string_view>
 
 #include "base/ids.hpp"
 #include "base/result.hpp"
@@ -63,6 +64,10 @@ class SourceBook {
  public:
   virtual ~SourceBook() = default;
   virtual void say(SourceReport report) = 0;
+  /// What the source itself had to leave out before any Sink saw it: a datagram for which there was no room, a line beyond any limit.
+  /// Records the Sink refused are in its Receipt and not told here. first: place and beginning of the first of them.
+  virtual void refused(std::string_view /*source*/, std::string_view /*reason*/, std::uint64_t /*count*/,
+                       std::string /*first*/) {}
 };
 
 }  // namespace bavn::input
