@@ -119,12 +119,11 @@ std::string_view header_block(std::string_view lines) {
 }
 
 std::size_t next_header(std::string_view lines) {
-  char before = lines.empty() ? '\0' : lines.front();
+  bool data = !lines.starts_with('#');
   for (std::size_t at = lines.find('\n'); at != std::string_view::npos && at + 1 < lines.size();
        at = lines.find('\n', at + 1)) {
-    const char c = lines[at + 1];
-    if (c == '#' && before != '#' && begins_header(lines.substr(at + 1))) return at + 1;
-    before = c;
+    if (lines[at + 1] != '#') data = true;
+    else if (data && begins_header(lines.substr(at + 1))) return at + 1;
   }
   return std::string_view::npos;
 }
