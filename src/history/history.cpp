@@ -203,26 +203,67 @@ Result<std::vector<Ack>> History::append(const event::Scope& scope, std::span<co
     }
     entry.bytes += entry.batches[i].packed.size();
   }
-  std::unique_lock lock(inner_->queue_mutex);
-  inner_->queue.push_back(&entry);
+  return inner_->append(entry);
+}
+
+Prepared::Prepared(std::unique_ptr<Pending> pending) : pending_(std::move(pending)) {}
+Prepared::Prepared(Prepared&&) noexcept = default;
+Prepared& Prepared::operator=(Prepared&&) noexcept = default;
+Prepared::~Prepared() = default;
+std::size_t Prepared::packed_bytes() const {
+  return pending_->packed.size();
+}
+std::int64_t Prepared::received_us() const {
+  return pending_->received_us;
+}
+std::int64_t Prepared::max_happened_us() const {
+  return pending_->max_us;
+}
+
+Result<Prepared> History::prepare(const event::Scope& scope, const Batch& batch) const {
+  BAVN_CHECK(need(scope, event::Right::event_write, "add records"));
+  auto pending = std::make_unique<Pending>();
+  if (auto ok = inner_->prepare(scope, batch, *pending); !ok) {
+    ++inner_->refused;
+    return std::unexpected(ok.error());
+  }
+  return Prepared(std::move(pending));
+}
+
+Result<std::vector<Ack>> History::append(std::vector<Prepared>& prepared) {
+  Entry entry;
+  for (Prepared& p : prepared) {
+    entry.bytes += p.packed_bytes();
+    entry.batches.push_back(std::move(*p.pending_));
+  }
+  auto acks = inner_->append(entry);
+  // Given back, so that a failed append can be tried again.
+  if (!acks)
+    for (std::size_t i = 0; i < prepared.size(); ++i) *prepared[i].pending_ = std::move(entry.batches[i]);
+  return acks;
+}
+
+Result<std::vector<Ack>> History::Inner::append(Entry& entry) {
+  std::unique_lock lock(queue_mutex);
+  queue.push_back(&entry);
   while (!entry.done) {
-    if (inner_->led) {
-      inner_->queue_changed.wait(lock);
+    if (led) {
+      queue_changed.wait(lock);
       continue;
     }
-    inner_->led = true;
+    led = true;
     std::vector<Entry*> group;
-    for (std::size_t bytes = 0; !inner_->queue.empty() && (group.empty() || bytes < inner_->options.group_bytes);) {
-      group.push_back(inner_->queue.front());
+    for (std::size_t bytes = 0; !queue.empty() && (group.empty() || bytes < options.group_bytes);) {
+      group.push_back(queue.front());
       bytes += group.back()->bytes;
-      inner_->queue.pop_front();
+      queue.pop_front();
     }
     lock.unlock();
-    inner_->commit(group);
+    commit(group);
     lock.lock();
     for (Entry* e : group) e->done = true;
-    inner_->led = false;
-    inner_->queue_changed.notify_all();
+    led = false;
+    queue_changed.notify_all();
   }
   if (entry.error) return std::unexpected(*entry.error);
   std::vector<Ack> acks;
@@ -243,7 +284,7 @@ Result<void> History::Inner::prepare(const event::Scope& scope, const Batch& b, 
     return bad("a batch says it holds " + std::to_string(b.count) + " records but its lines or times are others");
   for (const Posting& x : b.postings)
     if (x.kind == 0) return bad("0 is no kind of observable");
-  p.batch = &b;
+  p.batch = b;
   p.source = {std::string(b.source), b.municipality, b.tenant};
   p.received_us = now_us();
   p.min_us = std::numeric_limits<std::int64_t>::max();
@@ -262,7 +303,7 @@ Result<void> History::Inner::prepare(const event::Scope& scope, const Batch& b, 
 }
 
 std::shared_ptr<const Dictionary> History::Inner::dictionary_for(const Pending& p) {
-  const std::string_view lines = p.batch->lines;
+  const std::string_view lines = p.batch.lines;
   if (lines.size() >= kSmallFrame) return nullptr;
   std::vector<std::string> samples;
   const std::int32_t today = day_of(p.received_us);
@@ -393,7 +434,7 @@ Result<void> History::Inner::write_group(std::vector<Entry*>& group) {
 
   for (Entry* e : group) {
     for (Pending& p : e->batches) {
-      const Batch& b = *p.batch;
+      const Batch& b = p.batch;
       p.written = false;
       if (b.id != BatchId{}) {
         const auto key = std::pair(p.source, b.id);
@@ -482,7 +523,7 @@ Result<void> History::Inner::write_group(std::vector<Entry*>& group) {
           ++duplicates;
           continue;
         }
-        const Batch& b = *p.batch;
+        const Batch& b = p.batch;
         FrameEntry f{p.offset,
                      p.length,
                      local_id(seg.source_ids, seg.directory.sources, p.source),
@@ -503,7 +544,7 @@ Result<void> History::Inner::write_group(std::vector<Entry*>& group) {
   seg.dictionaries = std::move(numbers);
   for (Entry* e : group)
     for (const Pending& p : e->batches)
-      if (p.written && p.batch->id != BatchId{}) remember(p.source, p.batch->id, p.received_us, p.ack);
+      if (p.written && p.batch.id != BatchId{}) remember(p.source, p.batch.id, p.received_us, p.ack);
   return {};
 }
 

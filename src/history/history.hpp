@@ -71,6 +71,24 @@ struct Ack {
   bool duplicate = false;  // this batch was here before; where it is now
 };
 
+struct Pending;
+/// A batch made ready on the caller's thread: checked, compressed, its postings counted. What the Batch's views point to must stay until
+/// append() returned.
+class Prepared {
+ public:
+  explicit Prepared(std::unique_ptr<Pending> pending);
+  Prepared(Prepared&&) noexcept;
+  Prepared& operator=(Prepared&&) noexcept;
+  ~Prepared();
+  std::size_t packed_bytes() const;
+  std::int64_t received_us() const;
+  std::int64_t max_happened_us() const;
+
+ private:
+  friend class History;
+  std::unique_ptr<Pending> pending_;
+};
+
 struct Filter {
   std::int64_t from_us = std::numeric_limits<std::int64_t>::min();  // happened
   std::int64_t until_us = std::numeric_limits<std::int64_t>::max();
@@ -149,6 +167,10 @@ class History {
   /// All durable and findable when it returns a value; none acknowledged when it returns an error.
   Result<std::vector<Ack>> append(const event::Scope& scope, std::span<const Batch> batches);
   Result<Ack> append(const event::Scope& scope, const Batch& batch);
+  /// The same in two steps, so that many threads prepare and one commits in an order it knows: the frames of one append() follow each
+  /// other, and those of the next come after them.
+  Result<Prepared> prepare(const event::Scope& scope, const Batch& batch) const;
+  Result<std::vector<Ack>> append(std::vector<Prepared>& prepared);
 
   /// Frames that hold the observable (or another of the same hash: the caller verifies in the decoded lines).
   Result<std::vector<FrameRef>> lookup(const event::Scope& scope, event::Kind kind, std::uint64_t hash,

@@ -90,7 +90,12 @@ Result<std::unique_ptr<Engine>> Engine::open(const EngineOptions& options) {
     e->reports_.emplace_back(path, std::move(report));
   }
   if (options.random_indicators != 0) match::indicators::add_random(builder, options.random_indicators, 1);
-  e->indicators_.replace_base(builder.build());
+  if (options.shared_indicators != nullptr) {
+    e->indicators_ = options.shared_indicators;
+    if (!options.indicators.empty() || options.random_indicators != 0) e->indicators_->replace_base(builder.build());
+  } else {
+    e->indicators_ = std::make_shared<match::indicators::IndicatorSet>(builder.build());
+  }
   for (const auto& path : options.allow) BAVN_CHECK(e->allow_.load(path));
   return e;
 }

@@ -29,6 +29,9 @@ struct EngineOptions {
   std::vector<std::string> indicators;  // files and folders
   std::vector<std::string> allow;       // allow lists, files and folders
   std::uint64_t random_indicators = 0;  // for benches
+  /// Set: these are used and shared with other engines (a node that changes its rules); files in `indicators` become
+  /// their base.
+  std::shared_ptr<match::indicators::IndicatorSet> shared_indicators;
   match::sigma::Level min_level = match::sigma::Level::unset;
 };
 
@@ -47,8 +50,9 @@ class Engine {
   const event::RouteTable& routes() const { return routes_; }
   const match::sigma::RuleSet& rules() const { return *rules_; }
   const match::hotpath::Program& program() const { return *program_; }
-  match::indicators::IndicatorSet& indicators() { return indicators_; }
-  const match::indicators::IndicatorSet& indicators() const { return indicators_; }
+  match::indicators::IndicatorSet& indicators() { return *indicators_; }
+  const match::indicators::IndicatorSet& indicators() const { return *indicators_; }
+  const std::shared_ptr<match::indicators::IndicatorSet>& shared_indicators() const { return indicators_; }
   const match::indicators::AllowLists& allow() const { return allow_; }
   /// One report per indicator file or folder, in the order given.
   const std::vector<std::pair<std::string, match::indicators::LoadReport>>& indicator_reports() const {
@@ -63,7 +67,7 @@ class Engine {
   event::RouteTable routes_;
   std::shared_ptr<const match::sigma::RuleSet> rules_;
   std::unique_ptr<match::hotpath::Program> program_;
-  match::indicators::IndicatorSet indicators_;
+  std::shared_ptr<match::indicators::IndicatorSet> indicators_;
   match::indicators::AllowLists allow_;
   std::vector<std::pair<std::string, match::indicators::LoadReport>> reports_;
   match::sigma::Level min_level_ = match::sigma::Level::unset;
