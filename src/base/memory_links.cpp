@@ -121,6 +121,20 @@ Result<void> MemoryLinks::listen(std::string address, QueueId queue, OnLink on_l
   });
 }
 
+void MemoryLinks::unlisten(std::string_view address) {
+  std::vector<std::weak_ptr<Connection>> to_cut;
+  std::shared_ptr<OnLink> dead;  // what it captured may call us: it dies outside the lock
+  listeners_.with([&](auto& listeners) {
+    const auto it = listeners.find(address);
+    if (it == listeners.end()) return;
+    to_cut = std::move(it->second.connections);
+    dead = std::move(it->second.on_link);
+    listeners.erase(it);
+  });
+  for (const auto& weak : to_cut)
+    if (auto connection = weak.lock()) cut(runtime_, connection);
+}
+
 Result<std::shared_ptr<Link>> MemoryLinks::connect(std::string_view address, QueueId queue, LinkEvents events) {
   auto connection = std::make_shared<Connection>();
   QueueId there{};

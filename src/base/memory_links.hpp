@@ -22,6 +22,7 @@ class MemoryLinks : public Links {
   explicit MemoryLinks(Runtime& runtime);
   ~MemoryLinks() override;
   Result<void> listen(std::string address, QueueId queue, OnLink on_link) override;
+  void unlisten(std::string_view address) override;
   Result<std::shared_ptr<Link>> connect(std::string_view address, QueueId queue, LinkEvents events) override;
 
   void set_weather(Weather weather);

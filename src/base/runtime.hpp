@@ -52,6 +52,8 @@ class Links {
   virtual ~Links() = default;
   virtual Result<void> listen(std::string address, QueueId queue,
                               OnLink on_link) = 0;  // conflict: somebody listens there
+  /// Cuts every link of this address; somebody else may listen there then.
+  virtual void unlisten(std::string_view address) = 0;
   virtual Result<std::shared_ptr<Link>> connect(std::string_view address, QueueId queue, LinkEvents events) = 0;
 };
 

@@ -2,6 +2,7 @@
 // HTTP as plain values: what a handler sees and answers. Nothing here knows sockets: the same Router is served by Server (Boost.Beast,
 // TLS), by SimNet (messages in virtual time) and called directly by tests.
 // Life: a Router is filled once, then handed to a server and not changed. Thread rules: handlers run on the route's queue.
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -36,9 +37,8 @@ class Headers {
 struct Peer {
   std::string address;  // "192.0.2.7"
   bool tls = false;
-  std::string
-      certificate_serial;  // hex; empty: no client certificate. The chain and dates were verified against the CA given
-  std::string certificate_name;  // its common name
+  std::string certificate_serial;  // lower hex; empty: no client certificate. Chain and dates were verified
+  std::string certificate_name;    // its common name
 };
 
 struct Request {
@@ -47,14 +47,20 @@ struct Request {
   std::map<std::string, std::string, std::less<>> params;  // {id} of the route
   std::map<std::string, std::string, std::less<>> query;   // decoded; the first of each name
   Headers headers;
-  std::string
-      body;  // decoded when Content-Encoding is gzip or zstd and the route allows; never above the route's limit
+  std::string body;  // decoded when Content-Encoding is gzip or zstd; never above the route's limit
   Peer peer;
   event::Scope scope{"nobody", {}, 0, event::Tlp::clear};  // set by the Authenticator before the handler runs
 
   std::string_view param(std::string_view name) const;                 // of the route's own pattern: always there
   std::optional<std::string_view> asked(std::string_view name) const;  // of the query
 };
+
+/// A Request from "/path?query" as it stands in a request line: path and query percent-decoded. bad_input: no path, a broken
+/// escape, an encoded slash or NUL, more than 200 query parameters.
+Result<Request> request_for(Method method, std::string_view target);
+std::optional<std::string> percent_decoded(std::string_view s);
+/// Everything but letters, digits and -._~ as %XX: for a path segment or a query value.
+std::string percent_encoded(std::string_view s);
 
 /// Bytes of a file, immutable while served (an indicator base, a log segment); Range requests are answered by the server.
 struct FileBody {
@@ -80,6 +86,7 @@ struct SseEvent {
 };
 
 /// The server's end of a stream. Bounded: a client that does not read is cut off and comes back with the id it saw last.
+/// Thread rules: any thread. It ends when the last shared_ptr is gone, or by close().
 class EventStream {
  public:
   virtual ~EventStream() = default;
@@ -130,15 +137,20 @@ class Router {
   using Authenticator = std::function<Result<event::Scope>(const Request&)>;
   void authenticate(Authenticator authenticator) { authenticator_ = std::move(authenticator); }
 
-  /// The route and its parameters. not_found: no such path; conflict: another method (405).
+  /// The route and its parameters; HEAD finds what GET finds. not_found: no such path; conflict: another method (405; `where` is
+  /// the list for Allow).
   Result<const Route*> match(Method method, std::string_view path,
                              std::map<std::string, std::string, std::less<>>& params) const;
   const std::vector<Route>& routes() const { return routes_; }
   const Authenticator& authenticator() const { return authenticator_; }
 
   /// Everything but the sockets: authentication, right, handler. Streams are refused here (see open_stream).
+  /// A handler that throws is answered with 500 and logged as handler_failed.
   void handle(Request request, Respond respond) const;
+  /// The stream is opened (send() of it reaches the client) or `refused` is called with the reason.
   void open_stream(Request request, std::shared_ptr<EventStream> stream, Respond refused) const;
+  /// What open_stream would refuse, without opening: a server asks before it sends the 200 of a stream. Sets request.scope.
+  std::optional<Reply> refusal(Request& request, const Route& route) const;
 
  private:
   void add(Route route);
