@@ -325,8 +325,7 @@ void Router::handle(Request request, Respond respond) const {
   const Route& r = **route;
   try {
     if (auto refused = refusal(request, r)) return respond(std::move(*refused));
-    if (r.stream)
-      return respond(problem(400, title_of(400), "this is a stream of events: ask with Accept: text/event-stream"));
+    if (r.stream) return respond(problem(400, title_of(400), "this is a stream of events and has no body"));
     if (r.handler) return respond(r.handler(request));
   } catch (const std::exception& e) {
     return respond(failed(request, e.what()));

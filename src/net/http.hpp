@@ -35,20 +35,20 @@ class Headers {
 
 /// Who is at the other end, as far as the connection proves it.
 struct Peer {
-  std::string address;  // "192.0.2.7"
+  std::string address{};  // "192.0.2.7"
   bool tls = false;
-  std::string certificate_serial;  // lower hex; empty: no client certificate. Chain and dates were verified
-  std::string certificate_name;    // its common name
+  std::string certificate_serial{};  // lower hex; empty: no client certificate. Chain and dates were verified
+  std::string certificate_name{};    // its common name
 };
 
 struct Request {
   Method method = Method::get;
-  std::string path;                                        // decoded, without query
-  std::map<std::string, std::string, std::less<>> params;  // {id} of the route
-  std::map<std::string, std::string, std::less<>> query;   // decoded; the first of each name
-  Headers headers;
-  std::string body;  // decoded when Content-Encoding is gzip or zstd; never above the route's limit
-  Peer peer;
+  std::string path{};                                        // decoded, without query
+  std::map<std::string, std::string, std::less<>> params{};  // {id} of the route
+  std::map<std::string, std::string, std::less<>> query{};   // decoded; the first of each name
+  Headers headers{};
+  std::string body{};  // decoded when Content-Encoding is gzip or zstd; never above the route's limit
+  Peer peer{};
   event::Scope scope{"nobody", {}, 0, event::Tlp::clear};  // set by the Authenticator before the handler runs
 
   std::string_view param(std::string_view name) const;                 // of the route's own pattern: always there
@@ -69,9 +69,9 @@ struct FileBody {
 
 struct Reply {
   int status = 200;
-  Headers headers;
-  std::string body;
-  std::optional<FileBody> file;  // instead of body
+  Headers headers{};
+  std::string body{};
+  std::optional<FileBody> file{};  // instead of body
 };
 
 Reply text(std::string body, std::string_view content_type = "text/plain; charset=utf-8", int status = 200);
@@ -82,7 +82,7 @@ Reply problem(int status, std::string_view title, std::string_view detail);
 
 /// One event of text/event-stream (WHATWG HTML section 9.2).
 struct SseEvent {
-  std::string id, event, data;
+  std::string id{}, event{}, data{};
 };
 
 /// The server's end of a stream. Bounded: a client that does not read is cut off and comes back with the id it saw last.
@@ -110,7 +110,7 @@ struct RouteOptions {
   std::chrono::seconds deadline{30};
   bool gzip_body = true;  // Content-Encoding gzip and zstd are accepted
   /// Asked with the declared length before the body is read; false: 503 with Retry-After, nothing is read.
-  std::function<bool(std::size_t length)> has_room;
+  std::function<bool(std::size_t length)> has_room{};
 };
 
 struct Route {
@@ -147,13 +147,12 @@ class Router {
   /// Everything but the sockets: authentication, right, handler. Streams are refused here (see open_stream).
   /// A handler that throws is answered with 500 and logged as handler_failed.
   void handle(Request request, Respond respond) const;
-  /// The stream is opened (send() of it reaches the client) or `refused` is called with the reason.
+  /// Either the handler gets the stream or `refused` is called with the reason; a server sends the 200 when this returns without.
   void open_stream(Request request, std::shared_ptr<EventStream> stream, Respond refused) const;
-  /// What open_stream would refuse, without opening: a server asks before it sends the 200 of a stream. Sets request.scope.
-  std::optional<Reply> refusal(Request& request, const Route& route) const;
 
  private:
   void add(Route route);
+  std::optional<Reply> refusal(Request& request, const Route& route) const;  // sets request.scope
   std::vector<Route> routes_;
   Authenticator authenticator_;
 };

@@ -80,8 +80,8 @@ constexpr void each(L<D...>*, F&& f) {
 }
 template <class T, class F>
 void each_member(F&& f) {
-  using Members = boost::describe::describe_members<
-      T, static_cast<unsigned>(boost::describe::mod_public) | static_cast<unsigned>(boost::describe::mod_inherited)>;
+  using Members = boost::describe::describe_members<T, static_cast<unsigned>(boost::describe::mod_public) |
+                                                           static_cast<unsigned>(boost::describe::mod_inherited)>;
   each(static_cast<Members*>(nullptr), f);
 }
 template <class E, class F>

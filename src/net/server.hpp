@@ -2,29 +2,37 @@
 // The HTTP server: Boost.Beast and TLS behind plain values. One I/O thread; handlers run on the queue given, so the I/O never waits.
 // Deadlines for header, body and idle; a body above its route's limit is refused before it is read; SSE is bounded per client.
 // Life: start() returns when it listens; the destructor closes every connection. Thread rules: any thread.
+#include <chrono>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
+#include "base/metrics.hpp"
 #include "base/runtime.hpp"
 #include "net/http.hpp"
 
 namespace bavn::net {
 
 struct ServerTls {
-  std::string certificate_pem, key_pem;
-  std::string client_ca_pem;  // not empty: client certificates are asked for and verified against it
+  std::string certificate_pem{}, key_pem{};
+  std::string client_ca_pem{};  // not empty: client certificates are asked for and verified against it
   /// Asked at each handshake and each request; true cuts the connection. Serial as in Peer.
-  std::function<bool(const std::string& serial)> revoked;
+  std::function<bool(const std::string& serial)> revoked{};
 };
 
 struct ServerOptions {
   std::string address = "127.0.0.1";
   std::uint16_t port = 0;  // 0: any free one
-  std::optional<ServerTls> tls;
-  QueueId handlers{};  // several threads are fine
-  std::size_t max_connections = 1000;
-  std::size_t stream_buffer = 1U << 20U;  // bytes waiting for one SSE client before it is cut off
+  std::optional<ServerTls> tls{};
+  QueueId handlers{};                                 // several threads are fine
+  Metrics* metrics = nullptr;                         // http_requests, http_refused{reason=..}, http_stream_cut, ..
+  std::size_t max_connections = 1000;                 // one more is answered with 503
+  std::size_t stream_buffer = 1U << 20U;              // bytes waiting for one SSE client before it is cut off
+  std::chrono::milliseconds header_deadline{10'000};  // from the first byte of a request; also of the TLS handshake
+  std::chrono::milliseconds body_deadline{60'000};    // from the header to the last byte
+  std::chrono::milliseconds idle_deadline{75'000};    // between requests; of a reply: without progress
+  std::chrono::milliseconds heartbeat{15'000};        // a comment in a stream that is silent
 };
 
 class Server {

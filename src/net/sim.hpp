@@ -1,7 +1,7 @@
 #pragma once
 // HTTP without sockets: routers listen under a host name, clients reach them over the Runtime's Links, with their weather (delays, cuts,
 // duplicates) under Sim. A message is a whole request, reply or event; a link carries one request or one stream.
-// A duplicated request is handled twice, as when a proxy or an impatient sender repeats it; events come once and in order, as over TCP.
+// A duplicated request may be handled twice, as when a proxy or an impatient sender repeats it; events come once and in order, as over TCP.
 // There are no heartbeats: a link says by itself that it is cut, and a simulation must be able to come to rest.
 // Used by simulations and tests; the bytes of HTTP and TLS have their own tests.
 // Thread rules: any thread. Life: after the Runtime, gone before it.
