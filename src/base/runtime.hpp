@@ -80,6 +80,9 @@ class Runtime {
 
   virtual Links& links() = 0;
   virtual Files& files() = 0;
+
+  /// True: every queue is run by the one thread that also calls us, so waiting for another queue would be for ever (Sim).
+  virtual bool single_threaded() const { return false; }
 };
 
 }  // namespace bavn

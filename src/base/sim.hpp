@@ -25,6 +25,7 @@ class Sim : public Runtime {
   void random(std::span<std::byte> out) override;
   SimFiles& files() override { return files_; }
   Links& links() override { return links_; }
+  bool single_threaded() const override { return true; }
 
   /// Runs everything that is due in the next `by` of virtual time; the clock stands `by` later afterwards.
   void advance(Duration by);
