@@ -7,7 +7,7 @@
 #include <map>
 
 #include "base/content.hpp"
-#include "store/blake.hpp"
+#include "base/digest.hpp"
 
 namespace bavn::store {
 
@@ -51,8 +51,8 @@ Result<void> apply(Connection& connection, const Migration& m, Instant now) {
     if (!problems.empty()) return fail(Code::conflict, fmt::format("database change {}: {}", m.name, problems.front()));
     BAVN_TRY(auto insert, connection.take("INSERT INTO schema_migration (number, area, name, hash, at_us) "
                                           "VALUES (:number, :area, :name, :hash, :at)"));
-    const Binds binds = {{"number", m.number}, {"area", m.area}, {"name", m.name},
-                         {"hash", Blob{blake2b256(m.sql)}}, {"at", now}};
+    const Binds binds = {
+        {"number", m.number}, {"area", m.area}, {"name", m.name}, {"hash", Blob{blake2b256(m.sql)}}, {"at", now}};
     BAVN_CHECK(insert->bind(binds));
     BAVN_CHECK(insert->step());
     insert.reset();
@@ -96,8 +96,9 @@ Result<std::vector<Migration>> embedded_migrations(const std::vector<std::string
 
 Result<void> migrate(Connection& connection, const std::vector<Migration>& wanted, const std::vector<Migration>& known,
                      Instant now) {
-  BAVN_CHECK(connection.script("CREATE TABLE IF NOT EXISTS schema_migration (number INTEGER PRIMARY KEY, "
-                               "area TEXT NOT NULL, name TEXT NOT NULL, hash BLOB NOT NULL, at_us INTEGER NOT NULL) STRICT"));
+  BAVN_CHECK(
+      connection.script("CREATE TABLE IF NOT EXISTS schema_migration (number INTEGER PRIMARY KEY, "
+                        "area TEXT NOT NULL, name TEXT NOT NULL, hash BLOB NOT NULL, at_us INTEGER NOT NULL) STRICT"));
   BAVN_TRY(const auto done, applied(connection, known));
   // Tables that are made anew break references for a moment; apply() checks them before each commit.
   BAVN_CHECK(connection.script("PRAGMA foreign_keys = OFF"));

@@ -75,6 +75,8 @@ struct Bind {
       value = micros(v);
     } else if constexpr (std::is_enum_v<T>) {
       set(static_cast<std::underlying_type_t<T>>(v));
+    } else if constexpr (std::same_as<T, bool>) {
+      value = std::int64_t{v};
     } else if constexpr (std::integral<T>) {
       too_large = std::cmp_greater(v, std::numeric_limits<std::int64_t>::max());
       value = static_cast<std::int64_t>(v);
@@ -234,25 +236,21 @@ class Reader {
   template <class Row>
   Result<std::vector<Row>> all(std::string_view sql, Binds binds = {}) {
     std::vector<Row> rows;
-    BAVN_CHECK((each<Row>(
-        sql, binds,
-        [&](Row row) -> Result<void> {
-          rows.push_back(std::move(row));
-          return {};
-        })));
+    BAVN_CHECK((each<Row>(sql, binds, [&](Row row) -> Result<void> {
+      rows.push_back(std::move(row));
+      return {};
+    })));
     return rows;
   }
   /// conflict when there is more than one row.
   template <class Row>
   Result<std::optional<Row>> one(std::string_view sql, Binds binds = {}) {
     std::optional<Row> found;
-    BAVN_CHECK((each<Row>(
-        sql, binds,
-        [&](Row row) -> Result<void> {
-          if (found) return more_than_one(sql);
-          found = std::move(row);
-          return {};
-        })));
+    BAVN_CHECK((each<Row>(sql, binds, [&](Row row) -> Result<void> {
+      if (found) return more_than_one(sql);
+      found = std::move(row);
+      return {};
+    })));
     return found;
   }
   /// Calls f(Row) -> Result<void> for each row as it is read: for what does not fit into memory. An error of f ends it.

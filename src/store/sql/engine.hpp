@@ -49,14 +49,14 @@ class Connection {
 };
 
 struct SqliteOptions {
-  std::string path;
+  std::string path{};
   enum class Use : std::uint8_t {
     write,   // made when missing
     read,    // beside a writer; cannot change anything
     lonely,  // an existing file nobody else uses: a backup
   } use = Use::write;
-  std::string vfs;                 // empty: the system's. For tests that break disks
-  bool memory = false;             // `path` is the name of a database in memory, shared inside the process
+  std::string vfs{};                // empty: the system's. For tests that break disks
+  bool memory = false;              // `path` is the name of a database in memory, shared inside the process
   std::int64_t max_page_count = 0;  // > 0: for tests that fill disks
 };
 

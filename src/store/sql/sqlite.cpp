@@ -162,7 +162,7 @@ class SqliteConnection final : public Connection {
   }
 
   Result<void> copy_to(const std::string& path, int pages) override {
-    BAVN_TRY(auto target, open_sqlite({.path = path, .use = SqliteOptions::Use::write, .vfs = {}}));
+    BAVN_TRY(auto target, open_sqlite({.path = path, .use = SqliteOptions::Use::write}));
     sqlite3* to = static_cast<SqliteConnection&>(*target).db_;
     // A read transaction held over all steps: one snapshot, and a writer beside us does not start the copy anew.
     BAVN_CHECK(script("BEGIN"));
@@ -189,14 +189,14 @@ class SqliteConnection final : public Connection {
     Reader reader(*this);
     BAVN_TRY(auto found, reader.all<std::string>("PRAGMA integrity_check"));
     if (found == std::vector<std::string>{"ok"}) found.clear();
-    BAVN_CHECK((reader.each<std::string>(
-        "SELECT \"table\" || ' row ' || coalesce(rowid, '?') || ' refers to a row of ' || parent || ' that is not there' "
-        "FROM pragma_foreign_key_check",
-        {},
-        [&](std::string row) -> Result<void> {
-          found.push_back(std::move(row));
-          return {};
-        })));
+    BAVN_CHECK(
+        (reader.each<std::string>("SELECT \"table\" || ' row ' || coalesce(rowid, '?') || ' refers to a row of ' || "
+                                  "parent || ' that is not there' "
+                                  "FROM pragma_foreign_key_check",
+                                  {}, [&](std::string row) -> Result<void> {
+                                    found.push_back(std::move(row));
+                                    return {};
+                                  })));
     return found;
   }
 
@@ -220,8 +220,8 @@ class SqliteConnection final : public Connection {
     sqlite3_stmt* raw = nullptr;
     const char* tail = nullptr;
     if (sql.size() > 1'000'000) return fail(Code::bad_input, "a statement of more than 1 MB");
-    const int rc = sqlite3_prepare_v3(db_, sql.data(), static_cast<int>(sql.size()), SQLITE_PREPARE_PERSISTENT, &raw,
-                                      &tail);
+    const int rc =
+        sqlite3_prepare_v3(db_, sql.data(), static_cast<int>(sql.size()), SQLITE_PREPARE_PERSISTENT, &raw, &tail);
     if (rc != SQLITE_OK) return failed(db_, rc, sql);
     if (raw == nullptr) return fail(Code::bad_input, "an empty statement");
     auto statement = std::make_unique<SqliteStatement>(db_, raw);

@@ -1,0 +1,101 @@
+#include "base/log.hpp"
+#include "store/core.hpp"
+
+namespace bavn::store {
+
+namespace {
+constexpr std::size_t kAtOnce = 100;  // events between two writings of a cursor
+constexpr Duration kLongestPause = std::chrono::minutes(5);
+}  // namespace
+
+void Outbox::add(std::string name, QueueId queue, std::function<Result<void>(const DomainEvent&)> f) {
+  consumers_.push_back({.name = std::move(name), .queue = queue, .f = std::move(f)});
+}
+
+void Outbox::start() {
+  for (Consumer& c : consumers_) {
+    const auto seq = core_.read([&](Reader& r) {
+      return r.one<std::int64_t>("SELECT seq FROM consumer WHERE name = :name", {{"name", c.name}});
+    });
+    if (!seq) {  // without its cursor it would begin at the start
+      log::error("outbox_cursor_unread", {{"consumer", c.name}, {"reason", to_string(seq.error())}});
+      core_.writer.after(std::chrono::seconds(1), [this] { start(); });
+      return;
+    }
+    if (*seq) c.cursor = std::max(c.cursor, **seq);
+  }
+  wake();
+}
+
+void Outbox::wake() {
+  for (Consumer& c : consumers_) pump(c);
+}
+
+void Outbox::pump(Consumer& c) {
+  if (c.busy) {
+    c.again = true;
+    return;
+  }
+  c.busy = true;
+  c.again = false;
+  core_.handle(c.queue, [this, &c] { deliver(c); });
+}
+
+// Nobody else touches c.cursor while it is busy.
+void Outbox::deliver(Consumer& c) {
+  const auto events = core_.read([&](Reader& r) {
+    return r.all<DomainEvent>(
+        "SELECT seq, at_us, kind, subject, detail, municipality FROM domain_event "
+        "WHERE seq > :seq ORDER BY seq LIMIT :most",
+        {{"seq", c.cursor}, {"most", kAtOnce}});
+  });
+  std::int64_t cursor = c.cursor;
+  bool failed = !events;
+  std::string reason = events ? "" : to_string(events.error());
+  if (events) {
+    for (const DomainEvent& e : *events) {
+      if (const auto ok = c.f(e); !ok) {
+        failed = true;
+        reason = e.kind + ": " + to_string(ok.error());
+        break;
+      }
+      cursor = e.seq;
+      core_.tallies.events_delivered.add();
+    }
+  }
+  if (failed) {
+    core_.tallies.events_failed.add();
+    log::warn("event_not_consumed", {{"consumer", c.name}, {"after", cursor}, {"reason", reason}});
+  }
+  const bool more = events && events->size() == kAtOnce;
+  if (cursor == c.cursor) {
+    core_.writer.post([this, &c, cursor, failed, more] { settled(c, cursor, failed, more); });
+    return;
+  }
+  core_.writer.write(
+      [name = c.name, cursor](Tx& tx) -> Result<void> {
+        BAVN_CHECK(
+            tx.exec("INSERT INTO consumer (name, seq, at_us) VALUES (:name, :seq, :at) "
+                    "ON CONFLICT (name) DO UPDATE SET seq = excluded.seq, at_us = excluded.at_us",
+                    {{"name", name}, {"seq", cursor}, {"at", tx.now()}}));
+        return {};
+      },
+      // Not written: it still holds in this process; what a restart delivers again the consumer must bear anyway.
+      [this, &c, cursor, failed, more](const Result<void>&) { settled(c, cursor, failed, more); });
+}
+
+void Outbox::settled(Consumer& c, std::int64_t cursor, bool failed, bool more) {
+  c.cursor = cursor;
+  c.failures = failed ? c.failures + 1 : 0;
+  if (failed) {
+    core_.writer.after(pause_after(core_.runtime(), c.failures, kLongestPause), [this, &c] {
+      c.busy = false;
+      pump(c);
+    });
+    return;
+  }
+  c.busy = false;
+  if (more || c.again) pump(c);
+}
+
+}  // namespace bavn::store
