@@ -40,6 +40,7 @@ class Scope {
       : who_(std::move(who)), municipalities_(std::move(municipalities)), rights_(rights), ceiling_(ceiling) {}
 
   const std::string& who() const { return who_; }
+  std::uint32_t rights() const { return rights_; }
   bool may(Right r) const { return (rights_ & static_cast<std::uint32_t>(r)) == static_cast<std::uint32_t>(r); }
   bool sees(MunicipalityId m) const;
   Tlp ceiling() const { return ceiling_; }
