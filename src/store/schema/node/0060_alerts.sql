@@ -57,7 +57,8 @@ CREATE TABLE alert_rule (
   by_whom TEXT NOT NULL,
   added_at_us INTEGER NOT NULL,
   present INTEGER NOT NULL,          -- 0: no longer loaded
-  measured_until_us INTEGER NOT NULL DEFAULT 0  -- history received before it was added was read for its rate; 0: not yet
+  measured_until_us INTEGER NOT NULL DEFAULT 0, -- history received before it was added was read for its rate; 0: not yet
+  judged_from_day INTEGER NOT NULL DEFAULT 0    -- days before were forgiven by a person
 );
 
 -- How often, by the day things happened on. alerts: distinct concerns that day.
