@@ -57,7 +57,7 @@ struct Counts {
 };
 
 /// One transaction of the state: findings, counts, cursor.
-struct Unit {
+struct Taken {
   Cursor cursor;
   std::vector<alerts::Found> found;
   std::map<SourceKey, Counts> sources;
@@ -192,10 +192,10 @@ struct Pipeline::Inner : std::enable_shared_from_this<Pipeline::Inner> {
   void compose();
   void catch_up();
   Result<bool> next_refs();
-  void correlate(MatchedFrame& frame, Unit& unit);
-  void add(MatchedFrame& frame, Unit& unit);
-  void send(std::shared_ptr<Unit> unit);
-  void sent(const std::shared_ptr<Unit>& unit, const Result<void>& ok);
+  void correlate(MatchedFrame& frame, Taken& unit);
+  void add(MatchedFrame& frame, Taken& unit);
+  void send(std::shared_ptr<Taken> unit);
+  void sent(const std::shared_ptr<Taken>& unit, const Result<void>& ok);
   void take_engine(const std::shared_ptr<Loaded>& now);
 
   // ---- the correlations' state
@@ -244,7 +244,7 @@ struct Pipeline::Inner : std::enable_shared_from_this<Pipeline::Inner> {
   std::unique_ptr<history::History> history;
 
   std::atomic<std::size_t> waiting_bytes{0};
-  std::atomic<std::uint64_t> deliveries{0}, refused_full{0}, failed{0}, duplicates{0}, records{0}, refused_records{0}, bytes{0},
+  std::atomic<std::uint64_t> deliveries{0}, refused_full{0}, failed{0}, duplicates{0}, records{0}, refused_records{0}, bytes_taken{0},
       findings{0}, correlated{0}, again{0}, unreadable{0};
 
   std::mutex journal_mutex;
@@ -265,7 +265,7 @@ struct Pipeline::Inner : std::enable_shared_from_this<Pipeline::Inner> {
   std::unique_ptr<sigma::CorrelationEngine> correlations;
   Cursor fed;     // frames the correlations have seen, and that are in a unit sent or being made
   Cursor stored;  // matched_to, committed
-  std::deque<history::FrameRef> refs;  // found behind `fed`, not yet read
+  std::deque<history::FrameRef> backlog;  // found behind `fed`, not yet read
   Duration last_sent{0}, last_saved{0};
 
   Cursor measure_until;  // new rules are tried on frames up to here; the composer's
@@ -337,7 +337,7 @@ void Pipeline::Inner::close() {
     if (auto ok = save_correlations(); !ok) log::warn("correlations_not_saved", {{"reason", to_string(ok.error())}});
   }
   left.clear();
-  refs.clear();
+  backlog.clear();
   measured_refs.clear();
   history.reset();
 }
@@ -547,7 +547,7 @@ void Pipeline::Inner::wake_composer() {
 }
 
 void Pipeline::Inner::compose() {
-  auto unit = std::make_shared<Unit>();
+  auto unit = std::make_shared<Taken>();
   const auto now = loaded_now();
   bool must_catch_up = false;
   std::vector<MatchedFrame> frames;
@@ -619,7 +619,7 @@ void Pipeline::Inner::take_engine(const std::shared_ptr<Loaded>& now) {
               });
 }
 
-void Pipeline::Inner::add(MatchedFrame& f, Unit& unit) {
+void Pipeline::Inner::add(MatchedFrame& f, Taken& unit) {
   const SourceKey key{f.source, f.municipality, f.tenant};
   if (!stored.covers(f.segment, f.frame)) {
     Counts& c = unit.sources[key];
@@ -630,7 +630,7 @@ void Pipeline::Inner::add(MatchedFrame& f, Unit& unit) {
     day[0] += f.records;
     day[1] += f.bytes;
     unit.happened_days[f.max_happened_us / kDay] += f.records;
-    bytes += f.bytes;
+    bytes_taken += f.bytes;
   }
   correlate(f, unit);
   if (!stored.covers(f.segment, f.frame))
@@ -640,7 +640,7 @@ void Pipeline::Inner::add(MatchedFrame& f, Unit& unit) {
 }
 
 /// Frames come in journal order in every life, and event time is moved by what they hold, so that the same findings come out.
-void Pipeline::Inner::correlate(MatchedFrame& f, Unit& unit) {
+void Pipeline::Inner::correlate(MatchedFrame& f, Taken& unit) {
   if (matching->engine->rules().correlations.empty()) return;
   const bool known = stored.covers(f.segment, f.frame);  // its findings are in the alerts already
   const auto take = [&](const sigma::CorrelationFinding& found) {
@@ -655,7 +655,7 @@ void Pipeline::Inner::correlate(MatchedFrame& f, Unit& unit) {
   correlations->advance(HappenedAt{from_micros(std::min(f.max_happened_us, f.received_us))}, take);
 }
 
-void Pipeline::Inner::send(std::shared_ptr<Unit> unit) {
+void Pipeline::Inner::send(std::shared_ptr<Taken> unit) {
   unit->weight = 0;
   for (const alerts::Found& f : unit->found) unit->weight += f.count;
   {
@@ -681,7 +681,7 @@ void Pipeline::Inner::send(std::shared_ptr<Unit> unit) {
       });
 }
 
-void Pipeline::Inner::sent(const std::shared_ptr<Unit>& unit, const Result<void>& ok) {
+void Pipeline::Inner::sent(const std::shared_ptr<Taken>& unit, const Result<void>& ok) {
   if (!ok) {
     {
       const std::lock_guard lock(mutex);
@@ -709,7 +709,7 @@ void Pipeline::Inner::sent(const std::shared_ptr<Unit>& unit, const Result<void>
 
 // ---- catching up -------------------------------------------------------------------------------------------------------------
 
-/// Fills refs with the frames behind `fed`. False: there are none.
+/// Fills backlog with the frames behind `fed`. False: there are none.
 Result<bool> Pipeline::Inner::next_refs() {
   auto segments = history->segments(scope);
   std::erase_if(segments, [&](const history::SegmentInfo& s) {
@@ -720,14 +720,14 @@ Result<bool> Pipeline::Inner::next_refs() {
   for (const history::SegmentInfo& s : segments) {
     BAVN_TRY(auto found, history->frames(scope, s, {}));
     for (history::FrameRef& r : found)
-      if (!fed.covers(r.info.segment, r.info.frame)) refs.push_back(std::move(r));
-    if (!refs.empty()) return true;
+      if (!fed.covers(r.info.segment, r.info.frame)) backlog.push_back(std::move(r));
+    if (!backlog.empty()) return true;
   }
   return false;
 }
 
 void Pipeline::Inner::catch_up() {
-  if (refs.empty()) {
+  if (backlog.empty()) {
     Cursor last;
     {
       const std::lock_guard lock(mutex);
@@ -754,18 +754,18 @@ void Pipeline::Inner::catch_up() {
       return;
     }
   }
-  auto unit = std::make_shared<Unit>();
+  auto unit = std::make_shared<Taken>();
   std::size_t lines = 0, weight = 0;
   history::FrameText text;
   auto desk = matching->desk();
-  while (!refs.empty() && lines < kCatchUpBytes && weight < kUnitWeight) {
-    const history::FrameRef ref = std::move(refs.front());
-    refs.pop_front();
+  while (!backlog.empty() && lines < kCatchUpBytes && weight < kUnitWeight) {
+    const history::FrameRef ref = std::move(backlog.front());
+    backlog.pop_front();
     MatchedFrame frame;
     if (auto ok = history->read(scope, ref, text); !ok) {
       if (ok.error().code == Code::unavailable) {  // a failing disk: later
         log::error("catch_up_failed", {{"reason", to_string(ok.error())}});
-        refs.clear();
+        backlog.clear();
         break;
       }
       ++unreadable;
@@ -797,7 +797,7 @@ void Pipeline::Inner::catch_up() {
     counts.clear();
   }
   if (unit->cursor.none && unit->sources.empty()) {
-    const bool failing = lines == 0 && weight == 0 && refs.empty();
+    const bool failing = lines == 0 && weight == 0 && backlog.empty();
     if (failing) return after(kRetry, compose_queue, [](Inner& self) { self.compose(); });
     return wake_composer();
   }
@@ -979,7 +979,7 @@ Stats Pipeline::stats() const {
   s.duplicates = i.duplicates;
   s.records = i.records;
   s.refused_records = i.refused_records;
-  s.bytes = i.bytes;
+  s.bytes = i.bytes_taken;
   s.findings = i.findings;
   s.correlation_findings = i.correlated;
   s.frames_matched_again = i.again;
