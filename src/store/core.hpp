@@ -85,6 +85,8 @@ class Writer {
   /// Nothing posted runs any more; what is queued is dropped.
   void close();
 
+  /// The calling thread is inside a unit: what it reads by the pool would be the past.
+  bool inside_unit() const { return unit_on_.load() == std::this_thread::get_id(); }
   QueueId queue() const { return queue_; }
   Runtime& runtime() { return runtime_; }
   std::size_t queued() const;
@@ -112,6 +114,7 @@ class Writer {
   QueueId queue_;
   std::shared_ptr<Gate> alive_ = std::make_shared<Gate>();
   std::function<void(const Tx::Effects&)> on_effects_;
+  std::atomic<std::thread::id> unit_on_{};  // the thread that runs a unit
   std::atomic<std::thread::id> busy_on_{};  // the thread that runs units or their `then`
 
   mutable std::mutex mutex_;

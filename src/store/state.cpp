@@ -260,6 +260,8 @@ State::Lease::~Lease() {
 }
 
 State::Lease State::borrow() const {
+  if (inner_->core.writer.inside_unit())
+    return Lease(*this, broken_connection({Code::bad_input, "a read inside a unit of work: its Tx reads", {}}));
   return Lease(*this, inner_->core.readers.borrow());
 }
 

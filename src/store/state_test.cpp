@@ -126,6 +126,19 @@ TEST(State, AReadSeesOneSnapshot) {
   EXPECT_EQ(count(*state), 1);
 }
 
+TEST(State, AReadOutsideItsTransactionIsRefusedInsideAUnitForItWouldSeeThePast) {
+  Sim sim(1);
+  const auto state = open(sim, ":memory:");
+  ASSERT_TRUE(state->write_now(make_table()));
+  ASSERT_TRUE(state->write_now([&](Tx& tx) -> Result<void> {
+    BAVN_CHECK(insert(tx, 1));
+    EXPECT_EQ(*tx.number("SELECT count(*) FROM t"), 1);
+    EXPECT_FALSE(state->read([](Reader& r) { return r.number("SELECT count(*) FROM t"); }));
+    return {};
+  }));
+  EXPECT_EQ(count(*state), 1);
+}
+
 TEST(State, AReadThatLastsTooLongIsStopped) {
   Threads threads;
   Folder folder;

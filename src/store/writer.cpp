@@ -204,11 +204,13 @@ Result<void> Writer::run_one(Item& item, Tx::Effects& effects) {
   BAVN_CHECK(connection_->script("SAVEPOINT unit"));
   Tx tx(*connection_, runtime_.now());
   Result<void> ok;
+  unit_on_ = std::this_thread::get_id();
   try {
     ok = item.unit(tx);
   } catch (const std::exception& e) {
     ok = fail(Code::bad_input, std::string("a unit of work threw: ") + e.what());
   }
+  unit_on_ = std::thread::id();
   if (!connection_->in_transaction()) return ok;
   if (ok) {
     BAVN_CHECK(connection_->script("RELEASE unit"));
@@ -279,6 +281,7 @@ std::unique_ptr<Connection> ReaderPool::borrow() {
 }
 
 void ReaderPool::give_back(std::unique_ptr<Connection> connection) {
+  if (connection->broken()) return;
   connection->interrupt_when({});
   if (connection->in_transaction() && !connection->script("ROLLBACK")) return;
   idle_.with([&](auto& idle) {

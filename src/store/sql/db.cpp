@@ -26,6 +26,7 @@ class Broken final : public Connection {
   explicit Broken(Error error) : error_(std::move(error)) {}
   Result<void> script(std::string_view) override { return why(); }
   bool in_transaction() const override { return false; }
+  bool broken() const override { return true; }
   std::int64_t last_id() const override { return 0; }
   std::int64_t total_changes() const override { return 0; }
   void interrupt_when(std::function<bool()>) override {}

@@ -24,6 +24,7 @@ class Connection {
   /// Several statements, without values: migrations, BEGIN, COMMIT.
   virtual Result<void> script(std::string_view sql) = 0;
   virtual bool in_transaction() const = 0;
+  virtual bool broken() const { return false; }  // not worth keeping
   virtual std::int64_t last_id() const = 0;
   virtual std::int64_t total_changes() const = 0;  // rows, since the connection was made
   /// Asked now and then while a statement runs; true ends it with `unavailable`.
