@@ -2,6 +2,7 @@
 // The one way out: every request that leaves this program goes through a Client. The real one (CurlClient) is one thread with libcurl
 // and refuses addresses inside the network unless they are allowed (SSRF); the simulated one (SimNet) carries the same values over
 // Links in virtual time. Answers come on the queue that asked.
+// Redirects are not followed: a 3xx is a reply.
 // Thread rules: any thread. Life: after the Runtime, gone before it; what waits is answered with `unavailable` then.
 #include <chrono>
 #include <cstdint>
@@ -46,7 +47,7 @@ struct StreamEvents {
   std::move_only_function<void(Error)> on_end{};
 };
 
-/// Keeps the stream open while it lives; when it dies, no event is called any more on its queue's next turn.
+/// Keeps the stream open while it lives. When it dies nothing is called any more, on_end neither: at once when it dies on its own queue.
 class OpenStream {
  public:
   virtual ~OpenStream() = default;
