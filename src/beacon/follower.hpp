@@ -50,7 +50,7 @@ struct Fork {
 
 /// What the node keeps of all this (tables beacon_cursor, beacon_node, beacon_evidence).
 struct Saved {
-  std::map<std::string, Cursor> cursors;
+  std::map<std::string, Cursor, std::less<>> cursors;
   Position position;
   std::uint64_t epoch = 0;  // highest seen
   std::optional<Fork> fork;
@@ -74,9 +74,10 @@ struct Connect {
   std::string have;  // "urgent/all:12,bulk/all:7"
 };
 struct Disconnect {};
-/// GET path with Range: bytes=from-(from+length-1). Its reply goes to on_part(lane, ...).
+/// GET path with Range: bytes=from-(from+length-1). Its reply goes to on_part(id, ...).
 struct Fetch {
   enum class Lane : std::uint8_t { segment, base } lane = Lane::segment;
+  std::uint64_t id = 0;
   std::string path;
   std::uint64_t from = 0, length = 0;
   Duration after{0};
@@ -105,26 +106,35 @@ struct Apply {
 struct KeepFork {
   Fork fork;
 };
+/// A person settled it: the stream's cursor is this (nullopt: none); what was applied behind it is forgotten.
+struct ForgetFork {
+  std::string stream;
+  std::optional<Cursor> cursor;
+};
 struct KeepEpoch {
   std::uint64_t epoch = 0;
 };
 /// Bytes of a base download: append to (from == 0: begin) the partial file, answer on_written().
 struct WriteBase {
+  std::uint64_t id = 0;  // of the work; comes back with the answer
   BaseRef base;
   std::uint64_t from = 0;
   std::string bytes;
 };
 /// Look whether the whole file is there already (shared folder, or our own), or how much of it; answer on_base_found().
 struct FindBase {
+  std::uint64_t id = 0;
   std::string audience;
   BaseRef base;
 };
 /// Check the hash of the partial file and move it into place; answer on_base_found() or its error.
 struct FinishBase {
+  std::uint64_t id = 0;
   std::string audience;
   BaseRef base;
 };
-using Action = std::variant<Connect, Disconnect, Fetch, Apply, KeepFork, KeepEpoch, WriteBase, FindBase, FinishBase>;
+using Action =
+    std::variant<Connect, Disconnect, Fetch, Apply, KeepFork, ForgetFork, KeepEpoch, WriteBase, FindBase, FinishBase>;
 
 enum class Following : std::uint8_t { off, connecting, catching_up, live, waiting, clock_trouble, forked };
 std::string_view to_string(Following f);
@@ -148,18 +158,18 @@ class Follower {
   void on_event(Instant now, const net::SseEvent& event);
   void on_end(Instant now, const Error& error);
   // Downloads.
-  void on_part(Instant now, Fetch::Lane lane, Result<net::ClientReply> reply);
+  void on_part(Instant now, std::uint64_t fetch, Result<net::ClientReply> reply);
   struct Found {
     std::string file;           // not empty: whole, verified
     std::uint64_t partial = 0;  // else: so many bytes are there
   };
-  void on_base_found(Instant now, Result<Found> found);
-  void on_written(Instant now, Result<void> written);
+  void on_base_found(Instant now, std::uint64_t id, Result<Found> found);
+  void on_written(Instant now, std::uint64_t id, Result<void> written);
   // The Tx.
   void on_applied(Instant now, Result<void> result);
   void on_tick(Instant now);
-  /// Our clock minus the hub's, as last measured.
-  void on_offset(Instant now, Duration offset);
+  /// Our clock minus the hub's, as it is now. Taken into account from the next call on.
+  void on_offset(Duration offset) { offset_ = offset; }
   /// A person at the node decided to believe the hub from here on.
   void settle_fork(Instant now);
 
@@ -168,38 +178,67 @@ class Follower {
   bool forked() const { return saved_.fork.has_value(); }
 
  private:
+  enum class Phase : std::uint8_t {
+    off,
+    asked,
+    open,
+    draining
+  };  // asked: Connect was handed out; open: hello was heard
   struct Waiting {
     Entry entry;
     Position position;
     std::size_t bytes = 0;
     bool anchor = false;
+    std::uint64_t missed = 0;
   };
+  /// Bytes named by a hash, fetched part by part; what is there stays when the connection goes.
   struct Download {
-    std::string path, stream;
+    std::string path;
     FileRef ref;
-    std::string bytes;  // segments only
+    std::string bytes;  // in memory: segments and items
     std::uint64_t done = 0;
     unsigned tries = 0;
-    bool busy = false;
+    std::uint64_t asked = 0;  // id of the Fetch under way; 0: none
   };
-  enum class Verdict : std::uint8_t { valid, early, expired, unsure };
+  struct BaseWork {
+    Entry entry;
+    BaseRef ref;
+    bool jump = false;
+    std::uint64_t id = 0;
+    bool looking = false;  // FindBase, WriteBase or FinishBase is under way
+    bool looked = false;
+    unsigned tries = 0;
+    Download file, items;
+    std::string file_name;  // not empty: whole, verified
+    std::optional<std::vector<Item>> decoded;
+    std::string bulk_stream;
+    bool complete() const { return !file_name.empty() && (!jump || decoded); }
+  };
+  enum class Verdict : std::uint8_t { valid, expired, unsure };
 
   void on_hello(Instant now, std::string_view data);
-  void on_entry(Instant now, const net::SseEvent& event, bool anchor);
-  void accept(Instant now, Entry entry, Position position, bool anchor, std::size_t bytes);
-  void offer_base(Instant now, Entry entry, Position position);
-  void fork(Instant now, const Entry& offered, std::string known, std::string why);
-  void refuse(Instant now, std::string why, const Entry* entry);
-  void reconnect(Instant now, std::string why, bool at_once = false);
+  void on_entry(Instant now, const net::SseEvent& event);
+  void accept(Instant now, Entry entry, Position position, bool anchor);
+  void offer_base(Instant now, Entry entry);
+  bool belongs(std::string_view stream) const;
+  std::optional<Hash> known(std::string_view stream, std::uint64_t seq) const;
+  void fork(std::string_view stream, std::uint64_t seq, const Entry& offered, std::string why);
+  void refuse(Instant now, const std::string& why, const Entry* entry);
+  void reconnect(Instant now, Following state, std::string why);
+  void reset_tips();
   void proceed(Instant now);
-  bool next_steps(Instant now);
+  void take_urgent(Instant now, std::vector<Step>& steps);
+  void take_bulk(Instant now, std::vector<Step>& steps);
+  void take_base(std::vector<Step>& steps);
+  void hand_out(std::vector<Step> steps);
   void fetch_segment(Instant now);
-  void continue_base(Instant now, Duration after = Duration{0});
+  void fetch(Fetch::Lane lane, Download& download, Duration after);
+  Result<bool> took_part(Download& download, Result<net::ClientReply> reply, bool keep);
+  void work_on_base(Duration after = Duration{0});
   Duration pause(unsigned tries);
   Verdict verdict(Instant now, const Head& head) const;
   std::string have() const;
   void say(Following state, std::string text);
-  static const Cursor* find(const std::map<std::string, Cursor>& m, std::string_view stream);
 
   FollowerOptions options_;
   Saved saved_;
@@ -207,29 +246,19 @@ class Follower {
   std::vector<Action> actions_;
   FollowerStatus status_;
 
-  bool running_ = false, connected_ = false, hello_ = false, drained_wait_ = false;
+  Phase phase_ = Phase::off;
   unsigned failures_ = 0;
-  std::map<std::uint64_t, CertifiedKey> keys_;  // of the last hello
-  std::map<std::string, Cursor> tips_;          // of what was accepted, applied or not
+  std::map<std::uint64_t, CertifiedKey> keys_;       // of the last hello, by epoch
+  std::map<std::string, Cursor, std::less<>> tips_;  // behind what was accepted, applied or not
   std::deque<Waiting> urgent_, bulk_;
   std::size_t waiting_bytes_ = 0;
-  std::optional<Download> segment_;
-  std::optional<std::vector<Item>> segment_items_;  // of bulk_.front()
-  struct BaseWork {
-    Entry entry;
-    BaseRef ref;
-    bool jump = false;
-    Download download;  // of the file, or of the items
-    bool items_done = false, file_done = false;
-    std::vector<Item> items;
-    std::string file;
-  };
-  std::optional<BaseWork> base_;
-  std::vector<Step> evidence_;
-  std::vector<Step> applying_;
+  std::uint64_t last_fetch_ = 0;
+  std::optional<Download> segment_;  // of bulk_.front()
+  std::optional<std::pair<Hash, Result<std::vector<Item>>>> segment_items_;
+  std::deque<BaseWork> bases_;
+  std::vector<Step> evidence_, applying_;
   unsigned apply_failures_ = 0;
-  Duration apply_pause_{0};
-  Instant apply_not_before_{};
+  Instant apply_again_{};
   std::optional<Duration> offset_;
 };
 

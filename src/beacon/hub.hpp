@@ -28,6 +28,7 @@ struct NodeFacts {
   std::vector<MunicipalityId> municipalities;
   std::vector<std::string> audiences;  // beside "all": "health", "water", "pilot"
   bool revoked = false;
+  std::string witness_key;  // PublicKey::text() as enrolled; empty: pinned at the first ping
 };
 class NodesOf {
  public:

@@ -42,7 +42,7 @@ struct NodeOptions {
   std::string hub;   // "https://hub.example.org:8443"
   std::string node;  // its name at the hub
   std::string version;
-  CheckStatement check;                        // against the pinned root
+  CheckStatement check;                        // against the pinned root: statements_of(root)
   std::vector<MunicipalityId> municipalities;  // of the certificate
   std::string folder;                          // bases and partial downloads
   std::vector<std::string>
@@ -55,6 +55,9 @@ struct NodeOptions {
   Duration ping_every = std::chrono::minutes{1}, witness_every = std::chrono::hours{1};
   Duration stream_silent = std::chrono::seconds{45};  // without a word: cut and reconnect
 };
+
+/// Reads the statements of tenants, pinned to this root key.
+CheckStatement statements_of(const PublicKey& root);
 
 struct NodeStatus {
   FollowerStatus down;

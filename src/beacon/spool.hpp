@@ -66,7 +66,7 @@ class Spool {
   Result<void> split(store::Tx& tx, const std::string& batch, std::string_view reason);
 
  private:
-  Result<void> make_room(store::Tx& tx, std::uint64_t bytes);
+  Result<bool> make_room(store::Tx& tx, std::uint64_t bytes, Worth of);
   Result<std::optional<Batch>> load(store::Tx& tx, const std::string& batch) const;
   Result<std::optional<Batch>> form(store::Tx& tx, std::string_view to, Worth at_most);
   Result<std::string> incarnation(store::Tx& tx);

@@ -1,5 +1,6 @@
 #pragma once
-// Mutual witnessing: hub and node sign the heads of each other's audit logs, so that neither can rewrite its own unseen.
+// Mutual witnessing: hub and node sign the heads of each other's audit logs, so that neither can rewrite its own unseen; and the
+// word on their clocks.
 // Thread rules: values and free functions.
 #include <cstdint>
 #include <functional>
@@ -28,5 +29,18 @@ struct Witnessed {
 };
 std::string sign_witness(const SigningKey& key, const Witnessed& w);
 bool is_witness(const PublicKey& key, const Witnessed& w, std::string_view signature);
+
+struct Witness {
+  AuditHead head;
+  Instant at;
+  std::string signature;
+};
+/// Into store's audit_witness. chain: whose log ("self": the one here); party: who signed ("hub", a node's name).
+Result<void> keep_witness(store::Tx& tx, std::string_view chain, std::string_view party, const Witness& w);
+/// True when this head cannot be of the log whose heads were witnessed before: another hash for one seq, or a log that got shorter.
+Result<bool> contradicts(store::Tx& tx, std::string_view chain, const AuditHead& head);
+
+/// More than 5 s apart, whatever the way there and back may hide: the node's minutes are not published.
+bool clock_is_wrong(std::int64_t offset_us, std::int64_t round_trip_us);
 
 }  // namespace bavn::beacon
