@@ -5,6 +5,7 @@
 #include <stdexcept>
 
 #include "base/log.hpp"
+#include "net/health.hpp"
 
 namespace bavn::net {
 
@@ -138,6 +139,27 @@ TEST(Target, EncodingAndDecodingAreInverse) {
   for (int i = 0; i < 256; ++i) all += static_cast<char>(i);
   EXPECT_EQ(percent_decoded(percent_encoded(all)), all);
   EXPECT_EQ(percent_encoded("a-z_0.9~/"), "a-z_0.9~%2F");
+}
+
+TEST(Health, LiveReadyAndCounters) {
+  Router r;
+  Metrics metrics;
+  metrics.counter("mail_refused", "source=relay-1").add(3);
+  bool ready = true;
+  add_health_routes(r, metrics, [&]() -> Result<void> {
+    if (!ready) return fail(Code::corrupt, "the disk is full");
+    return {};
+  });
+  EXPECT_EQ(ask(r, Method::get, "/livez").status, 200);
+  EXPECT_EQ(ask(r, Method::get, "/readyz").status, 200);
+  ready = false;
+  const Reply reply = ask(r, Method::get, "/readyz");
+  EXPECT_EQ(reply.status, 503);
+  EXPECT_NE(reply.body.find("the disk is full"), std::string::npos);
+  EXPECT_EQ(ask(r, Method::get, "/metrics").status, 403);
+  r.authenticate([](const Request&) -> Result<event::Scope> { return event::Scope::local_owner(); });
+  EXPECT_NE(ask(r, Method::get, "/metrics").body.find("bavn_mail_refused_total{source=\"relay-1\"} 3\n"),
+            std::string::npos);
 }
 
 }  // namespace bavn::net
