@@ -67,7 +67,7 @@ struct NewWay {
   std::string address;
   bool outside_tenant = false;
   int rank = 1;
-  std::string webhook_secret;  // of a webhook: whsec_ and base64 of 24 to 64 bytes (Standard Webhooks)
+  std::string webhook_secret{};  // of a webhook: whsec_ and base64 of 24 to 64 bytes (Standard Webhooks)
 };
 
 struct Tenant {
