@@ -63,10 +63,10 @@ std::string_view to_string(TroubleKind kind);
 
 struct Trouble {
   TroubleKind kind = TroubleKind::network;
-  std::string what;  // what happened
-  std::string fix;   // what a person can do; empty: nothing
+  std::string what = {};  // what happened
+  std::string fix = {};   // what a person can do; empty: nothing
   int status = 0;
-  std::string code;  // the service's own
+  std::string code = {};  // the service's own
 };
 /// "what. fix"
 std::string to_string(const Trouble& t);
@@ -75,13 +75,13 @@ struct Call {
   Service service = Service::graph;
   Budget budget = Budget::directory;
   net::Method method = net::Method::get;
-  std::string url;         // absolute: from url() or a link that same_origin() let through
-  std::string body;        // JSON
-  std::string permission;  // the one it needs, by name: said when it is missing
-  std::string licence;     // what has to be bought, in words: said when it is missing
+  std::string url = {};         // absolute: from url() or a link that same_origin() let through
+  std::string body = {};        // JSON
+  std::string permission = {};  // the one it needs, by name: said when it is missing
+  std::string licence = {};     // what has to be bought, in words: said when it is missing
   std::size_t max_reply = 48U << 20U;
   /// Says why an answer with 2xx cannot be used (it is asked for again), or nothing.
-  std::function<std::optional<std::string>(const net::ClientReply&)> unusable;
+  std::function<std::optional<std::string>(const net::ClientReply&)> unusable = {};
 };
 
 /// What an answer that is no success means. Pure.

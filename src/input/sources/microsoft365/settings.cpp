@@ -159,9 +159,9 @@ void SettingsPuller::part(std::shared_ptr<Picture> picture, std::size_t n, std::
     return;
   }
   const auto single = picture->parts[n].single;
-  const auto& kind = picture->parts[n].kind;
+  const bool policy = picture->parts[n].kind.ends_with("policy");
   auto read = std::make_shared<Items>();
-  Call call{.budget = Budget::directory, .url = std::move(url), .body = {}, .permission = kind.ends_with("policy") ? "Policy.Read.All" : "Directory.Read.All", .licence = "Entra ID P1"};
+  Call call{.budget = Budget::directory, .url = std::move(url), .body = {}, .permission = policy ? "Policy.Read.All" : "Directory.Read.All", .licence = "Entra ID P1"};
   call.unusable = [read, single](const net::ClientReply& reply) -> std::optional<std::string> {
     auto items = read_items(reply.body, single);
     if (!items) return items.error().what;
