@@ -104,6 +104,7 @@ bool StandIn::happens(double chance) {
 }
 
 std::string StandIn::self(const Request& q) const {
+  if (!url_.empty()) return url_;
   const auto* host = q.headers.find("Host");
   return (q.peer.tls ? "https://" : "http://") + (host ? *host : std::string("localhost"));
 }

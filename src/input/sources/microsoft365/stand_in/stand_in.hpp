@@ -51,6 +51,8 @@ class StandIn {
   StandIn(Runtime& runtime, StandInOptions options);
 
   void add_routes(net::Router& router);
+  /// "http://host:port" in the links it gives; without it, what the request says in Host.
+  void serve_as(std::string url) { url_ = std::move(url); }
 
   World& world() { return world_; }
   Faults& faults() { return options_.faults; }
@@ -96,6 +98,7 @@ class StandIn {
   Runtime& runtime_;
   StandInOptions options_;
   World world_;
+  std::string url_;
   std::map<unsigned, Licences> licences_;
   std::vector<App> apps_;
   std::map<std::string, Token, std::less<>> tokens_;
