@@ -86,10 +86,11 @@ Result<RsaIdentity> make_rsa_identity(std::string_view common_name, Instant now,
   BN_to_ASN1_INTEGER(number.get(), X509_get_serialNumber(certificate.get()));
   const auto seconds = static_cast<time_t>(micros(now) / 1'000'000);
   X509_time_adj_ex(X509_getm_notBefore(certificate.get()), 0, -3600, const_cast<time_t*>(&seconds));
-  X509_time_adj_ex(X509_getm_notAfter(certificate.get()), static_cast<int>(valid.count()), 0, const_cast<time_t*>(&seconds));
+  X509_time_adj_ex(X509_getm_notAfter(certificate.get()), static_cast<int>(valid.count()), 0,
+                   const_cast<time_t*>(&seconds));
   X509_NAME* name = X509_get_subject_name(certificate.get());
-  if (X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8, bytes(common_name), static_cast<int>(common_name.size()), -1, 0) !=
-      1)
+  if (X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8, bytes(common_name), static_cast<int>(common_name.size()),
+                                 -1, 0) != 1)
     return openssl_error("certificate name");
   X509_set_issuer_name(certificate.get(), name);
   X509_set_pubkey(certificate.get(), key.get());
@@ -113,8 +114,8 @@ Result<std::string> sign_ps256(std::string_view key_pem, std::string_view messag
       EVP_DigestSign(digest.get(), nullptr, &size, bytes(message), message.size()) != 1)
     return openssl_error("cannot sign");
   std::string signature(size, '\0');
-  if (EVP_DigestSign(digest.get(), reinterpret_cast<unsigned char*>(signature.data()), &size, bytes(message), message.size()) !=
-      1)
+  if (EVP_DigestSign(digest.get(), reinterpret_cast<unsigned char*>(signature.data()), &size, bytes(message),
+                     message.size()) != 1)
     return openssl_error("cannot sign");
   signature.resize(size);
   return signature;
@@ -127,7 +128,8 @@ Result<void> check_ps256(std::string_view certificate_pem, std::string_view mess
   if (EVP_DigestVerifyInit(digest.get(), &context, EVP_sha256(), nullptr, X509_get0_pubkey(certificate.get())) != 1 ||
       !set_pss(context))
     return openssl_error("cannot check a signature with this certificate");
-  const int verdict = EVP_DigestVerify(digest.get(), bytes(signature), signature.size(), bytes(message), message.size());
+  const int verdict =
+      EVP_DigestVerify(digest.get(), bytes(signature), signature.size(), bytes(message), message.size());
   ERR_clear_error();
   if (verdict != 1) return fail(Code::forbidden, "the signature is not of this certificate's key");
   return {};

@@ -16,11 +16,11 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr unsigned kTries = 6;             // of one call; then its source says so and comes back at its next poll
-constexpr unsigned kToldToWait = 20;       // times 429 before the source says so
-constexpr Duration kLongestTold = 1h;      // a Retry-After beyond is not believed
+constexpr unsigned kTries = 6;         // of one call; then its source says so and comes back at its next poll
+constexpr unsigned kToldToWait = 20;   // times 429 before the source says so
+constexpr Duration kLongestTold = 1h;  // a Retry-After beyond is not believed
 constexpr Duration kLongestPause = 60s;
-constexpr Duration kTokenMargin = 5min;    // renewed before it ends
+constexpr Duration kTokenMargin = 5min;  // renewed before it ends
 
 struct Limit {
   std::size_t requests;
@@ -29,7 +29,8 @@ struct Limit {
 Limit limit_of(Budget budget) {
   switch (budget) {
     case Budget::reports: return {5, 10s};
-    case Budget::trace: return {90, 5min};  // 100; ten are left for a person who looks something up by the same application
+    case Budget::trace:
+      return {90, 5min};  // 100; ten are left for a person who looks something up by the same application
     case Budget::management: return {200, 1min};
     case Budget::security: return {60, 1min};
     case Budget::hunting: return {10, 1min};
@@ -44,7 +45,8 @@ std::optional<Duration> told_to_wait(const net::ClientReply& reply) {
   std::int64_t seconds = 0;
   const auto text = trim(*header);
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seconds);
-  if (error != std::errc{} || end != text.data() + text.size() || seconds < 0) return Duration(60s);  // a date: rare, a minute does
+  if (error != std::errc{} || end != text.data() + text.size() || seconds < 0)
+    return Duration(60s);  // a date: rare, a minute does
   return std::min<Duration>(std::chrono::seconds(std::min<std::int64_t>(seconds, 86'400)), kLongestTold);
 }
 
@@ -82,11 +84,10 @@ std::string to_string(const Trouble& t) {
 std::string percent_encoded(std::string_view s) {
   std::string out;
   for (const char c : s) {
-    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || ascii_digit(c) || std::string_view("-._~").contains(c);
-    if (plain)
-      out += c;
-    else
-      out += fmt::format("%{:02X}", static_cast<unsigned char>(c));
+    const bool plain =
+        (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || ascii_digit(c) || std::string_view("-._~").contains(c);
+    if (plain) out += c;
+    else out += fmt::format("%{:02X}", static_cast<unsigned char>(c));
   }
   return out;
 }
@@ -94,14 +95,20 @@ std::string percent_encoded(std::string_view s) {
 bool same_origin(std::string_view base, std::string_view link) {
   const std::string origin = origin_of(base);
   return !origin.empty() && origin == origin_of(link) && !link.contains('@') && link.size() <= 8192 &&
-         std::none_of(link.begin(), link.end(), [](char c) { return static_cast<unsigned char>(c) <= 0x20 || c == '\\'; });
+         std::none_of(link.begin(), link.end(),
+                      [](char c) { return static_cast<unsigned char>(c) <= 0x20 || c == '\\'; });
 }
 
 Result<std::string> client_assertion(const Account& account, Instant now, std::string_view unique) {
   BAVN_TRY(auto thumbprint, certificate_thumbprint(account.identity.certificate_pem));
   const std::int64_t seconds = micros(now) / 1'000'000;
   std::string header, claims;
-  JsonWriter(header).object().member("alg", "PS256").member("typ", "JWT").member("x5t#S256", to_base64url(thumbprint)).end();
+  JsonWriter(header)
+      .object()
+      .member("alg", "PS256")
+      .member("typ", "JWT")
+      .member("x5t#S256", to_base64url(thumbprint))
+      .end();
   JsonWriter(claims)
       .object()
       .member("aud", account.endpoints.login + "/" + account.tenant + "/oauth2/v2.0/token")
@@ -141,7 +148,8 @@ Trouble token_trouble(const net::ClientReply& reply) {
     t.what = "there is no such tenant";
     t.fix = "Check the tenant id in the answers";
   } else {
-    t.what = fmt::format("no token: {} {}", error.code.empty() ? std::to_string(reply.status) : error.code, error.message);
+    t.what =
+        fmt::format("no token: {} {}", error.code.empty() ? std::to_string(reply.status) : error.code, error.message);
     t.fix = "See the text of the service; the consent script can be run again at any time";
   }
   return t;
@@ -171,18 +179,23 @@ Trouble trouble_of(const Call& call, const net::ClientReply& reply) {
              says("license is required") || says("does not have a valid license")) {
     t.kind = TroubleKind::licence;
     t.what = fmt::format("the tenant has no licence for this ({})", error.code);
-    t.fix = call.licence.empty() ? "Nothing to repair: this source stays off" : "It needs " + call.licence + "; until then this source stays off";
-  } else if (says("not been enabled") || says("auditing is not enabled") || (says("tenant") && says("does not exist"))) {
+    t.fix = call.licence.empty() ? "Nothing to repair: this source stays off"
+                                 : "It needs " + call.licence + "; until then this source stays off";
+  } else if (says("not been enabled") || says("auditing is not enabled") ||
+             (says("tenant") && says("does not exist"))) {
     t.kind = TroubleKind::not_ready;
     t.what = "the audit log is not switched on in this tenant" + said;
-    t.fix = "Switch it on: Set-AdminAuditLogConfig -UnifiedAuditLogIngestionEnabled $true (Exchange Online PowerShell); it may take some hours";
+    t.fix =
+        "Switch it on: Set-AdminAuditLogConfig -UnifiedAuditLogIngestionEnabled $true (Exchange Online PowerShell); it "
+        "may take some hours";
   } else if (reply.status == 401 && !says("permission")) {
     t.kind = TroubleKind::token;
     t.what = "the token is not accepted" + said;
     t.fix = "A new one is asked for by itself; if this stays, run the consent script again";
   } else if (reply.status == 403 || reply.status == 401) {
     t.kind = TroubleKind::permission;
-    t.what = call.permission.empty() ? "a permission is missing" + said : "the permission " + call.permission + " is missing" + said;
+    t.what = call.permission.empty() ? "a permission is missing" + said
+                                     : "the permission " + call.permission + " is missing" + said;
     t.fix = "Run the consent script again and see that its last table lists it; new permissions may take some minutes";
   } else {
     t.what = fmt::format("status {} {}{}", reply.status, error.code, said);
@@ -209,7 +222,8 @@ void Access::stop() {
   stopped_ = true;
   for (auto& [service, token] : tokens_)
     for (auto& exchange : std::exchange(token.waiting, {}))
-      finish(exchange, std::unexpected(Trouble{.kind = TroubleKind::stopped, .what = "stopping", .fix = {}, .code = {}}));
+      finish(exchange,
+             std::unexpected(Trouble{.kind = TroubleKind::stopped, .what = "stopping", .fix = {}, .code = {}}));
 }
 
 void Access::later(Duration delay, std::move_only_function<void(Access&)> f) {
@@ -220,7 +234,8 @@ void Access::later(Duration delay, std::move_only_function<void(Access&)> f) {
 
 Duration Access::pause(unsigned tries) {
   const Duration whole = std::min<Duration>(kLongestPause, Duration(1s) * (1U << std::min(tries, 6U)));
-  return whole / 2 + Duration(static_cast<std::int64_t>(runtime_.random_below(static_cast<std::uint64_t>((whole / 2).count()) + 1)));
+  return whole / 2 + Duration(static_cast<std::int64_t>(
+                         runtime_.random_below(static_cast<std::uint64_t>((whole / 2).count()) + 1)));
 }
 
 Duration Access::wait_for_slot(Budget budget) {
@@ -289,7 +304,8 @@ void Access::on_reply(const std::shared_ptr<Exchange>& exchange, Result<net::Cli
       return;
     }
     if (error.code == Code::forbidden) {
-      t.fix = "This machine must reach " + base(exchange->call.service) + " by HTTPS; a certificate of somebody in between is not accepted";
+      t.fix = "This machine must reach " + base(exchange->call.service) +
+              " by HTTPS; a certificate of somebody in between is not accepted";
     }
     again(exchange, std::move(t), std::nullopt);
     return;
@@ -298,7 +314,13 @@ void Access::on_reply(const std::shared_ptr<Exchange>& exchange, Result<net::Cli
   if (reply->status >= 200 && reply->status < 300) {
     if (exchange->call.unusable) {
       if (auto why = exchange->call.unusable(*reply)) {
-        again(exchange, Trouble{.kind = TroubleKind::bad_answer, .what = std::move(*why), .fix = {}, .status = reply->status, .code = {}}, std::nullopt);
+        again(exchange,
+              Trouble{.kind = TroubleKind::bad_answer,
+                      .what = std::move(*why),
+                      .fix = {},
+                      .status = reply->status,
+                      .code = {}},
+              std::nullopt);
         return;
       }
     }
@@ -319,7 +341,8 @@ void Access::on_reply(const std::shared_ptr<Exchange>& exchange, Result<net::Cli
       ++counts_.throttled;
       const auto told = told_to_wait(*reply);
       auto& window = windows_[exchange->call.budget];  // all that share the budget wait
-      window.not_before = std::max(window.not_before, runtime_.steady() + told.value_or(pause(exchange->throttled + 2)));
+      window.not_before =
+          std::max(window.not_before, runtime_.steady() + told.value_or(pause(exchange->throttled + 2)));
       if (++exchange->throttled <= kToldToWait) {
         step(exchange);
         return;
@@ -339,24 +362,37 @@ void Access::again(const std::shared_ptr<Exchange>& exchange, Trouble trouble, s
     return;
   }
   ++counts_.tried_again;
-  later(std::max(told.value_or(Duration{0}), pause(exchange->tries - 1)), [exchange](Access& self) { self.step(exchange); });
+  later(std::max(told.value_or(Duration{0}), pause(exchange->tries - 1)),
+        [exchange](Access& self) { self.step(exchange); });
 }
 
 void Access::ask_token(Service service, unsigned tries) {
-  std::uint64_t unique[2] = {runtime_.random_number(), runtime_.random_number()};
-  const auto assertion = client_assertion(account_, runtime_.now(), fmt::format("{:016x}{:016x}", unique[0], unique[1]));
-  if (!assertion) {
-    token_came(service, Trouble{.kind = TroubleKind::token, .what = to_string(assertion.error()), .fix = "The node's key file is damaged: run the setup again", .code = {}});
-    return;
+  auto& asking = tokens_[service];
+  if (asking.assertion.empty() || runtime_.steady() - asking.assertion_at > 5min) {
+    const std::uint64_t unique[2] = {runtime_.random_number(), runtime_.random_number()};
+    auto made = client_assertion(account_, runtime_.now(), fmt::format("{:016x}{:016x}", unique[0], unique[1]));
+    if (!made) {
+      token_came(service, Trouble{.kind = TroubleKind::token,
+                                  .what = to_string(made.error()),
+                                  .fix = "The node's key file is damaged: run the setup again"});
+      return;
+    }
+    asking.assertion = std::move(*made);
+    asking.assertion_at = runtime_.steady();
   }
-  net::ClientRequest request{.method = net::Method::post, .url = account_.endpoints.login + "/" + account_.tenant + "/oauth2/v2.0/token", .headers = {}, .body = {}, .tls = {}};
+  net::ClientRequest request{.method = net::Method::post,
+                             .url = account_.endpoints.login + "/" + account_.tenant + "/oauth2/v2.0/token",
+                             .headers = {},
+                             .body = {},
+                             .tls = {}};
   request.headers.set("Content-Type", "application/x-www-form-urlencoded");
   request.headers.set("Accept", "application/json");
   // The scope is the service's own name also where a stand-in serves it.
-  const std::string_view scope = service == Service::graph ? "https://graph.microsoft.com/.default" : "https://manage.office.com/.default";
+  const std::string_view scope =
+      service == Service::graph ? "https://graph.microsoft.com/.default" : "https://manage.office.com/.default";
   request.body = "client_id=" + percent_encoded(account_.client) + "&scope=" + percent_encoded(scope) +
                  "&client_assertion_type=" + percent_encoded("urn:ietf:params:oauth:client-assertion-type:jwt-bearer") +
-                 "&client_assertion=" + *assertion + "&grant_type=client_credentials";
+                 "&client_assertion=" + asking.assertion + "&grant_type=client_credentials";
   request.max_reply = 1U << 20U;
   ++counts_.tokens;
   client_.send(std::move(request), queue_, [weak = weak_from_this(), service, tries](Result<net::ClientReply> reply) {
@@ -364,21 +400,30 @@ void Access::ask_token(Service service, unsigned tries) {
     if (!self || self->stopped_) return;
     std::optional<Trouble> trouble;
     std::optional<Duration> told;
+    if (reply) self->tokens_[service].assertion.clear();
     if (!reply) {
-      trouble = Trouble{.kind = TroubleKind::network, .what = reply.error().what, .fix = "This machine must reach " + self->account_.endpoints.login + " by HTTPS", .code = {}};
+      trouble = Trouble{.kind = TroubleKind::network,
+                        .what = reply.error().what,
+                        .fix = "This machine must reach " + self->account_.endpoints.login + " by HTTPS",
+                        .code = {}};
     } else if (reply->status != 200) {
       trouble = token_trouble(*reply);
       told = told_to_wait(*reply);
     } else {
       std::string text;
       std::int64_t seconds = 0;
-      for (const auto& [name, value] : flat_members(reply->body).value_or(std::vector<std::pair<std::string, std::string>>{})) {
+      for (const auto& [name, value] :
+           flat_members(reply->body).value_or(std::vector<std::pair<std::string, std::string>>{})) {
         if (name == "access_token") text = value;
         if (name == "expires_in") std::from_chars(value.data(), value.data() + value.size(), seconds);
       }
-      const bool clean = std::none_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) <= 0x20; });
+      const bool clean =
+          std::none_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) <= 0x20; });
       if (text.empty() || !clean || seconds <= 0) {
-        trouble = Trouble{.kind = TroubleKind::bad_answer, .what = "the sign-in service answered without a token", .fix = {}, .code = {}};
+        trouble = Trouble{.kind = TroubleKind::bad_answer,
+                          .what = "the sign-in service answered without a token",
+                          .fix = {},
+                          .code = {}};
       } else {
         auto& token = self->tokens_[service];
         token.text = std::move(text);
@@ -386,8 +431,9 @@ void Access::ask_token(Service service, unsigned tries) {
         token.good_until = self->runtime_.steady() + std::max(life / 2, life - kTokenMargin);
       }
     }
-    const bool passing = trouble && (trouble->kind == TroubleKind::network || trouble->kind == TroubleKind::server ||
-                                     trouble->kind == TroubleKind::throttled || trouble->kind == TroubleKind::bad_answer);
+    const bool passing =
+        trouble && (trouble->kind == TroubleKind::network || trouble->kind == TroubleKind::server ||
+                    trouble->kind == TroubleKind::throttled || trouble->kind == TroubleKind::bad_answer);
     if (passing && tries + 1 < kTries) {
       self->later(std::max(told.value_or(Duration{0}), self->pause(tries)),
                   [service, tries](Access& access) { access.ask_token(service, tries + 1); });
@@ -401,10 +447,8 @@ void Access::token_came(Service service, std::optional<Trouble> trouble) {
   auto& token = tokens_[service];
   token.asked = false;
   for (auto& exchange : std::exchange(token.waiting, {})) {
-    if (trouble)
-      finish(exchange, std::unexpected(*trouble));
-    else
-      step(exchange);
+    if (trouble) finish(exchange, std::unexpected(*trouble));
+    else step(exchange);
   }
 }
 

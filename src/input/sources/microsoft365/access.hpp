@@ -130,6 +130,8 @@ class Access : public std::enable_shared_from_this<Access> {
     std::string text;
     Duration good_until{0};  // steady
     bool asked = false;
+    std::string assertion;  // sent, but nobody answered: sent again
+    Duration assertion_at{0};
     std::vector<std::shared_ptr<Exchange>> waiting;
   };
   struct Window {

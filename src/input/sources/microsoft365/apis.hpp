@@ -21,8 +21,8 @@ struct Api {
   std::string_view format;  // folder of content/formats
   Shape shape;
   Words title;
-  Words why;  // what the permission opens, and what it does not
-  Words blind;  // what is not seen without it
+  Words why;                                  // what the permission opens, and what it does not
+  Words blind;                                // what is not seen without it
   std::vector<std::string_view> permissions;  // application permissions by name
   std::string_view licence;                   // empty: none beyond the tenant itself
   std::string_view delay;                     // as documented or told; the measured lag stands beside it
@@ -30,20 +30,20 @@ struct Api {
 
   // Of lists and hunting.
   Budget budget = Budget::directory;
-  std::string_view path;                    // after the service's base
-  std::string_view time_field;              // asked by, ge and le
-  std::string_view filter;                  // and this
-  std::string_view record_time;             // member of a record
-  std::vector<std::string_view> record_key; // members: see PageShape
-  unsigned top = 0;                         // $top; 0: the service's own
+  std::string_view path;                     // after the service's base
+  std::string_view time_field;               // asked by, ge and le
+  std::string_view filter;                   // and this
+  std::string_view record_time;              // member of a record
+  std::vector<std::string_view> record_key;  // members: see PageShape
+  unsigned top = 0;                          // $top; 0: the service's own
 
-  std::chrono::minutes every{5};          // between two polls
-  std::chrono::minutes overlap{60};       // read again at each poll: records come late
-  std::chrono::hours sweep_every{6};      // and deeper now and then
+  std::chrono::minutes every{5};      // between two polls
+  std::chrono::minutes overlap{60};   // read again at each poll: records come late
+  std::chrono::hours sweep_every{6};  // and deeper now and then
   std::chrono::hours sweep_depth{26};
-  std::chrono::hours window{24};          // most that is asked at once
-  std::chrono::hours look_back{24 * 7};   // at the first start
-  std::chrono::hours reach{24 * 7};       // how far back the service goes; what lies beyond is lost
+  std::chrono::hours window{24};         // most that is asked at once
+  std::chrono::hours look_back{24 * 7};  // at the first start
+  std::chrono::hours reach{24 * 7};      // how far back the service goes; what lies beyond is lost
 };
 
 std::span<const Api> apis();

@@ -32,8 +32,9 @@ Result<bool> is_marked(store::Reader& db, const std::string& source, const std::
 }
 
 Result<void> mark_key(store::Tx& tx, const std::string& source, const std::string& key16) {
-  BAVN_CHECK(tx.exec("INSERT INTO m365_seen (source, key, at_us) VALUES (:s, :k, :t) ON CONFLICT (source, key) DO NOTHING",
-                     {{"s", source}, {"k", store::Blob{key16}}, {"t", tx.now()}}));
+  BAVN_CHECK(
+      tx.exec("INSERT INTO m365_seen (source, key, at_us) VALUES (:s, :k, :t) ON CONFLICT (source, key) DO NOTHING",
+              {{"s", source}, {"k", store::Blob{key16}}, {"t", tx.now()}}));
   return {};
 }
 
@@ -51,7 +52,12 @@ struct Intake::Batch {
 };
 
 Intake::Intake(Runtime& runtime, QueueId queue, Sink& sink, store::State& state, Origin origin, std::string format)
-    : runtime_(runtime), queue_(queue), sink_(sink), state_(state), origin_(std::move(origin)), format_(std::move(format)) {}
+    : runtime_(runtime),
+      queue_(queue),
+      sink_(sink),
+      state_(state),
+      origin_(std::move(origin)),
+      format_(std::move(format)) {}
 
 /// Answers come on threads of sink and store; the work goes on here, unless this is gone. Not bound by the queue's limit.
 template <class F>
@@ -84,8 +90,10 @@ Result<void> Intake::forget(store::Tx& tx, Instant before) const {
   BAVN_TRY(const auto n, tx.number("SELECT COUNT(*) FROM m365_seen WHERE source = :s", {{"s", origin_.source}}));
   if (n > kMostKeys) {
     log::warn("microsoft365_seen_full", {{"source", origin_.source}, {"keys", n}, {"kept", kMostKeys}});
-    BAVN_CHECK(tx.exec("DELETE FROM m365_seen WHERE source = :s AND key IN (SELECT key FROM m365_seen WHERE source = :s ORDER BY at_us LIMIT :n)",
-                       {{"s", origin_.source}, {"n", n - kMostKeys}}));
+    BAVN_CHECK(
+        tx.exec("DELETE FROM m365_seen WHERE source = :s AND key IN (SELECT key FROM m365_seen WHERE source = :s ORDER "
+                "BY at_us LIMIT :n)",
+                {{"s", origin_.source}, {"n", n - kMostKeys}}));
   }
   return {};
 }
@@ -133,10 +141,8 @@ void Intake::next(const std::shared_ptr<Batch>& batch) {
     }
     state_.write([also = std::exchange(batch->also, {})](store::Tx& tx) { return also(tx); },
                  on_queue([batch](Intake&, Result<void> done) {
-                   if (done)
-                     batch->then(batch->total);
-                   else
-                     batch->then(std::unexpected(done.error()));
+                   if (done) batch->then(batch->total);
+                   else batch->then(std::unexpected(done.error()));
                  }));
     return;
   }
@@ -158,27 +164,33 @@ void Intake::next(const std::shared_ptr<Batch>& batch) {
         return {};
       },
       on_queue([batch](Intake& self, Result<void> done) {
-        if (done)
-          self.offer(batch, 0);
-        else
-          batch->then(std::unexpected(done.error()));
+        if (done) self.offer(batch, 0);
+        else batch->then(std::unexpected(done.error()));
       }));
 }
 
 void Intake::offer(const std::shared_ptr<Batch>& batch, unsigned tries) {
-  Delivery delivery{.source = origin_.source, .municipality = origin_.municipality, .tenant = origin_.tenant, .format = format_,
-                    .context = {}, .id = batch->delivery, .bytes = batch->lines};
+  Delivery delivery{.source = origin_.source,
+                    .municipality = origin_.municipality,
+                    .tenant = origin_.tenant,
+                    .format = format_,
+                    .context = {},
+                    .id = batch->delivery,
+                    .bytes = batch->lines};
   sink_.deliver(std::move(delivery), on_queue([batch, tries](Intake& self, Result<Receipt> receipt) {
                   if (receipt) {
                     self.taken(batch, receipt->refused);
                   } else if (receipt.error().code == Code::unavailable) {
-                    if (tries == 0) log::warn("microsoft365_sink_full", {{"source", self.origin_.source}, {"reason", receipt.error().what}});
+                    if (tries == 0)
+                      log::warn("microsoft365_sink_full",
+                                {{"source", self.origin_.source}, {"reason", receipt.error().what}});
                     const auto wait = std::min<Duration>(60s, Duration(1s) * (1U << std::min(tries, 6U)));
                     self.runtime_.after(wait, self.queue_, [weak = self.weak_from_this(), batch, tries] {
                       if (const auto again = weak.lock(); again && !again->stopped_) again->offer(batch, tries + 1);
                     });
                   } else {  // never will be: said, counted, and not offered for ever
-                    log::warn("microsoft365_delivery_refused", {{"source", self.origin_.source}, {"reason", receipt.error().what}});
+                    log::warn("microsoft365_delivery_refused",
+                              {{"source", self.origin_.source}, {"reason", receipt.error().what}});
                     self.taken(batch, static_cast<std::uint64_t>(batch->end - batch->at));
                   }
                 }));
@@ -187,8 +199,10 @@ void Intake::offer(const std::shared_ptr<Batch>& batch, unsigned tries) {
 void Intake::taken(const std::shared_ptr<Batch>& batch, std::uint64_t refused) {
   const bool last = batch->end == batch->records.size();
   state_.write(
-      [source = origin_.source, keys = batch->keys_blob, also = last ? std::move(batch->also) : Also{}](store::Tx& tx) -> Result<void> {
-        for (std::size_t i = 0; i < keys.size(); i += kKeyBytes) BAVN_CHECK(mark_key(tx, source, keys.substr(i, kKeyBytes)));
+      [source = origin_.source, keys = batch->keys_blob,
+       also = last ? std::move(batch->also) : Also{}](store::Tx& tx) -> Result<void> {
+        for (std::size_t i = 0; i < keys.size(); i += kKeyBytes)
+          BAVN_CHECK(mark_key(tx, source, keys.substr(i, kKeyBytes)));
         BAVN_CHECK(tx.exec("DELETE FROM m365_pending WHERE source = :s", {{"s", source}}));
         if (also) return also(tx);
         return {};
@@ -206,7 +220,8 @@ void Intake::taken(const std::shared_ptr<Batch>& batch, std::uint64_t refused) {
 
 void Intake::take_left_over(std::move_only_function<void(Result<void>)> then) {
   auto row = state_.read([&](store::Reader& db) {
-    return db.one<PendingRow>("SELECT delivery, keys, lines FROM m365_pending WHERE source = :s", {{"s", origin_.source}});
+    return db.one<PendingRow>("SELECT delivery, keys, lines FROM m365_pending WHERE source = :s",
+                              {{"s", origin_.source}});
   });
   if (!row || !*row) {
     then(row ? Result<void>{} : Result<void>(std::unexpected(row.error())));

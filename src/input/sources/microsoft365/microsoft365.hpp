@@ -14,13 +14,14 @@ struct TenantOptions {
   Account account;
   MunicipalityId municipality{};
   TenantId tenant{};
-  std::string label = {};                 // "school"; empty for the first tenant
-  std::vector<std::string> off = {};      // names of sources not wanted
+  std::string label = {};             // "school"; empty for the first tenant
+  std::vector<std::string> off = {};  // names of sources not wanted
 };
 
 class Microsoft365 {
  public:
-  Microsoft365(Runtime& runtime, net::Client& client, QueueId queue, Sink& sink, SourceBook& book, store::State& state, TenantOptions options);
+  Microsoft365(Runtime& runtime, net::Client& client, QueueId queue, Sink& sink, SourceBook& book, store::State& state,
+               TenantOptions options);
   ~Microsoft365();
   Microsoft365(const Microsoft365&) = delete;
   Microsoft365& operator=(const Microsoft365&) = delete;
@@ -42,7 +43,8 @@ std::string source_name(const Api& api, std::string_view label);
 /// The accounts that the setup wrote into the node's state, with their keys from `<data>/m365/<label>.key.pem` and `.cert.pem`.
 Result<std::vector<TenantOptions>> stored_accounts(const store::State& state, Files& files, const std::string& data);
 /// Writes the account into the state and the key (mode 0600) and certificate into files.
-Result<void> store_account(store::State& state, Files& files, const std::string& data, const TenantOptions& options, const std::vector<std::string>& domains);
+Result<void> store_account(store::State& state, Files& files, const std::string& data, const TenantOptions& options,
+                           const std::vector<std::string>& domains);
 /// Key, certificate and everything that was remembered; records in the history are the history's.
 Result<void> forget_account(store::State& state, Files& files, const std::string& data, std::string_view label);
 std::string key_path(const std::string& data, std::string_view label);

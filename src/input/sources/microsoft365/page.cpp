@@ -23,7 +23,8 @@ std::string one_line(std::string_view raw, std::string_view adds) {
   const std::size_t brace = 1;  // raw is an object
   out.reserve(raw.size() + adds.size());
   out += '{';
-  if (const auto inside = trim(raw.substr(brace)); !adds.empty()) out += inside.starts_with('}') ? adds.substr(0, adds.size() - 1) : adds;
+  if (const auto inside = trim(raw.substr(brace)); !adds.empty())
+    out += inside.starts_with('}') ? adds.substr(0, adds.size() - 1) : adds;
   if (raw.find_first_of("\r\n") == raw.npos) {
     out += raw.substr(brace);
     return out;
@@ -64,13 +65,17 @@ std::optional<std::string> web_page_title(std::string_view body) {
 
 Result<Page> read_page(std::string_view body, const PageShape& shape) {
   if (const auto title = web_page_title(body))
-    return fail(Code::bad_input, fmt::format("a web page came instead of data (\"{}\"): is a proxy or a sign-in page in between?", *title));
-  if (body.size() > kMaxPage) return fail(Code::bad_input, fmt::format("a page of {} bytes is more than is read at once", body.size()));
+    return fail(
+        Code::bad_input,
+        fmt::format("a web page came instead of data (\"{}\"): is a proxy or a sign-in page in between?", *title));
+  if (body.size() > kMaxPage)
+    return fail(Code::bad_input, fmt::format("a page of {} bytes is more than is read at once", body.size()));
   const simdjson::padded_string padded(body);
   simdjson::dom::parser parser;
   simdjson::dom::element root;
   if (const auto error = parser.parse(padded).get(root); error != simdjson::SUCCESS)
-    return fail(Code::bad_input, fmt::format("the page is cut or broken ({}), {} bytes came", simdjson::error_message(error), body.size()));
+    return fail(Code::bad_input, fmt::format("the page is cut or broken ({}), {} bytes came",
+                                             simdjson::error_message(error), body.size()));
 
   Page page;
   simdjson::dom::array list;
@@ -99,7 +104,8 @@ Result<Page> read_page(std::string_view body, const PageShape& shape) {
   for (auto value : raws) {
     if (parsed == list.end()) return fail(Code::bad_input, "the page reads two ways");
     std::string_view raw;
-    if (simdjson::to_json_string(value.value()).get(raw) != simdjson::SUCCESS) return fail(Code::bad_input, "the page is broken inside a record");
+    if (simdjson::to_json_string(value.value()).get(raw) != simdjson::SUCCESS)
+      return fail(Code::bad_input, "the page is broken inside a record");
     const simdjson::dom::element element = *parsed;
     ++parsed;
     simdjson::dom::object object;

@@ -21,10 +21,10 @@ struct Record {
 
 /// Where things are in a page.
 struct PageShape {
-  std::string_view list = "value";  // empty: the page is the list itself
-  std::string_view time = {};            // member of a record
+  std::string_view list = "value";         // empty: the page is the list itself
+  std::string_view time = {};              // member of a record
   std::vector<std::string_view> key = {};  // members joined make the key; all empty: the line itself is the key
-  std::string_view adds = {};            // written into each record first, e.g. "\"Type\":\"EmailEvents\","
+  std::string_view adds = {};              // written into each record first, e.g. "\"Type\":\"EmailEvents\","
 };
 
 struct Page {

@@ -38,7 +38,10 @@ struct CursorRow {
 BOOST_DESCRIBE_STRUCT(CursorRow, (), (high_us, low_us, oldest_us, swept_us))
 
 Trouble trouble_of_store(const Error& e) {
-  return {.kind = TroubleKind::server, .what = "the node's own store: " + to_string(e), .fix = "Is the disk full?", .code = {}};
+  return {.kind = TroubleKind::server,
+          .what = "the node's own store: " + to_string(e),
+          .fix = "Is the disk full?",
+          .code = {}};
 }
 
 }  // namespace
@@ -46,8 +49,8 @@ Trouble trouble_of_store(const Error& e) {
 Puller::Puller(Parts parts, const Api& api, Origin origin)
     : parts_(std::move(parts)),
       api_(api),
-      intake_(std::make_shared<Intake>(parts_.access->runtime(), parts_.access->queue(), parts_.sink, parts_.state, std::move(origin),
-                                       std::string(api.format))) {}
+      intake_(std::make_shared<Intake>(parts_.access->runtime(), parts_.access->queue(), parts_.sink, parts_.state,
+                                       std::move(origin), std::string(api.format))) {}
 
 void Puller::later(Duration delay, std::move_only_function<void()> f) {
   runtime().after(delay, parts_.access->queue(), std::move(f));
@@ -86,10 +89,10 @@ void Puller::round() {
     loaded_ = true;
   }
   intake_->take_left_over(guarded<Puller>([](Puller& self, Result<void> done) {
-    if (!done)
-      self.round_done(trouble_of_store(done.error()));
+    if (!done) self.round_done(trouble_of_store(done.error()));
     else
-      self.poll(self.guarded<Puller>([](Puller& me, std::optional<Trouble> trouble) { me.round_done(std::move(trouble)); }));
+      self.poll(
+          self.guarded<Puller>([](Puller& me, std::optional<Trouble> trouble) { me.round_done(std::move(trouble)); }));
   }));
 }
 
@@ -100,14 +103,21 @@ void Puller::round_done(std::optional<Trouble> trouble) {
     last_.last_success = runtime().now();
     report(SourceState::working, std::exchange(notes_, {}));
     const auto every = std::chrono::duration_cast<Duration>(api_.every);
-    plan(soon_ ? Duration(200ms) : every - every / 10 + Duration(static_cast<std::int64_t>(runtime().random_below(static_cast<std::uint64_t>((every / 5).count())))));
+    plan(soon_ ? Duration(200ms)
+               : every - every / 10 +
+                     Duration(static_cast<std::int64_t>(
+                         runtime().random_below(static_cast<std::uint64_t>((every / 5).count())))));
     return;
   }
   if (trouble->kind == TroubleKind::stopped) return;
   const auto wait = pause_after(trouble->kind, failures_++);
-  log::warn("microsoft365_trouble", {{"source", intake_->origin().source}, {"kind", to_string(trouble->kind)}, {"what", trouble->what}, {"status", trouble->status}});
+  log::warn("microsoft365_trouble", {{"source", intake_->origin().source},
+                                     {"kind", to_string(trouble->kind)},
+                                     {"what", trouble->what},
+                                     {"status", trouble->status}});
   report(state_of(trouble->kind), to_string(*trouble));
-  plan(wait / 2 + Duration(static_cast<std::int64_t>(runtime().random_below(static_cast<std::uint64_t>(wait.count()) / 2 + 1))));
+  plan(wait / 2 +
+       Duration(static_cast<std::int64_t>(runtime().random_below(static_cast<std::uint64_t>(wait.count()) / 2 + 1))));
 }
 
 void Puller::measured(Instant newest) {
@@ -128,14 +138,21 @@ void Puller::report(SourceState state, std::string text) {
 
 Result<void> WindowPuller::load() {
   const auto row = parts_.state.read([&](store::Reader& db) {
-    return db.one<CursorRow>("SELECT high_us, low_us, oldest_us, swept_us FROM m365_cursor WHERE source = :s", {{"s", intake_->origin().source}});
+    return db.one<CursorRow>("SELECT high_us, low_us, oldest_us, swept_us FROM m365_cursor WHERE source = :s",
+                             {{"s", intake_->origin().source}});
   });
   if (!row) return std::unexpected(row.error());
   if (*row) {
-    cursor_ = {.high_us = (*row)->high_us, .low_us = (*row)->low_us, .oldest_us = (*row)->oldest_us, .swept_us = (*row)->swept_us};
+    cursor_ = {.high_us = (*row)->high_us,
+               .low_us = (*row)->low_us,
+               .oldest_us = (*row)->oldest_us,
+               .swept_us = (*row)->swept_us};
   } else {  // what is new first, the past after it
     const auto now = runtime().now();
-    cursor_ = {.high_us = micros(now - api_.overlap), .low_us = micros(now - api_.overlap), .oldest_us = micros(now - api_.look_back), .swept_us = micros(now)};
+    cursor_ = {.high_us = micros(now - api_.overlap),
+               .low_us = micros(now - api_.overlap),
+               .oldest_us = micros(now - api_.look_back),
+               .swept_us = micros(now)};
   }
   widest_ = api_.window;
   return {};
@@ -151,8 +168,11 @@ void WindowPuller::poll(Then then) {
     const auto reach = now - self.api_.reach + 5min;  // a little inside of what the service keeps
     auto& cursor = self.cursor_;
     if (from_micros(cursor.high_us) < reach) {
-      log::error("microsoft365_gap", {{"source", self.intake_->origin().source}, {"from", format_time(from_micros(cursor.high_us))}, {"to", format_time(reach)}});
-      self.note(fmt::format("from {} to {} is lost: the node was away longer than the service keeps its records", format_time(from_micros(cursor.high_us)), format_time(reach)));
+      log::error("microsoft365_gap", {{"source", self.intake_->origin().source},
+                                      {"from", format_time(from_micros(cursor.high_us))},
+                                      {"to", format_time(reach)}});
+      self.note(fmt::format("from {} to {} is lost: the node was away longer than the service keeps its records",
+                            format_time(from_micros(cursor.high_us)), format_time(reach)));
       cursor.high_us = micros(reach);
     }
     cursor.oldest_us = std::max(cursor.oldest_us, micros(reach));
@@ -164,33 +184,37 @@ void WindowPuller::poll(Then then) {
 }
 
 void WindowPuller::read(Instant from, Instant to, Then then) {
-  whole(from, to, guarded<WindowPuller>([from, to, then = std::move(then)](WindowPuller& self, std::optional<Trouble> trouble) mutable {
-          if (trouble) {
-            then(std::move(trouble));
-            return;
-          }
-          self.widest_ = std::min<Duration>(self.api_.window, self.widest_ * 2);
-          self.window_done(from, to, std::move(then));
-        }));
+  whole(from, to,
+        guarded<WindowPuller>(
+            [from, to, then = std::move(then)](WindowPuller& self, std::optional<Trouble> trouble) mutable {
+              if (trouble) {
+                then(std::move(trouble));
+                return;
+              }
+              self.widest_ = std::min<Duration>(self.api_.window, self.widest_ * 2);
+              self.window_done(from, to, std::move(then));
+            }));
 }
 
 /// Too large an answer: the window in two halves, one after the other, and smaller windows from then on.
 void WindowPuller::whole(Instant from, Instant to, Then then) {
-  read_window(from, to, guarded<WindowPuller>([from, to, then = std::move(then)](WindowPuller& self, std::optional<Trouble> trouble) mutable {
-                const Duration asked = to - from;
-                if (!trouble || trouble->kind != TroubleKind::too_large || asked <= 1min) {
-                  then(std::move(trouble));
-                  return;
-                }
-                self.widest_ = std::max<Duration>(1min, asked / 4);  // doubled again when this is read
-                const Instant middle = from + asked / 2;
-                self.whole(from, middle, self.guarded<WindowPuller>([middle, to, then = std::move(then)](WindowPuller& me, std::optional<Trouble> first) mutable {
-                             if (first)
-                               then(std::move(first));
-                             else
-                               me.whole(middle, to, std::move(then));
-                           }));
-              }));
+  read_window(from, to,
+              guarded<WindowPuller>(
+                  [from, to, then = std::move(then)](WindowPuller& self, std::optional<Trouble> trouble) mutable {
+                    const Duration asked = to - from;
+                    if (!trouble || trouble->kind != TroubleKind::too_large || asked <= 1min) {
+                      then(std::move(trouble));
+                      return;
+                    }
+                    self.widest_ = std::max<Duration>(1min, asked / 4);  // doubled again when this is read
+                    const Instant middle = from + asked / 2;
+                    self.whole(from, middle,
+                               self.guarded<WindowPuller>([middle, to, then = std::move(then)](
+                                                              WindowPuller& me, std::optional<Trouble> first) mutable {
+                                 if (first) then(std::move(first));
+                                 else me.whole(middle, to, std::move(then));
+                               }));
+                  }));
 }
 
 void WindowPuller::window_done(Instant from, Instant to, Then then) {
@@ -209,16 +233,20 @@ void WindowPuller::window_done(Instant from, Instant to, Then then) {
       }
       break;
   }
-  cursor_text_ = fmt::format("read until {}{}", format_time(from_micros(cursor_.high_us)),
-                             cursor_.low_us > cursor_.oldest_us ? "; the past back to " + format_time(from_micros(cursor_.low_us)) : "");
+  cursor_text_ = fmt::format(
+      "read until {}{}", format_time(from_micros(cursor_.high_us)),
+      cursor_.low_us > cursor_.oldest_us ? "; the past back to " + format_time(from_micros(cursor_.low_us)) : "");
   parts_.state.write(
-      [source = intake_->origin().source, c = cursor_, intake = intake_, depth = api_.sweep_depth](store::Tx& tx) -> Result<void> {
-        BAVN_CHECK(tx.exec("INSERT INTO m365_cursor (source, high_us, low_us, oldest_us, swept_us) VALUES (:s, :h, :l, :o, :w) "
-                           "ON CONFLICT (source) DO UPDATE SET high_us = :h, low_us = :l, oldest_us = :o, swept_us = :w",
-                           {{"s", source}, {"h", c.high_us}, {"l", c.low_us}, {"o", c.oldest_us}, {"w", c.swept_us}}));
+      [source = intake_->origin().source, c = cursor_, intake = intake_,
+       depth = api_.sweep_depth](store::Tx& tx) -> Result<void> {
+        BAVN_CHECK(tx.exec(
+            "INSERT INTO m365_cursor (source, high_us, low_us, oldest_us, swept_us) VALUES (:s, :h, :l, :o, :w) "
+            "ON CONFLICT (source) DO UPDATE SET high_us = :h, low_us = :l, oldest_us = :o, swept_us = :w",
+            {{"s", source}, {"h", c.high_us}, {"l", c.low_us}, {"o", c.oldest_us}, {"w", c.swept_us}}));
         return intake->forget(tx, tx.now() - depth - 24h);
       },
-      [weak = weak_from_this(), &runtime = runtime(), queue = parts_.access->queue(), then = std::move(then)](Result<void> done) mutable {
+      [weak = weak_from_this(), &runtime = runtime(), queue = parts_.access->queue(),
+       then = std::move(then)](Result<void> done) mutable {
         runtime.after(Duration{0}, queue, [weak, then = std::move(then), done = std::move(done)]() mutable {
           const auto self = std::static_pointer_cast<WindowPuller>(weak.lock());
           if (!self) return;
@@ -268,23 +296,29 @@ void ListPuller::end(std::shared_ptr<Listing> listing, std::optional<Trouble> tr
     std::string said = fmt::format("the service counts {} records and gives {}", *listing->count, listing->records);
     if (++wrong_counts_ < 3)
       trouble = Trouble{.kind = TroubleKind::bad_answer, .what = std::move(said), .fix = {}, .code = {}};
-    else
-      note(said + "; the records given were taken");
+    else note(said + "; the records given were taken");
   } else if (!trouble) {
     wrong_counts_ = 0;
   }
-  if (!trouble && listing->no_objects > 0) note(fmt::format("{} entries were no records and were left out", listing->no_objects));
+  if (!trouble && listing->no_objects > 0)
+    note(fmt::format("{} entries were no records and were left out", listing->no_objects));
   listing->then(std::move(trouble));
 }
 
 void ListPuller::page(std::shared_ptr<Listing> listing, std::string url) {
   constexpr std::uint64_t kMostPages = 2000;
   if (!same_origin(parts_.access->base(Service::graph), url)) {
-    end(std::move(listing), Trouble{.kind = TroubleKind::bad_link, .what = "the next page is said to be somewhere else: " + url.substr(0, 200), .fix = "It was not followed. Is a proxy in between?", .code = {}});
+    end(std::move(listing), Trouble{.kind = TroubleKind::bad_link,
+                                    .what = "the next page is said to be somewhere else: " + url.substr(0, 200),
+                                    .fix = "It was not followed. Is a proxy in between?",
+                                    .code = {}});
     return;
   }
   if (!listing->links.insert(url).second) {
-    end(std::move(listing), Trouble{.kind = TroubleKind::bad_link, .what = "the next page is one that was there before", .fix = "The window is asked for again", .code = {}});
+    end(std::move(listing), Trouble{.kind = TroubleKind::bad_link,
+                                    .what = "the next page is one that was there before",
+                                    .fix = "The window is asked for again",
+                                    .code = {}});
     return;
   }
   if (++listing->pages > kMostPages) {
@@ -293,7 +327,8 @@ void ListPuller::page(std::shared_ptr<Listing> listing, std::string url) {
   }
   const PageShape shape{.time = api_.record_time, .key = api_.record_key};
   auto read = std::make_shared<std::optional<Page>>();
-  Call call{.budget = api_.budget, .url = std::move(url), .body = {}, .permission = {}, .licence = std::string(api_.licence)};
+  Call call{
+      .budget = api_.budget, .url = std::move(url), .body = {}, .permission = {}, .licence = std::string(api_.licence)};
   for (const auto p : api_.permissions) call.permission += (call.permission.empty() ? "" : " or ") + std::string(p);
   call.unusable = [read, shape](const net::ClientReply& reply) -> std::optional<std::string> {
     auto page = read_page(reply.body, shape);
@@ -302,26 +337,26 @@ void ListPuller::page(std::shared_ptr<Listing> listing, std::string url) {
     return std::nullopt;
   };
   parts_.access->send(std::move(call), guarded<ListPuller>([listing, read](ListPuller& self, Answer answer) mutable {
-    if (!answer) {
-      self.end(std::move(listing), std::move(answer.error()));
-      return;
-    }
-    Page& page = **read;
-    if (listing->pages == 1) listing->count = page.count;
-    listing->records += page.records.size();
-    listing->no_objects += page.no_objects;
-    self.intake_->take(std::move(page.records), {}, self.guarded<ListPuller>([listing, next = std::move(page.next)](ListPuller& me, Result<Taken> taken) mutable {
-      if (!taken) {
-        me.end(std::move(listing), trouble_of_store(taken.error()));
-        return;
-      }
-      if (me.live()) me.measured(taken->newest);
-      if (next.empty())
-        me.end(std::move(listing), std::nullopt);
-      else
-        me.page(std::move(listing), std::move(next));
-    }));
-  }));
+                        if (!answer) {
+                          self.end(std::move(listing), std::move(answer.error()));
+                          return;
+                        }
+                        Page& page = **read;
+                        if (listing->pages == 1) listing->count = page.count;
+                        listing->records += page.records.size();
+                        listing->no_objects += page.no_objects;
+                        self.intake_->take(std::move(page.records), {},
+                                           self.guarded<ListPuller>([listing, next = std::move(page.next)](
+                                                                        ListPuller& me, Result<Taken> taken) mutable {
+                                             if (!taken) {
+                                               me.end(std::move(listing), trouble_of_store(taken.error()));
+                                               return;
+                                             }
+                                             if (me.live()) me.measured(taken->newest);
+                                             if (next.empty()) me.end(std::move(listing), std::nullopt);
+                                             else me.page(std::move(listing), std::move(next));
+                                           }));
+                      }));
 }
 
 // --- advanced hunting ---
@@ -335,7 +370,9 @@ const std::vector<Table>& tables() {
   static const std::vector<Table> all = {
       {"EmailEvents", "\"Type\":\"EmailEvents\",", {"ReportId", "NetworkMessageId", "RecipientEmailAddress"}},
       {"EmailUrlInfo", "\"Type\":\"EmailUrlInfo\",", {"ReportId", "NetworkMessageId", "Url"}},
-      {"UrlClickEvents", "\"Type\":\"UrlClickEvents\",", {"ReportId", "NetworkMessageId", "AccountUpn", "Url", "Timestamp"}},
+      {"UrlClickEvents",
+       "\"Type\":\"UrlClickEvents\",",
+       {"ReportId", "NetworkMessageId", "AccountUpn", "Url", "Timestamp"}},
   };
   return all;
 }
@@ -352,33 +389,45 @@ void HuntingPuller::table(std::size_t n, Instant from, Instant to, Then then) {
     return;
   }
   const auto& t = tables()[n];
-  const std::string query = fmt::format("{} | where Timestamp between (datetime({}) .. datetime({})) | take {}", t.name, format_time(from), format_time(to), kRows);
+  const std::string query = fmt::format("{} | where Timestamp between (datetime({}) .. datetime({})) | take {}", t.name,
+                                        format_time(from), format_time(to), kRows);
   auto read = std::make_shared<std::optional<Page>>();
-  Call call{.budget = api_.budget, .method = net::Method::post, .url = parts_.access->url(Service::graph, api_.path), .body = "{\"Query\":\"" + query + "\"}",
-            .permission = std::string(api_.permissions.front()), .licence = std::string(api_.licence)};
-  call.unusable = [read, shape = PageShape{.list = "results", .time = "Timestamp", .key = t.key, .adds = t.adds}](const net::ClientReply& reply) -> std::optional<std::string> {
+  Call call{.budget = api_.budget,
+            .method = net::Method::post,
+            .url = parts_.access->url(Service::graph, api_.path),
+            .body = "{\"Query\":\"" + query + "\"}",
+            .permission = std::string(api_.permissions.front()),
+            .licence = std::string(api_.licence)};
+  call.unusable = [read, shape = PageShape{.list = "results", .time = "Timestamp", .key = t.key, .adds = t.adds}](
+                      const net::ClientReply& reply) -> std::optional<std::string> {
     auto page = read_page(reply.body, shape);
     if (!page) return page.error().what;
     *read = std::move(*page);
     return std::nullopt;
   };
-  parts_.access->send(std::move(call), guarded<HuntingPuller>([n, from, to, read, then = std::move(then)](HuntingPuller& self, Answer answer) mutable {
-    if (!answer) {
-      then(std::move(answer.error()));
-      return;
-    }
-    const bool full = (*read)->records.size() >= kRows;
-    self.intake_->take(std::move((*read)->records), {}, self.guarded<HuntingPuller>([n, from, to, full, then = std::move(then)](HuntingPuller& me, Result<Taken> taken) mutable {
-      if (!taken) {
-        then(trouble_of_store(taken.error()));
-      } else if (full) {
-        then(Trouble{.kind = TroubleKind::too_large, .what = "more rows than one query gives", .fix = {}, .code = {}});
-      } else {
-        if (me.live()) me.measured(taken->newest);
-        me.table(n + 1, from, to, std::move(then));
-      }
-    }));
-  }));
+  parts_.access->send(
+      std::move(call),
+      guarded<HuntingPuller>([n, from, to, read, then = std::move(then)](HuntingPuller& self, Answer answer) mutable {
+        if (!answer) {
+          then(std::move(answer.error()));
+          return;
+        }
+        const bool full = (*read)->records.size() >= kRows;
+        self.intake_->take(
+            std::move((*read)->records), {},
+            self.guarded<HuntingPuller>([n, from, to, full, then = std::move(then)](HuntingPuller& me,
+                                                                                    Result<Taken> taken) mutable {
+              if (!taken) {
+                then(trouble_of_store(taken.error()));
+              } else if (full) {
+                then(Trouble{
+                    .kind = TroubleKind::too_large, .what = "more rows than one query gives", .fix = {}, .code = {}});
+              } else {
+                if (me.live()) me.measured(taken->newest);
+                me.table(n + 1, from, to, std::move(then));
+              }
+            }));
+      }));
 }
 
 std::shared_ptr<Puller> make_puller(Parts parts, const Api& api, Origin origin) {

@@ -93,8 +93,8 @@ class WindowPuller : public Puller {
 
   Cursor cursor_;
   Job job_ = Job::live;
-  Duration widest_{0};       // of the next window; halved when an answer was too large
-  Instant sweep_from_{};     // of a sweep under way
+  Duration widest_{0};    // of the next window; halved when an answer was too large
+  Instant sweep_from_{};  // of a sweep under way
 };
 
 /// Lists of Graph: filter by time, "@odata.nextLink".

@@ -34,10 +34,10 @@ struct Faults {
 struct StandInOptions {
   WorldOptions world;
   Faults faults;
-  std::size_t page_size = 1000;       // most records a page
-  std::chrono::minutes first_blobs{0};  // after the first subscription
+  std::size_t page_size = 1000;           // most records a page
+  std::chrono::minutes first_blobs{0};    // after the first subscription
   std::chrono::seconds consent_takes{0};  // until a permission granted works
-  std::string scenario = "quiet";       // quiet | october | hostile
+  std::string scenario = "quiet";         // quiet | october | hostile
 };
 /// The options of a named scenario; nullopt: no such scenario.
 std::optional<StandInOptions> scenario(std::string_view name, std::uint64_t seed, unsigned tenants);
@@ -83,8 +83,10 @@ class StandIn {
   using Limit = std::pair<std::size_t, Duration>;
   net::Reply token(const net::Request& q);
   /// The tenant of the bearer, or the answer that refuses.
-  std::optional<net::Reply> refused(const net::Request& q, bool graph, const std::vector<std::string>& any_role, std::string_view budget, Limit limit, unsigned& tenant);
-  net::Reply list(const net::Request& q, Stream stream, std::string_view time_field, const std::string& role, std::string_view budget);
+  std::optional<net::Reply> refused(const net::Request& q, bool graph, const std::vector<std::string>& any_role,
+                                    std::string_view budget, Limit limit, unsigned& tenant);
+  net::Reply list(const net::Request& q, Stream stream, std::string_view time_field, const std::string& role,
+                  std::string_view budget);
   net::Reply page(const net::Request& q, std::vector<std::string> records, std::size_t at_most);
   net::Reply subscriptions(const net::Request& q, bool start);
   net::Reply content(const net::Request& q);

@@ -14,8 +14,20 @@
 namespace bavn::input::microsoft365::stand_in {
 
 enum class Stream : std::uint8_t {
-  interactive, background, apps, audits, trace, alerts, risks, email_events, email_urls, url_clicks,
-  activity_directory, activity_exchange, activity_sharepoint, activity_general,
+  interactive,
+  background,
+  apps,
+  audits,
+  trace,
+  alerts,
+  risks,
+  email_events,
+  email_urls,
+  url_clicks,
+  activity_directory,
+  activity_exchange,
+  activity_sharepoint,
+  activity_general,
 };
 constexpr std::size_t kStreams = 14;
 
@@ -32,7 +44,7 @@ struct Person {
 
 struct Tenant {
   unsigned number = 0;
-  std::string id;      // directory GUID
+  std::string id;  // directory GUID
   std::string town, domain;
   std::vector<Person> people;
 };
@@ -46,11 +58,11 @@ struct Application {
 struct WorldOptions {
   std::uint64_t seed = 1;
   unsigned tenants = 1;
-  unsigned people = 30;      // of each tenant
-  double busy = 1;           // records, times
-  double delay_scale = 1;    // of all delays between happening and being seen
-  bool stragglers = false;   // some records come hours late
-  Instant born{};            // past oddities (forwarding, old applications) are placed before this
+  unsigned people = 30;     // of each tenant
+  double busy = 1;          // records, times
+  double delay_scale = 1;   // of all delays between happening and being seen
+  bool stragglers = false;  // some records come hours late
+  Instant born{};           // past oddities (forwarding, old applications) are placed before this
 };
 
 class World {
