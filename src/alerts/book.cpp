@@ -330,7 +330,8 @@ Result<void> AlertBook::judge(store::Tx& tx, const std::string& rule) const {
   BAVN_TRY(auto rate,
            tx.one<Rate>("WITH d AS (SELECT day FROM alert_day WHERE day >= :from ORDER BY day DESC LIMIT 30), n AS (SELECT d.day, "
                         "coalesce(r.alerts, 0) AS alerts FROM d LEFT JOIN alert_rule_day r ON r.day = d.day AND r.rule = :rule) "
-                        "SELECT count(*) AS days, coalesce(sum(alerts), 0) AS alerts, coalesce(max(alerts), 0) AS most FROM n",
+                        "SELECT count(*) AS days, coalesce(sum(alerts), 0) AS alerts, (SELECT coalesce(max(alerts), 0) FROM alert_rule_day WHERE rule = :rule AND day "
+                        ">= :from) AS most FROM n",
                         {{"rule", rule}, {"from", life->judged_from_day}}));
   if (!rate) return {};
   const double per_day =

@@ -394,7 +394,7 @@ void Pipeline::Inner::read(input::Delivery d, std::size_t budget,
   d.bytes = std::string();
   for (auto& p : job.pieces) {
     history::Batch b;
-    b.source = job.from.source;
+    b.source = p->matched.source;  // stays where it is when the job moves
     b.municipality = d.municipality;
     b.tenant = d.tenant;
     b.format = p->format_name;
