@@ -24,10 +24,10 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr std::size_t kHead = 1024;     // bytes of the beginning that a file is known by
-constexpr std::size_t kSureHead = 256;  // with fewer, two files are never taken for one
+constexpr std::size_t kSureHead = 64;   // with fewer, two files are never taken for one
 constexpr std::size_t kTail = 64;       // bytes before the cursor that must still be the same
 constexpr std::size_t kMaxContext = 64U << 10U;
-constexpr Duration kStillPacking = 1min;  // since its last change: a packed file that ends in the middle may go on
+constexpr Duration kStillPacking = 1min;  // since its last change: a packed file may not be whole yet
 constexpr unsigned kStepsAtOnce = 64;     // then others on the queue have their turn
 
 std::int64_t hash_of(std::string_view bytes) {
@@ -35,7 +35,7 @@ std::int64_t hash_of(std::string_view bytes) {
 }
 bool begins_as(std::string_view head, const Cursor& row) {
   const auto n = static_cast<std::size_t>(row.head_length);
-  return head.size() >= n && hash_of(head.substr(0, n)) == row.head_hash;
+  return n == 0 || (head.size() >= n && hash_of(head.substr(0, n)) == row.head_hash);
 }
 void set_head(Cursor& row, std::string_view head) {
   row.head_length = static_cast<std::int64_t>(head.size());
@@ -237,9 +237,10 @@ class FileSource::Core : public std::enable_shared_from_this<FileSource::Core> {
     }
     auto content = open(path);
     if (!content) return;
+    if ((*content)->packed() && still_packing(st)) return;
     auto head = (*content)->read(0, kHead);
     if (!head) {
-      if (!still_packing(st)) trouble_[path] = head.error().what;
+      trouble_[path] = head.error().what;
       return;
     }
     if (head->size() >= kSureHead) {
@@ -281,6 +282,7 @@ class FileSource::Core : public std::enable_shared_from_this<FileSource::Core> {
     for (auto& [life, f] : followed_) {
       if (f->row.head_length < static_cast<std::int64_t>(kSureHead) || !begins_as(head, f->row)) continue;
       if (!f->content && !open_again(*f)) continue;
+      if (const auto now = f->content->read(0, kHead); !now || !begins_as(*now, f->row)) return life;  // truncated just now
       std::int64_t common = static_cast<std::int64_t>(f->seen.size);
       if (f->content->packed() || copy.packed()) common = f->row.at;
       if (!copy.packed()) common = std::min(common, static_cast<std::int64_t>(st.size));
