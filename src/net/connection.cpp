@@ -29,6 +29,7 @@ constexpr std::size_t first_body = 1U << 20U;  // taken at once for a declared l
 constexpr std::size_t file_piece = 512U << 10U;
 constexpr std::size_t one_write = 16U << 10U;  // bodies up to here go with their header in one piece (one TLS record)
 constexpr Duration linger = 2s;
+constexpr std::uint64_t least_body_bytes = 64U << 10U;  // in each body_deadline
 
 class HttpConnection;
 
@@ -110,6 +111,7 @@ class HttpConnection final : public Connection, public std::enable_shared_from_t
     phase_ = phase;
     deadline_ = core_->runtime.steady() + deadline;
     written_then_ = transport_->written();
+    received_then_ = received_;
   }
   // One read and one write at a time.
   void read(std::span<char> into, void (HttpConnection::*then)(std::size_t n));
@@ -140,7 +142,7 @@ class HttpConnection final : public Connection, public std::enable_shared_from_t
   std::unique_ptr<Transport> transport_;
   Phase phase_ = Phase::handshake;
   Duration deadline_{0};
-  std::uint64_t written_then_ = 0;
+  std::uint64_t written_then_ = 0, received_ = 0, received_then_ = 0;
 
   bool reading_ = false, writing_ = false;
   bool abandoned_ = false;  // the read under way is for a request that was answered before it came
@@ -276,6 +278,7 @@ void HttpConnection::read(std::span<char> into, void (HttpConnection::*then)(std
     self->reading_ = false;
     if (self->phase_ == Phase::closed) return;
     if (!ok || n == 0) return self->close();
+    self->received_ += n;
     if (std::exchange(self->abandoned_, false)) {
       if (self->phase_ == Phase::draining) self->discard(n);
       return;
@@ -304,8 +307,13 @@ void HttpConnection::next_request() {
   asked_ = {};
   route_ = nullptr;
   keep_alive_ = true;
-  if (begin_ == end_) enter(Phase::idle, core_->options.idle_deadline);
-  else enter(Phase::header, core_->options.header_deadline);
+  if (begin_ == end_) {
+    begin_ = end_ = 0;
+    if (in_.size() > first_buffer) in_ = {};  // a long header was an exception
+    enter(Phase::idle, core_->options.idle_deadline);
+  } else {
+    enter(Phase::header, core_->options.header_deadline);
+  }
   parse_header();
 }
 
@@ -701,8 +709,10 @@ void HttpConnection::tick(Duration now) {
   }
   if (now < deadline_) return;
   switch (phase_) {
-    case Phase::header:
     case Phase::body:
+      if (received_ - received_then_ >= least_body_bytes) return enter(phase_, core_->options.body_deadline);
+      [[fallthrough]];
+    case Phase::header:
       keep_alive_ = false;
       core_->refused("slow", peer().address);
       if (writing_) return close();  // not even our "100 Continue" was taken

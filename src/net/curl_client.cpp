@@ -45,7 +45,8 @@ class Inbox : public std::enable_shared_from_this<Inbox> {
   void end(Error error) {
     put(
         [error = std::move(error)](Inbox& in) mutable {
-          auto f = std::exchange(in.events_.on_end, nullptr);
+          auto f = std::move(in.events_.on_end);
+          in.events_ = {};  // what the handlers hold may hold the stream: let go
           in.silent_ = true;
           if (f) f(std::move(error));
         },

@@ -284,6 +284,25 @@ TEST_F(ServerTest, SlowSendersAreCutAtTheirDeadlines) {
   EXPECT_EQ(refused("slow"), 2U);
 }
 
+TEST_F(ServerTest, ALongBodyThatKeepsComingIsHeard) {
+  start(options());
+  constexpr std::size_t piece = 80'000, pieces = 4;
+  const RawSocket s(server->port());
+  s.send("POST /echo HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: " + std::to_string(piece * pieces) +
+         "\r\n\r\n");
+  std::promise<void> all;
+  std::size_t sent = 0;
+  std::function<void()> more = [&] {
+    s.send(std::string(piece, 'x'));
+    if (++sent == pieces) all.set_value();
+    else threads.after(350ms, app, more);
+  };
+  more();
+  all.get_future().wait();  // longer than twice the body's deadline
+  const std::string answer = s.read_all();
+  EXPECT_TRUE(answer.starts_with("HTTP/1.1 200")) << answer.substr(0, 200);
+}
+
 TEST_F(ServerTest, AnAnswerThatNeverComesIs500AfterTheDeadlineAndALateOneIsDropped) {
   start(options());
   const auto begin = std::chrono::steady_clock::now();

@@ -254,10 +254,13 @@ struct Exchange {
   }
   void finish(Result<ClientReply> result) {
     if (!end()) return;
-    if (then) then(std::move(result));
-    else if (events.on_end)
-      events.on_end(result ? Error{Code::bad_input, fmt::format("the stream was refused with {}", result->status), {}}
-                           : std::move(result.error()));
+    auto answer = std::move(then);
+    auto ended = std::move(events.on_end);
+    events = {};  // what the handlers hold may hold the stream: let go
+    if (answer) answer(std::move(result));
+    else if (ended)
+      ended(result ? Error{Code::bad_input, fmt::format("the stream was refused with {}", result->status), {}}
+                   : std::move(result.error()));
   }
   void on_message(std::string_view message);
 };
