@@ -5,6 +5,7 @@
 #include "base/files.hpp"
 #include "base/log.hpp"
 #include "store/audit_row.hpp"
+#include "store/copy.hpp"
 #include "store/core.hpp"
 #include "store/schema.hpp"
 
@@ -208,24 +209,8 @@ void State::start() {
 }
 
 Result<void> State::backup(const std::string& path) const {
-  DiskFiles files;
-  if (files.exists(path)) return fail(Code::conflict, "the file is already there; a backup overwrites nothing", path);
-  const std::string part = path + ".part";
-  if (files.exists(part)) BAVN_CHECK(files.unlink(part));
-  const auto copy = [&]() -> Result<void> {
-    BAVN_CHECK(files.open(part, OpenMode::create));  // mode 0600
-    BAVN_TRY(auto from, open_sqlite(inner_->core.readers.options()));
-    BAVN_CHECK(from->copy_to(part, 256));
-    BAVN_TRY(auto check, open_sqlite({.path = part, .use = SqliteOptions::Use::lonely}));
-    BAVN_TRY(const auto problems, check->check());
-    if (!problems.empty()) return fail(Code::corrupt, "the copy is damaged: " + problems.front(), path);
-    check.reset();
-    BAVN_CHECK(files.rename(part, path));
-    return files.sync_dir(parent_of(path));
-  };
-  auto ok = copy();
-  if (!ok && files.exists(part)) static_cast<void>(files.unlink(part));
-  return ok;
+  BAVN_TRY(auto from, open_sqlite(inner_->core.readers.options()));
+  return copy_database(*from, path);
 }
 
 Counts State::counts() const {

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <chrono>
+#include <cstdio>
 #include <filesystem>
 #include <fstream>
 
@@ -226,6 +228,36 @@ TEST(Schema, EveryEmbeddedChangeOfEveryAreaAppliesToAnEmptyFile) {
   ASSERT_TRUE(c);
   const auto ok = migrate(**c, *known, *known, from_micros(0));
   EXPECT_TRUE(ok) << to_string(ok.error());
+}
+
+TEST(Bench, UnitsPerSecond) {
+#ifdef BAVN_SANITIZED
+  GTEST_SKIP() << "a sanitized build measures the sanitizer";
+#endif
+  Threads threads;
+  Folder folder;
+  const auto state = open(threads, folder.db());
+  ASSERT_TRUE(state->write_now(make_table()));
+  const auto second = [](auto took) { return std::chrono::duration<double>(took).count(); };
+  constexpr int kQueued = 20'000, kWaiting = 300, kReads = 20'000;
+  auto start = std::chrono::steady_clock::now();
+  for (int i = 0; i < kQueued; ++i) {
+    state->write([i](Tx& tx) { return insert(tx, i); });
+    if (i % 5000 == 4999) ASSERT_TRUE(state->write_now([](Tx&) -> Result<void> { return {}; }));
+  }
+  const double queued = second(std::chrono::steady_clock::now() - start);
+  start = std::chrono::steady_clock::now();
+  for (int i = 0; i < kWaiting; ++i) ASSERT_TRUE(state->write_now([i](Tx& tx) { return insert(tx, kQueued + i); }));
+  const double waited = second(std::chrono::steady_clock::now() - start);
+  start = std::chrono::steady_clock::now();
+  for (int i = 0; i < kReads; ++i)
+    ASSERT_TRUE(state->read([&](Reader& r) { return r.number("SELECT n FROM t WHERE n = :n", {{"n", i}}); }));
+  const double reads = second(std::chrono::steady_clock::now() - start);
+  std::printf("queued units %.0f/s, units one waits for %.0f/s, reads of one row %.0f/s, commits %llu\n",
+              kQueued / queued, kWaiting / waited, kReads / reads,
+              static_cast<unsigned long long>(state->counts().commits));
+  state->stop();
+  EXPECT_EQ(count(*state), kQueued + kWaiting);
 }
 
 }  // namespace
