@@ -243,7 +243,9 @@ TEST(Bench, UnitsPerSecond) {
   auto start = std::chrono::steady_clock::now();
   for (int i = 0; i < kQueued; ++i) {
     state->write([i](Tx& tx) { return insert(tx, i); });
-    if (i % 5000 == 4999) ASSERT_TRUE(state->write_now([](Tx&) -> Result<void> { return {}; }));
+    if (i % 5000 == 4999) {
+      ASSERT_TRUE(state->write_now([](Tx&) -> Result<void> { return {}; }));
+    }
   }
   const double queued = second(std::chrono::steady_clock::now() - start);
   start = std::chrono::steady_clock::now();
