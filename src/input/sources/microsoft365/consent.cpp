@@ -23,7 +23,8 @@ std::string filled(std::string text, std::initializer_list<std::pair<std::string
 std::string plain_name(std::string_view name) {
   std::string out;
   for (const char c : name.substr(0, 60))
-    if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || ascii_digit(c) || c == ' ' || c == '-' || c == '.') out += c;
+    if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || ascii_digit(c) || c == ' ' || c == '-' || c == '.')
+      out += c;
   return out;
 }
 
@@ -43,19 +44,24 @@ bool is_guid(std::string_view s) {
   return true;
 }
 
-Result<std::string> consent_script(std::string_view tenant, std::string_view certificate_pem, std::string_view node_name,
-                                   std::string_view language) {
+Result<std::string> consent_script(std::string_view tenant, std::string_view certificate_pem,
+                                   std::string_view node_name, std::string_view language) {
   if (!is_guid(tenant))
-    return fail(Code::bad_input, fmt::format("\"{}\" is no tenant id: it looks like 00000000-0000-0000-0000-000000000000 "
-                                             "and stands in Entra under Overview", tenant));
+    return fail(Code::bad_input,
+                fmt::format("\"{}\" is no tenant id: it looks like 00000000-0000-0000-0000-000000000000 "
+                            "and stands in Entra under Overview",
+                            tenant));
   BAVN_TRY(auto certificate, certificate_base64(certificate_pem));
   const auto script = content::file("content/scripts/microsoft365_consent.ps1.mustache");
   BAVN_ASSERT(script);
   std::string roles;
   for (const auto& p : permissions())
-    roles += fmt::format("  # {}\n  @{{ Name = \"{}\"; Id = \"{}\"; Service = \"{}\" }}\n", in_language(p.why, language), p.name,
-                         p.role_id, p.service == Service::graph ? "graph" : "manage");
-  return filled(std::string(*script), {{"tenant", to_lower(tenant)}, {"node", plain_name(node_name)}, {"certificate", std::move(certificate)},
+    roles +=
+        fmt::format("  # {}\n  @{{ Name = \"{}\"; Id = \"{}\"; Service = \"{}\" }}\n", in_language(p.why, language),
+                    p.name, p.role_id, p.service == Service::graph ? "graph" : "manage");
+  return filled(std::string(*script), {{"tenant", to_lower(tenant)},
+                                       {"node", plain_name(node_name)},
+                                       {"certificate", std::move(certificate)},
                                        {"roles", std::move(roles)}});
 }
 

@@ -8,8 +8,8 @@
 namespace bavn::input::microsoft365 {
 
 /// language: da, nb or en, for the plain words beside each right. bad_input: a tenant that is no GUID, or no certificate.
-Result<std::string> consent_script(std::string_view tenant, std::string_view certificate_pem, std::string_view node_name,
-                                   std::string_view language);
+Result<std::string> consent_script(std::string_view tenant, std::string_view certificate_pem,
+                                   std::string_view node_name, std::string_view language);
 Result<std::string> removal_script(std::string_view tenant, std::string_view client, std::string_view node_name);
 
 /// What the consent script prints at its end; not_found when the text has none.

@@ -11,7 +11,8 @@ namespace {
 
 TEST(Consent, TheScriptNamesEveryRightInPlainWordsAndOnlyReads) {
   const auto identity = *make_rsa_identity("node", *parse_time("2026-03-01T00:00:00Z"), std::chrono::days(1));
-  const auto script = consent_script("11111111-2222-4333-8444-555555555555", identity.certificate_pem, "Fjordby\"; rm", "da");
+  const auto script =
+      consent_script("11111111-2222-4333-8444-555555555555", identity.certificate_pem, "Fjordby\"; rm", "da");
   ASSERT_TRUE(script) << to_string(script.error());
   for (const auto& p : permissions()) {
     EXPECT_NE(script->find(std::string("Name = \"") + std::string(p.name) + "\""), std::string::npos);

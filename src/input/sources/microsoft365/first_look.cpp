@@ -55,7 +55,8 @@ Pages pages(const Ask& ask, const Access& access, Call call, PageShape shape, un
       break;
     }
     if (!same_origin(access.base(call.service), call.url) || !links.insert(call.url).second) {
-      out.trouble = Trouble{.kind = TroubleKind::bad_link, .what = "the next page is somewhere else, or was there before"};
+      out.trouble =
+          Trouble{.kind = TroubleKind::bad_link, .what = "the next page is somewhere else, or was there before"};
       break;
     }
     std::optional<Page> page;
@@ -83,7 +84,8 @@ Call call_of(const Api& api, const Access& access) {
 }
 
 std::string feed(const Access& access, std::string_view rest) {
-  return access.url(Service::manage, fmt::format("/api/v1.0/{0}/activity/feed{1}&PublisherIdentifier={0}", access.account().tenant, rest));
+  return access.url(Service::manage, fmt::format("/api/v1.0/{0}/activity/feed{1}&PublisherIdentifier={0}",
+                                                 access.account().tenant, rest));
 }
 
 struct Blobs {
@@ -95,10 +97,12 @@ Blobs blobs(const Ask& ask, const Access& access, std::string_view type, Instant
   Blobs out;
   const auto* api = api_named("activity");
   std::set<std::string> links;
-  std::string url = feed(access, fmt::format("/subscriptions/content?contentType={}&startTime={}&endTime={}", type, second_plain(from), second_plain(to)));
+  std::string url = feed(access, fmt::format("/subscriptions/content?contentType={}&startTime={}&endTime={}", type,
+                                             second_plain(from), second_plain(to)));
   while (!url.empty()) {
     if (!same_origin(access.base(Service::manage), url) || !links.insert(url).second || links.size() > 100) {
-      out.trouble = Trouble{.kind = TroubleKind::bad_link, .what = "the next list is somewhere else, or was there before"};
+      out.trouble =
+          Trouble{.kind = TroubleKind::bad_link, .what = "the next list is somewhere else, or was there before"};
       break;
     }
     Call call{.service = Service::manage, .budget = api->budget, .url = url, .permission = "ActivityFeed.Read"};
@@ -126,7 +130,8 @@ SourceCheck check_of(const Api& api, const std::optional<Trouble>& trouble, Inst
   if (trouble) {
     out.trouble = trouble->kind;
     out.says = to_string(*trouble);
-    const bool waits = trouble->kind == TroubleKind::licence || trouble->kind == TroubleKind::not_ready || trouble->kind == TroubleKind::throttled;
+    const bool waits = trouble->kind == TroubleKind::licence || trouble->kind == TroubleKind::not_ready ||
+                       trouble->kind == TroubleKind::throttled;
     out.light = waits ? Light::yellow : Light::red;
     return out;
   }
@@ -165,12 +170,18 @@ std::vector<SourceCheck> check_sources(const Ask& ask, const Access& access, Ins
       case Shape::hunting: {
         Call call = call_of(api, access);
         call.method = net::Method::post;
-        call.body = fmt::format("{{\"Query\":\"EmailEvents | where Timestamp between (datetime({}) .. datetime({})) | take 50\"}}", second(now - 24h), second(now));
+        call.body = fmt::format(
+            "{{\"Query\":\"EmailEvents | where Timestamp between (datetime({}) .. datetime({})) | take 50\"}}",
+            second(now - 24h), second(now));
         look(std::move(call), PageShape{.list = "results", .time = "Timestamp", .key = {"ReportId"}});
         break;
       }
       case Shape::management: {
-        Call call{.service = Service::manage, .budget = api.budget, .method = net::Method::post, .url = feed(access, "/subscriptions/start?contentType=Audit.Exchange"), .permission = "ActivityFeed.Read"};
+        Call call{.service = Service::manage,
+                  .budget = api.budget,
+                  .method = net::Method::post,
+                  .url = feed(access, "/subscriptions/start?contentType=Audit.Exchange"),
+                  .permission = "ActivityFeed.Read"};
         if (auto answer = ask(std::move(call)); !answer && answer.error().code != "AF20024") {
           trouble = std::move(answer.error());
           break;
@@ -181,11 +192,15 @@ std::vector<SourceCheck> check_sources(const Ask& ask, const Access& access, Ins
         break;
       }
       case Shape::settings: {
-        auto answer = ask(Call{.budget = api.budget, .url = access.url(Service::graph, "/v1.0/policies/authorizationPolicy"), .permission = "Policy.Read.All"});
-        if (!answer)
-          trouble = std::move(answer.error());
+        auto answer = ask(Call{.budget = api.budget,
+                               .url = access.url(Service::graph, "/v1.0/policies/authorizationPolicy"),
+                               .permission = "Policy.Read.All"});
+        if (!answer) trouble = std::move(answer.error());
         else
-          look(Call{.budget = api.budget, .url = access.url(Service::graph, "/v1.0/applications?$select=id,appId,displayName&$top=10"), .permission = "Directory.Read.All"}, PageShape{.key = {"id"}});
+          look(Call{.budget = api.budget,
+                    .url = access.url(Service::graph, "/v1.0/applications?$select=id,appId,displayName&$top=10"),
+                    .permission = "Directory.Read.All"},
+               PageShape{.key = {"id"}});
         break;
       }
     }
@@ -200,26 +215,37 @@ std::vector<SourceCheck> check_sources(const Ask& ask, const Access& access, Ins
   return out;
 }
 
-Past look_back(const Ask& ask, const Access& access, const std::vector<std::string>& domains, Instant now, unsigned trace_days) {
+Past look_back(const Ask& ask, const Access& access, const std::vector<std::string>& domains, Instant now,
+               unsigned trace_days) {
   Past past;
-  const auto missing = [&](std::string_view what, const Trouble& trouble) { past.not_seen.push_back(fmt::format("{}: {}", what, to_string(trouble))); };
+  const auto missing = [&](std::string_view what, const Trouble& trouble) {
+    past.not_seen.push_back(fmt::format("{}: {}", what, to_string(trouble)));
+  };
 
   // Who may act on mail without a person.
   const auto directory = [&](std::string path, PageShape shape) {
-    return pages(ask, access, Call{.budget = Budget::directory, .url = access.url(Service::graph, path), .permission = "Directory.Read.All"}, std::move(shape), 40);
+    return pages(
+        ask, access,
+        Call{.budget = Budget::directory, .url = access.url(Service::graph, path), .permission = "Directory.Read.All"},
+        std::move(shape), 40);
   };
-  const auto principals = directory("/v1.0/servicePrincipals?$select=id,appId,displayName,createdDateTime&$top=500", PageShape{.key = {"id"}});
+  const auto principals = directory("/v1.0/servicePrincipals?$select=id,appId,displayName,createdDateTime&$top=500",
+                                    PageShape{.key = {"id"}});
   if (principals.trouble) missing("applications", *principals.trouble);
   Members since;
   std::vector<std::string> services;
   for (const auto& record : principals.records) {
     auto m = members(record.line);
     since[m["id"]] = m["createdDateTime"];
-    if (m["appId"] == "00000003-0000-0000-c000-000000000000" || m["appId"] == "00000002-0000-0ff1-ce00-000000000000") services.push_back(m["id"]);
+    if (m["appId"] == "00000003-0000-0000-c000-000000000000" || m["appId"] == "00000002-0000-0ff1-ce00-000000000000")
+      services.push_back(m["id"]);
   }
   for (const auto& service : services) {
     Members role_names;
-    Call roles{.budget = Budget::directory, .url = access.url(Service::graph, fmt::format("/v1.0/servicePrincipals/{}?$select=id,displayName,appRoles", service)), .permission = "Directory.Read.All"};
+    Call roles{.budget = Budget::directory,
+               .url = access.url(Service::graph,
+                                 fmt::format("/v1.0/servicePrincipals/{}?$select=id,displayName,appRoles", service)),
+               .permission = "Directory.Read.All"};
     std::vector<Record> list;
     roles.unusable = [&](const net::ClientReply& reply) -> std::optional<std::string> {
       auto read = read_page(reply.body, PageShape{.list = "appRoles", .key = {"id"}});
@@ -232,18 +258,23 @@ Past look_back(const Ask& ask, const Access& access, const std::vector<std::stri
       auto m = members(role.line);
       role_names[m["id"]] = m["value"];
     }
-    const auto rights = directory(fmt::format("/v1.0/servicePrincipals/{}/appRoleAssignedTo?$top=500", service), PageShape{.key = {"id"}});
+    const auto rights = directory(fmt::format("/v1.0/servicePrincipals/{}/appRoleAssignedTo?$top=500", service),
+                                  PageShape{.key = {"id"}});
     if (rights.trouble) missing("rights of applications", *rights.trouble);
     for (const auto& record : rights.records) {
       auto m = members(record.line);
       const auto& right = role_names[m["appRoleId"]];
       if (right.starts_with("Mail.") || right == "full_access_as_app" || right == "MailboxSettings.ReadWrite")
-        past.applications.push_back({.name = m["principalDisplayName"], .right = right, .since = since[m["principalId"]].substr(0, 10)});
+        past.applications.push_back(
+            {.name = m["principalDisplayName"], .right = right, .since = since[m["principalId"]].substr(0, 10)});
     }
   }
 
   // May users open the door themselves?
-  if (auto answer = ask(Call{.budget = Budget::directory, .url = access.url(Service::graph, "/v1.0/policies/authorizationPolicy"), .permission = "Policy.Read.All"}); !answer) {
+  if (auto answer = ask(Call{.budget = Budget::directory,
+                             .url = access.url(Service::graph, "/v1.0/policies/authorizationPolicy"),
+                             .permission = "Policy.Read.All"});
+      !answer) {
     missing("policies", answer.error());
   } else {
     auto m = members(answer->body);
@@ -251,7 +282,13 @@ Past look_back(const Ask& ask, const Access& access, const std::vector<std::stri
     past.users_may_register = user["allowedToCreateApps"] == "true";
     past.users_may_consent = user["permissionGrantPoliciesAssigned"].contains("ManagePermissionGrantsForSelf.");
   }
-  const auto access_policies = pages(ask, access, Call{.budget = Budget::directory, .url = access.url(Service::graph, "/v1.0/identity/conditionalAccess/policies"), .permission = "Policy.Read.All", .licence = "Entra ID P1"}, PageShape{.key = {"id"}}, 5);
+  const auto access_policies =
+      pages(ask, access,
+            Call{.budget = Budget::directory,
+                 .url = access.url(Service::graph, "/v1.0/identity/conditionalAccess/policies"),
+                 .permission = "Policy.Read.All",
+                 .licence = "Entra ID P1"},
+            PageShape{.key = {"id"}}, 5);
   if (access_policies.trouble) missing("conditional access", *access_policies.trouble);
   for (const auto& record : access_policies.records)
     if (members(record.line)["state"] == "enabled") ++past.access_policies;
@@ -266,7 +303,8 @@ Past look_back(const Ask& ask, const Access& access, const std::vector<std::stri
     for (const auto& uri : list.uris) {
       if (past.blobs >= 300 || !same_origin(access.base(Service::manage), uri)) break;
       ++past.blobs;
-      Call call{.service = Service::manage, .budget = Budget::management, .url = uri, .permission = "ActivityFeed.Read"};
+      Call call{
+          .service = Service::manage, .budget = Budget::management, .url = uri, .permission = "ActivityFeed.Read"};
       std::vector<Record> records;
       call.unusable = [&](const net::ClientReply& reply) -> std::optional<std::string> {
         auto read = read_page(reply.body, PageShape{.list = "", .time = "CreationTime", .key = {"Id"}});
@@ -281,12 +319,15 @@ Past look_back(const Ask& ask, const Access& access, const std::vector<std::stri
         const bool rule = op == "New-InboxRule" || op == "Set-InboxRule";
         if (!rule && op != "Set-Mailbox") continue;
         // Parameters: [{"Name": .., "Value": ..}, ..]
-        const auto parameters = read_page("{\"value\":" + (m["Parameters"].empty() ? "[]" : m["Parameters"]) + "}", PageShape{.key = {"Name"}});
+        const auto parameters = read_page("{\"value\":" + (m["Parameters"].empty() ? "[]" : m["Parameters"]) + "}",
+                                          PageShape{.key = {"Name"}});
         std::string what;
         for (const auto& p : parameters ? parameters->records : std::vector<Record>{}) {
           auto pair = members(p.line);
           const auto& name = pair["Name"];
-          const bool tells = name == "ForwardingSmtpAddress" || name == "ForwardingAddress" || name == "ForwardTo" || name == "RedirectTo" || name == "ForwardAsAttachmentTo" || (name == "DeleteMessage" && pair["Value"] == "True");
+          const bool tells = name == "ForwardingSmtpAddress" || name == "ForwardingAddress" || name == "ForwardTo" ||
+                             name == "RedirectTo" || name == "ForwardAsAttachmentTo" ||
+                             (name == "DeleteMessage" && pair["Value"] == "True");
           if (tells && !pair["Value"].empty()) what += (what.empty() ? "" : ", ") + name + " " + pair["Value"];
         }
         if (!what.empty()) past.forwarding.push_back({.mailbox = m["UserId"], .what = what, .at = m["CreationTime"]});
@@ -302,23 +343,28 @@ Past look_back(const Ask& ask, const Access& access, const std::vector<std::stri
     const unsigned days = std::min(left, 10U);
     Call call = call_of(*trace, access);
     call.url += range(*trace, now - 24h * left, now - 24h * (left - days)) + "&$top=5000";
-    const auto got = pages(ask, access, std::move(call), PageShape{.time = trace->record_time, .key = trace->record_key}, 20);
+    const auto got =
+        pages(ask, access, std::move(call), PageShape{.time = trace->record_time, .key = trace->record_key}, 20);
     if (got.trouble) {
       missing("look-alike senders", *got.trouble);
       break;
     }
-    if (got.more) past.not_seen.push_back(fmt::format("look-alike senders: only the newest {} mails of {} days were looked at", got.records.size(), days));
+    if (got.more)
+      past.not_seen.push_back(fmt::format("look-alike senders: only the newest {} mails of {} days were looked at",
+                                          got.records.size(), days));
     past.mails += got.records.size();
     for (const auto& record : got.records) {
       const auto m = members(record.line);
       const auto sender = m.find("senderAddress");
       if (sender == m.end()) continue;
-      if (const auto at = sender->second.rfind('@'); at != std::string::npos) ++senders[to_lower(sender->second.substr(at + 1))];
+      if (const auto at = sender->second.rfind('@'); at != std::string::npos)
+        ++senders[to_lower(sender->second.substr(at + 1))];
     }
     left -= days;
   }
   for (const auto& [domain, mails] : senders)
-    if (auto why = like.judge(domain)) past.lookalikes.push_back({.domain = domain, .why = std::move(*why), .mails = mails});
+    if (auto why = like.judge(domain))
+      past.lookalikes.push_back({.domain = domain, .why = std::move(*why), .mails = mails});
   return past;
 }
 
@@ -334,7 +380,8 @@ DmarcState dmarc_of(const std::string& domain, const Resolver& resolver) {
   for (const auto& record : records.value_or(std::vector<std::string>{}))
     if (trim(record).starts_with("v=DMARC1")) own.push_back(record);
   if (own.size() != 1) {  // RFC 9989 as RFC 7489 section 6.6.3: more than one is none
-    out.says = own.empty() ? "no DMARC record: everybody can send in this name" : "more than one DMARC record: that counts as none";
+    out.says = own.empty() ? "no DMARC record: everybody can send in this name"
+                           : "more than one DMARC record: that counts as none";
     return out;
   }
   bool reports = false;

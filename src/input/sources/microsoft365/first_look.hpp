@@ -12,13 +12,17 @@ namespace bavn::input::microsoft365 {
 
 using Ask = std::function<Answer(Call)>;
 
-enum class Light : std::uint8_t { green, yellow, red };  // works; works not yet or is not licensed; somebody must do something
+enum class Light : std::uint8_t {
+  green,
+  yellow,
+  red
+};  // works; works not yet or is not licensed; somebody must do something
 std::string_view to_string(Light light);
 
 struct SourceCheck {
   const Api* api = nullptr;
   Light light = Light::red;
-  std::string says;  // for people
+  std::string says = {};                       // for people
   TroubleKind trouble = TroubleKind::stopped;  // of what is not green
   std::int64_t lag_seconds = -1;               // age of the newest record there is
 };
@@ -47,7 +51,8 @@ struct Past {
   std::vector<std::string> not_seen;   // what could not be looked at, and why
 };
 /// trace_days: 1 .. 90. Reads at most 20 pages of trace and 300 blobs.
-Past look_back(const Ask& ask, const Access& access, const std::vector<std::string>& domains, Instant now, unsigned trace_days);
+Past look_back(const Ask& ask, const Access& access, const std::vector<std::string>& domains, Instant now,
+               unsigned trace_days);
 
 /// TXT records of a name; not_found: there are none.
 using Resolver = std::function<Result<std::vector<std::string>>(const std::string& name)>;

@@ -16,14 +16,20 @@ struct Look {
     stand.serve_as("http://m365.example:80");
     stand.add_routes(router);
     server = *net::SimServer::start(sim, router, "m365.example:80", sim.queue({.name = "stand-in"}));
-    client = net::sim_client(sim, {.address = "192.0.2.1", .tls = false, .certificate_serial = {}, .certificate_name = {}});
+    client =
+        net::sim_client(sim, {.address = "192.0.2.1", .tls = false, .certificate_serial = {}, .certificate_name = {}});
     stand.licences(0).trace_principal = true;
   }
   void open(std::set<std::string> roles) {
     const auto identity = *make_rsa_identity("node", sim.now(), std::chrono::days(1));
     const auto id = stand.register_application(0, identity.certificate_pem, std::move(roles));
-    access = std::make_shared<Access>(sim, *client, sim.queue({.name = "m365"}), Account{.tenant = stand.world().tenants()[0].id, .client = id, .identity = identity,
-        .endpoints = {.login = "http://m365.example:80/login", .graph = "http://m365.example:80/graph", .manage = "http://m365.example:80/manage"}});
+    access = std::make_shared<Access>(sim, *client, sim.queue({.name = "m365"}),
+                                      Account{.tenant = stand.world().tenants()[0].id,
+                                              .client = id,
+                                              .identity = identity,
+                                              .endpoints = {.login = "http://m365.example:80/login",
+                                                            .graph = "http://m365.example:80/graph",
+                                                            .manage = "http://m365.example:80/manage"}});
     ask = [this](Call call) -> Answer {
       std::optional<Answer> out;
       access->send(std::move(call), [&](Answer answer) { out = std::move(answer); });
@@ -92,12 +98,15 @@ TEST(FirstLook, ThePastShowsOldApplicationsForwardingAndLookalikes) {
 }
 
 TEST(FirstLook, DmarcIsToldInWords) {
-  const auto with = [](std::vector<std::string> records) { return [records](const std::string& name) -> Result<std::vector<std::string>> {
-    EXPECT_EQ(name, "_dmarc.fjordby.example");
-    if (records.empty()) return fail(Code::not_found, "none");
-    return records;
-  }; };
-  EXPECT_EQ(dmarc_of("fjordby.example", with({"v=DMARC1; p=reject; rua=mailto:dmarc@cert.example"})).light, Light::green);
+  const auto with = [](std::vector<std::string> records) {
+    return [records](const std::string& name) -> Result<std::vector<std::string>> {
+      EXPECT_EQ(name, "_dmarc.fjordby.example");
+      if (records.empty()) return fail(Code::not_found, "none");
+      return records;
+    };
+  };
+  EXPECT_EQ(dmarc_of("fjordby.example", with({"v=DMARC1; p=reject; rua=mailto:dmarc@cert.example"})).light,
+            Light::green);
   const auto none = dmarc_of("fjordby.example", with({"v=DMARC1;p=none"}));
   EXPECT_EQ(none.light, Light::yellow);
   EXPECT_NE(none.says.find("rua"), std::string::npos);

@@ -13,11 +13,13 @@ namespace bavn::input::microsoft365 {
 namespace {
 
 constexpr std::array<std::pair<std::string_view, std::string_view>, 34> kAlike = {{
-    {"rn", "m"}, {"vv", "w"}, {"cl", "d"}, {"æ", "ae"}, {"ø", "o"}, {"oe", "o"}, {"å", "a"}, {"aa", "a"}, {"ä", "a"}, {"ö", "o"}, {"ü", "u"},
-    {"é", "e"}, {"0", "o"}, {"1", "l"}, {"3", "e"}, {"5", "s"}, {"i", "l"}, {"-", ""}, {"а", "a"}, {"е", "e"}, {"о", "o"}, {"р", "p"}, {"с", "c"},
-    {"у", "y"}, {"х", "x"}, {"і", "l"}, {"ј", "j"}, {"ѕ", "s"}, {"һ", "h"}, {"ԁ", "d"}, {"ո", "n"}, {"α", "a"}, {"ο", "o"}, {"ν", "v"},
+    {"rn", "m"}, {"vv", "w"}, {"cl", "d"}, {"æ", "ae"}, {"ø", "o"}, {"oe", "o"}, {"å", "a"}, {"aa", "a"}, {"ä", "a"},
+    {"ö", "o"},  {"ü", "u"},  {"é", "e"},  {"0", "o"},  {"1", "l"}, {"3", "e"},  {"5", "s"}, {"i", "l"},  {"-", ""},
+    {"а", "a"},  {"е", "e"},  {"о", "o"},  {"р", "p"},  {"с", "c"}, {"у", "y"},  {"х", "x"}, {"і", "l"},  {"ј", "j"},
+    {"ѕ", "s"},  {"һ", "h"},  {"ԁ", "d"},  {"ո", "n"},  {"α", "a"}, {"ο", "o"},  {"ν", "v"},
 }};
-constexpr std::array<std::string_view, 9> kMunicipal = {"kommune", "kommunen", "borger", "digitalpost", "mit", "min", "selvbetjening", "faktura", "login"};
+constexpr std::array<std::string_view, 9> kMunicipal = {"kommune", "kommunen",      "borger",  "digitalpost", "mit",
+                                                        "min",     "selvbetjening", "faktura", "login"};
 
 /// The part before the public suffix; "kommune.no" and the like are suffixes in the public list.
 std::string label_of(std::string_view domain) {
@@ -32,7 +34,9 @@ std::string skeleton(std::string_view label) {
   const std::string lower = to_lower_utf8(label);
   std::string out;
   for (std::size_t at = 0; at < lower.size();) {
-    const auto found = std::find_if(kAlike.begin(), kAlike.end(), [&](const auto& pair) { return std::string_view(lower).substr(at).starts_with(pair.first); });
+    const auto found = std::find_if(kAlike.begin(), kAlike.end(), [&](const auto& pair) {
+      return std::string_view(lower).substr(at).starts_with(pair.first);
+    });
     if (found == kAlike.end()) {
       out += lower[at++];
     } else {
@@ -44,7 +48,8 @@ std::string skeleton(std::string_view label) {
 }
 
 unsigned edits(std::string_view a, std::string_view b, unsigned limit) {
-  if (a.size() > 64 || b.size() > 64 || std::max(a.size(), b.size()) - std::min(a.size(), b.size()) > limit) return limit + 1;
+  if (a.size() > 64 || b.size() > 64 || std::max(a.size(), b.size()) - std::min(a.size(), b.size()) > limit)
+    return limit + 1;
   std::array<std::array<unsigned, 65>, 3> row{};  // optimal string alignment: the last two rows are enough
   for (unsigned j = 0; j <= b.size(); ++j) row[0][j] = j;
   for (unsigned i = 1; i <= a.size(); ++i) {
@@ -54,7 +59,8 @@ unsigned edits(std::string_view a, std::string_view b, unsigned limit) {
     now[0] = i;
     for (unsigned j = 1; j <= b.size(); ++j) {
       now[j] = std::min({before[j] + 1, now[j - 1] + 1, before[j - 1] + (a[i - 1] == b[j - 1] ? 0U : 1U)});
-      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1]) now[j] = std::min(now[j], two_before[j - 2] + 1);
+      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+        now[j] = std::min(now[j], two_before[j - 2] + 1);
     }
   }
   return std::min(row[a.size() % 3][b.size()], limit + 1);

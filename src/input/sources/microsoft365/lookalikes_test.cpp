@@ -7,10 +7,12 @@ namespace {
 
 TEST(Lookalikes, WhatIsDrawnAlikeOrALetterAwayIsFound) {
   const Lookalikes ours({"fjordby-kommune.dk"});
-  for (const char* bad : {"fjordby-komrnune.dk", "fjordby-kommune.com", "fj0rdby-kommune.dk", "fjordbykommune.dk", "fjordby-komune.dk", "fjrodby-kommune.dk", "fjordby-faktura.com",
-                          "mail.fjordby-kommune.net", "fjоrdby-kommune.dk"})
+  for (const char* bad :
+       {"fjordby-komrnune.dk", "fjordby-kommune.com", "fj0rdby-kommune.dk", "fjordbykommune.dk", "fjordby-komune.dk",
+        "fjrodby-kommune.dk", "fjordby-faktura.com", "mail.fjordby-kommune.net", "fjоrdby-kommune.dk"})
     EXPECT_TRUE(ours.judge(bad)) << bad;
-  for (const char* good : {"fjordby-kommune.dk", "post.fjordby-kommune.dk", "lyngholt-kommune.dk", "fjordbyavis.dk", "example.org"})
+  for (const char* good :
+       {"fjordby-kommune.dk", "post.fjordby-kommune.dk", "lyngholt-kommune.dk", "fjordbyavis.dk", "example.org"})
     EXPECT_FALSE(ours.judge(good)) << good << ": " << ours.judge(good).value_or("");
 }
 
