@@ -56,7 +56,8 @@ std::optional<Range> range_of(std::string_view header, std::uint64_t size) {
 BodyPlan plan_body(const Request& request, Reply& reply, std::uint64_t size) {
   BodyPlan all{0, size};
   if (reply.status != 200 || (request.method != Method::get && request.method != Method::head)) return all;
-  const std::string* tag = reply.headers.find("ETag");
+  const std::string* found = reply.headers.find("ETag");
+  const std::optional<std::string> tag = found ? std::optional(*found) : std::nullopt;  // headers are set below
   if (const std::string* none = request.headers.find("If-None-Match"); tag && none && lists(*none, *tag)) {
     reply.status = 304;
     return {};
