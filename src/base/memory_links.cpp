@@ -97,7 +97,7 @@ void MemoryLinks::cut(Runtime& runtime, const std::shared_ptr<Connection>& conne
 MemoryLinks::MemoryLinks(Runtime& runtime) : runtime_(runtime), weather_(std::make_shared<Guarded<Weather>>()) {}
 MemoryLinks::~MemoryLinks() {
   // A handler may hold its own link, and the link holds the handlers: undo the ring. Nothing runs any more at this time.
-  std::vector<std::weak_ptr<Connection>> all;
+  std::vector<std::weak_ptr<Connection>> all = orphans_.with([](auto& orphans) { return std::move(orphans); });
   listeners_.with([&](auto& listeners) {
     for (auto& [address, listener] : listeners)
       all.insert(all.end(), listener.connections.begin(), listener.connections.end());
@@ -130,6 +130,10 @@ void MemoryLinks::unlisten(std::string_view address) {
     to_cut = std::move(it->second.connections);
     dead = std::move(it->second.on_link);
     listeners.erase(it);
+  });
+  orphans_.with([&](auto& orphans) {
+    std::erase_if(orphans, [](const auto& o) { return o.expired(); });
+    orphans.insert(orphans.end(), to_cut.begin(), to_cut.end());
   });
   for (const auto& weak : to_cut)
     if (auto connection = weak.lock()) cut(runtime_, connection);

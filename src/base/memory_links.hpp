@@ -4,6 +4,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/guarded.hpp"
 #include "base/runtime.hpp"
@@ -43,6 +44,7 @@ class MemoryLinks : public Links {
   Runtime& runtime_;
   std::shared_ptr<Guarded<Weather>> weather_;
   Guarded<std::map<std::string, Listener, std::less<>>> listeners_;
+  Guarded<std::vector<std::weak_ptr<Connection>>> orphans_;  // of listeners that are gone; some may not know yet
 };
 
 }  // namespace bavn
