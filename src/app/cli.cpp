@@ -197,6 +197,49 @@ int run_command_line(int argc, char** argv) {
     });
   }
 
+  AuditOptions auo;
+  auto* audit_cmd =
+      app.add_subcommand("audit", "The audit log: who did what, and whether it is still what was written");
+  audit_cmd->require_subcommand(1);
+  for (const auto& [action, help] : {std::pair{"verify", "Find what was changed, taken out, moved or cut off"},
+                                     std::pair{"list", "The entries, oldest first"}}) {
+    auto* sub = audit_cmd->add_subcommand(action, help);
+    sub->add_option("--data", auo.data, "The data folder")->required();
+    if (std::string(action) == "verify") {
+      auto* other =
+          sub->add_option("--witness-data", auo.other_data, "Data folder of a party that signed this log's heads");
+      auto* chain = sub->add_option("--chain", auo.chain, "How this log is called there");
+      other->needs(chain);
+      chain->needs(other);
+    } else {
+      sub->add_option("--from", auo.from, "Number of the first entry");
+      sub->add_option("--limit", auo.limit, "At most so many; 1000 when not given");
+    }
+    sub->add_flag("--json", auo.json, "JSON on stdout");
+    sub->callback([&auo, &rc, action] {
+      auo.action = action;
+      rc = audit_command(auo);
+    });
+  }
+
+  BackupOptions bko;
+  auto* backup_cmd = app.add_subcommand("backup", "Copy a data folder while it is in use");
+  backup_cmd->add_option("--data", bko.data, "The data folder")->required();
+  backup_cmd->add_option("--to", bko.to, "A folder that is not there yet, or empty")->required();
+  backup_cmd->add_flag("--with-keys", bko.with_keys,
+                       "The keys too: such a backup reads everything, erased events as well");
+  backup_cmd->add_flag("--json", bko.json, "One JSON object on stdout");
+  backup_cmd->footer("Example: bavn backup --data /var/lib/bavn --to /backup/2024-10-01");
+  backup_cmd->callback([&] { rc = backup(bko); });
+
+  RestoreOptions reo;
+  auto* restore_cmd = app.add_subcommand("restore", "Bring a backup back into a new folder");
+  restore_cmd->add_option("--from", reo.from, "The backup")->required();
+  restore_cmd->add_option("--data", reo.data, "The new data folder; not there yet, or empty")->required();
+  restore_cmd->add_flag("--verify", reo.verify, "Compare tables and history with what the backup says it holds");
+  restore_cmd->add_flag("--json", reo.json, "One JSON object on stdout");
+  restore_cmd->callback([&] { rc = restore(reo); });
+
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {

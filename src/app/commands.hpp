@@ -83,6 +83,28 @@ struct IndicatorsOptions {
 };
 int indicators_command(const IndicatorsOptions& options);
 
+struct AuditOptions {
+  std::string action;  // verify, list
+  std::string data;
+  std::string other_data, chain;  // another's data folder, and how our log is called there: its witnesses count too
+  std::int64_t from = 1;
+  std::uint64_t limit = 1000;
+  bool json = false;
+};
+int audit_command(const AuditOptions& options);
+
+struct BackupOptions {
+  std::string data, to;
+  bool with_keys = false, json = false;
+};
+int backup(const BackupOptions& options);
+
+struct RestoreOptions {
+  std::string from, data;
+  bool verify = false, json = false;
+};
+int restore(const RestoreOptions& options);
+
 /// Files below the paths, sorted, folders walked; "-" stays. Missing ones are reported on stderr and counted.
 std::vector<std::string> files_below(const std::vector<std::string>& paths, unsigned& missing);
 

@@ -178,7 +178,10 @@ template <class Row, template <class...> class List, class... Member>
 Result<void> read_members(const Statement& s, const std::vector<int>& at, Row& row, List<Member...>) {
   Result<void> ok;
   std::size_t i = 0;
-  ((ok && (ok = read_column(s, at[i++], row.*Member::pointer), true)), ...);
+  const auto one = [&](auto pointer) {
+    if (ok) ok = read_column(s, at[i++], row.*pointer);
+  };
+  (one(Member::pointer), ...);
   return ok;
 }
 template <template <class...> class List, class... Member>
