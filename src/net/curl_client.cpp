@@ -113,6 +113,8 @@ struct Job {
   std::size_t header_bytes = 0;
   std::optional<Error> trouble;  // ours, better than curl's words
   bool open = false, paused = false, inside_allowed = false;
+  const Runtime* clock = nullptr;  // of a stream
+  Duration last_byte{0};
   std::string own_url;
   char error[CURL_ERROR_SIZE] = "";
 
@@ -129,6 +131,7 @@ std::size_t on_header(char* data, std::size_t, std::size_t size, void* user) {
   Job& job = *static_cast<Job*>(user);
   const std::string_view line = trim({data, size});
   job.header_bytes += size;
+  if (job.clock) job.last_byte = job.clock->steady();
   if (job.header_bytes > max_reply_header) {
     job.trouble = Error{Code::bad_input, "the header of the reply is larger than 256 KiB", {}};
     return 0;
@@ -148,6 +151,7 @@ std::size_t on_header(char* data, std::size_t, std::size_t size, void* user) {
 std::size_t on_body(char* data, std::size_t, std::size_t size, void* user) {
   Job& job = *static_cast<Job*>(user);
   if (job.inbox) {
+    job.last_byte = job.clock->steady();
     if (!job.open) return size;  // refused: the status says enough
     if (job.inbox->full()) {
       job.paused = true;
@@ -277,9 +281,29 @@ class CurlClient final : public Client, public std::enable_shared_from_this<Curl
       int left = 0;
       while (CURLMsg* message = curl_multi_info_read(multi_, &left))
         if (message->msg == CURLMSG_DONE) done(message->easy_handle, message->data.result);
-      curl_multi_poll(multi_, nullptr, 0, 60'000, nullptr);  // sooner when curl's own timers say so
+      curl_multi_poll(multi_, nullptr, 0, end_silent_streams(), nullptr);  // sooner when curl's own timers say so
     }
     while (!running_.empty()) end(*running_.begin(), Error{Code::unavailable, "the client is shutting down", {}});
+  }
+
+  // Milliseconds until the next could be silent for too long.
+  int end_silent_streams() {
+    Duration next = std::chrono::minutes(1);
+    const Duration now = runtime_.steady();
+    for (;;) {
+      Job* silent = nullptr;
+      for (Job* job : running_) {
+        if (!job->inbox || job->paused) continue;
+        const Duration left = job->last_byte + job->request.timeout - now;
+        if (left <= Duration(0)) silent = job;
+        else next = std::min(next, left);
+      }
+      if (!silent) return static_cast<int>(next / std::chrono::milliseconds(1)) + 1;
+      end(silent,
+          {Code::unavailable,
+           fmt::format("{} was silent for {} seconds", silent->url.host_and_port(), silent->request.timeout.count()),
+           {}});
+    }
   }
 
   void begin(std::unique_ptr<Job> job) {
@@ -342,8 +366,8 @@ Result<void> CurlClient::prepare(Job& job) {
   curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, job.inbox ? CURL_HTTP_VERSION_1_1 : CURL_HTTP_VERSION_2TLS);
   if (job.inbox) {
     job.parser.emplace(request.max_reply);
-    curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
-    curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, seconds);
+    job.last_byte = runtime_.steady();  // silence is watched in run(): three bytes of heartbeat are no speed to curl
+    job.clock = &runtime_;
     if (!request.headers.find("Accept")) request.headers.set("Accept", "text/event-stream");
   } else {
     curl_easy_setopt(easy, CURLOPT_TIMEOUT, seconds);
@@ -391,8 +415,10 @@ Result<void> CurlClient::prepare(Job& job) {
       if (const auto self = weak.lock())
         self->command([client = self.get(), inbox = which.lock()] {
           for (Job* one : client->running_)
-            if (one->inbox == inbox && std::exchange(one->paused, false))
+            if (one->inbox == inbox && std::exchange(one->paused, false)) {
+              one->last_byte = client->runtime_.steady();
               return static_cast<void>(curl_easy_pause(one->easy, CURLPAUSE_CONT));
+            }
         });
     };
   return {};

@@ -319,7 +319,12 @@ Result<std::unique_ptr<Server>> Server::start(Runtime& runtime, const Router& ro
   std::future<void> over = promise.get_future();
   const QueueId queue = runtime.queue({.name = "net-io", .threads = 1, .limit = 1});
   const bool posted = runtime.post(queue, [core, promise = std::move(promise)]() mutable {
-    core->io.run();
+    for (;;) try {
+        core->io.run();
+        break;
+      } catch (const std::exception& e) {  // no memory, or an on_close of somebody: the other connections go on
+        log::error("http_io", {{"reason", e.what()}});
+      }
     promise.set_value();
   });
   if (!posted) return fail(Code::unavailable, "the runtime is stopping");

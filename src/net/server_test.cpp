@@ -432,6 +432,20 @@ TEST_F(ServerTest, HeartbeatsKeepASilentStreamOpen) {
   EXPECT_FALSE(f.ended());
 }
 
+TEST_F(ServerTest, AStreamThatIsSilentForItsTimeoutEnds) {
+  ServerOptions o = options();
+  o.heartbeat = 60s;
+  start(o);
+  Followed f;
+  const Duration begin = threads.steady();
+  auto open = client->stream({.url = url("/stream"), .timeout = 1s}, app, f.into());
+  ASSERT_TRUE(soon([&] { return f.ended(); }));
+  EXPECT_EQ(f.count(), 3U);
+  EXPECT_EQ(f.end->code, Code::unavailable);
+  EXPECT_GE(threads.steady() - begin, 1s);
+  EXPECT_LT(threads.steady() - begin, 8s);
+}
+
 TEST_F(ServerTest, AStreamThatTheServerEndsOrRefusesSaysSo) {
   start(options());
   Followed ends, refused_one, missing;
