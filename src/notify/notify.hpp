@@ -1,0 +1,100 @@
+#pragma once
+// Messages to people over the ways of their contact cards: rows and jobs in the State, tried until delivered or too late, with proof of
+// every attempt. Webhooks carry the headers of Standard Webhooks (webhook-id, webhook-timestamp, webhook-signature), mail goes by SMTP;
+// a phone is for people to dial. A test carries a one-time code; whoever answers with it proves that this way reaches the person.
+// Outbox: "message.delivered", "message.given_up", "way.confirmed" (subject "way:<id>", detail {"about": ...}).
+// Thread rules: any thread; the State's rules for units. Life: open before State::start(), gone after State::stop().
+#include <deque>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/catalogue.hpp"
+#include "base/guarded.hpp"
+#include "base/runtime.hpp"
+#include "net/client.hpp"
+#include "net/http.hpp"
+#include "notify/mail.hpp"
+#include "store/state.hpp"
+#include "tenants/people.hpp"
+
+namespace bavn::notify {
+
+struct NotifyOptions {
+  std::string confirm_url;  // "https://node.example.org/confirm/"; empty: the code is typed
+  Duration code_valid = std::chrono::hours{72};
+  std::size_t guesses = 10;  // wrong codes in 15 minutes, then none is taken
+};
+
+struct CallMe {
+  MunicipalityId municipality;
+  std::string municipality_name;
+  std::vector<std::string> people;  // who asks
+  std::string reason, order;
+  Instant until;  // pointless afterwards
+};
+
+struct Attempt {
+  Instant at;
+  bool good = false;
+  std::string answer;
+};
+/// What is known of one message, for people and for the record.
+struct Proof {
+  std::int64_t message = 0;
+  std::string kind, about, state;
+  Instant made{};
+  std::optional<Instant> done;
+  std::vector<Attempt> attempts;
+};
+
+class Notify {
+ public:
+  /// mail: null when no mail server is set up; a message by mail then waits and says so. client and mail must outlive it.
+  static Result<std::unique_ptr<Notify>> open(Runtime& runtime, store::State& state, net::Client& client,
+                                              MailCarrier* mail, const Catalogue& texts, NotifyOptions options = {});
+
+  /// A test to every way of the person but phones; the number of messages. about: told again when the person answers.
+  Result<std::size_t> send_test(store::Tx& tx, const tenants::Person& person, std::string_view municipality_name,
+                                std::string_view zone, std::string_view about);
+  /// "Call now" to every duty contact, by all their ways. not_found: there is none with a webhook or mail address.
+  Result<std::size_t> call(store::Tx& tx, const CallMe& call);
+
+  /// The code of a test, as typed. forbidden: wrong, used, expired, or too many guesses.
+  Result<void> confirm(std::string_view code);
+
+  Result<std::vector<Proof>> proofs_about(std::string_view about) const;
+
+ private:
+  Notify(Runtime& runtime, store::State& state, net::Client& client, MailCarrier* mail, const Catalogue& texts,
+         NotifyOptions options)
+      : runtime_(runtime), state_(state), client_(client), mail_(mail), texts_(texts), options_(std::move(options)) {}
+  struct NewMessage {
+    std::int64_t way = 0;
+    std::string kind, about;
+    MunicipalityId municipality;
+    std::string subject, body;
+    Instant until;
+  };
+  Result<std::int64_t> add(store::Tx& tx, const NewMessage& message);
+  void deliver(const store::Job& job, store::Done done);
+  void attempted(std::int64_t message, Result<std::string> answer, store::Done done);
+
+  Runtime& runtime_;
+  store::State& state_;
+  net::Client& client_;
+  MailCarrier* mail_;
+  const Catalogue& texts_;
+  NotifyOptions options_;
+  QueueId queue_{};
+  Guarded<std::deque<Instant>> guesses_;
+};
+
+/// GET /confirm/{code} asks (a mail filter that opens links confirms nothing), POST /confirm/{code} confirms. For people: HTML, no script.
+void add_confirm_routes(net::Router& router, Notify& notify, const Catalogue& texts);
+
+/// The headers of Standard Webhooks for this body. secret: "whsec_" and base64.
+Result<net::Headers> webhook_headers(std::string_view secret, std::string_view id, Instant now, std::string_view body);
+
+}  // namespace bavn::notify
