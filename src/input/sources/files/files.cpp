@@ -12,7 +12,6 @@
 
 #include "base/hash.hpp"
 #include "base/log.hpp"
-#include "formats/source.hpp"
 #include "input/sources/files/content.hpp"
 #include "input/sources/files/records.hpp"
 #include "input/sources/files/watch.hpp"
@@ -569,36 +568,10 @@ class FileSource::Core : public std::enable_shared_from_this<FileSource::Core> {
     row.tail_hash = hash_of(tail_of(used));
   }
 
-  /// Pretty-printed JSON and XML become one record a line, as everywhere else.
   std::string as_lines(const Followed& f, std::string_view records) {
-    formats::SourceOptions so;
-    so.parsers = options_.parsers;
-    so.max_record = options_.max_record;
-    std::string out;
-    if (static_cast<Shape>(f.row.shape) == Shape::xml && options_.parsers == nullptr) {
-      book_.refused(options_.name, "xml_without_parser", 1, f.path);
-      return out;
-    }
-    auto source = formats::Source::of_decoded(records, so);
-    event::EventBatch batch;
-    while (source && !(*source)->done()) {
-      const auto chunk = (*source)->next(batch);
-      for (const event::Refusal& r : batch.refusals)
-        book_.refused(options_.name, r.reason, 1, fmt::format("{} after byte {}: {}", f.path, f.row.at, r.detail));
-      if (!chunk) {
-        book_.refused(options_.name, "file_unreadable", 1, fmt::format("{}: {}", f.path, chunk.error().what));
-        break;
-      }
-      out.append(batch.raw, chunk->from, chunk->to - chunk->from);
-    }
-    // A record that was refused left an empty line.
-    std::string kept;
-    for (std::string_view rest = out; !rest.empty();) {
-      const std::size_t n = std::min(rest.find('\n'), rest.size() - 1) + 1;
-      if (n > 1) kept += rest.substr(0, n);
-      rest.remove_prefix(n);
-    }
-    return kept;
+    return one_a_line(records, options_.parsers, options_.max_record, [&](const std::string& reason, std::string_view detail) {
+      book_.refused(options_.name, reason, 1, fmt::format("{} after byte {}: {}", f.path, f.row.at, detail));
+    });
   }
 
   void deliver(std::int64_t life, Piece piece, const Result<void>& stored) {

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "formats/bytes.hpp"
+#include "formats/source.hpp"
 
 namespace bavn::input::sources::files {
 
@@ -91,6 +92,37 @@ Cut whole_records(Shape shape, std::string_view bytes) {
 Shape shape_of(std::string_view head) {
   if (formats::xml_events_mark(head)) return Shape::xml;
   return formats::looks_structured(head) ? Shape::json : Shape::lines;
+}
+
+std::string one_a_line(std::string_view records, jail::Parsers* parsers, std::size_t max_record,
+                       const std::function<void(const std::string& reason, std::string_view detail)>& refused) {
+  std::string out;
+  if (parsers == nullptr && shape_of(records) == Shape::xml) {
+    refused("xml_without_parser", {});
+    return out;
+  }
+  formats::SourceOptions options;
+  options.parsers = parsers;
+  options.max_record = max_record;
+  auto source = formats::Source::of_decoded(records, options);
+  if (!source) refused("unreadable", source.error().what);
+  event::EventBatch batch;
+  while (source && !(*source)->done()) {
+    const auto chunk = (*source)->next(batch);
+    for (const event::Refusal& r : batch.refusals) refused(r.reason, r.detail);
+    if (!chunk) {
+      refused("unreadable", chunk.error().what);
+      break;
+    }
+    // A record that was refused left an empty line.
+    std::string_view rest = std::string_view(batch.raw).substr(chunk->from, chunk->to - chunk->from);
+    while (!rest.empty()) {
+      const std::size_t n = std::min(rest.find('\n'), rest.size() - 1) + 1;
+      if (n > 1) out += rest.substr(0, n);
+      rest.remove_prefix(n);
+    }
+  }
+  return out;
 }
 
 bool without_zeros(std::string_view lines, std::string& out) {

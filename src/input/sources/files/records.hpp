@@ -2,8 +2,11 @@
 // Where whole records end in bytes that are still growing. No I/O, no state: the same bytes give the same cut.
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
+
+#include "jail/task.hpp"
 
 namespace bavn::input::sources::files {
 
@@ -27,6 +30,11 @@ Shape shape_of(std::string_view head);
 
 /// Whole lines without the zero bytes before them; true when there were any.
 bool without_zeros(std::string_view lines, std::string& out);
+
+/// Pretty-printed JSON and XML records become one a line, as everywhere else. What cannot is told with its reason and left out.
+/// parsers: null refuses XML.
+std::string one_a_line(std::string_view records, jail::Parsers* parsers, std::size_t max_record,
+                       const std::function<void(const std::string& reason, std::string_view detail)>& refused);
 
 /// The lines of a log that says in its head which columns it has (Zeek TSV, W3C of IIS): a block of such lines. Empty: none.
 /// `lines` begins with it.

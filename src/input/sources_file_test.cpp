@@ -1,0 +1,99 @@
+#include "input/sources_file.hpp"
+
+#include <gtest/gtest.h>
+
+#include "base/sim_files.hpp"
+
+namespace bavn::input {
+namespace {
+
+using sources::syslog::Transport;
+
+class SourcesFileTest : public ::testing::Test {
+ protected:
+  Result<SourcesFile> read(std::string_view toml) { return read_sources(toml, "sources.toml", served, files, "/node"); }
+  std::string error(std::string_view toml) {
+    const auto r = read(toml);
+    return r ? "no error" : to_string(r.error());
+  }
+  SimFiles files;
+  std::vector<MunicipalityId> served = {MunicipalityId{461}};
+};
+
+TEST_F(SourcesFileTest, FilesAndSyslogAreRead) {
+  ASSERT_TRUE(replace_file(files, "/node/s.pem", "certificate"));
+  ASSERT_TRUE(replace_file(files, "/keys/s.key", "key"));
+  const auto r = read(R"([[source]]
+name = "mail"
+kind = "files"
+paths = ["/var/log/mail.log*", "/var/log/rspamd/*.log"]
+exclude = "*.tmp"
+start = "end"
+
+[[source]]
+name = "fw"
+kind = "syslog"
+transport = "tls"
+allow = ["192.0.2.0/24", "2001:db8::1"]
+certificate = "s.pem"
+key = "/keys/s.key"
+per_sender = true
+)");
+  ASSERT_TRUE(r) << r.error().what;
+  ASSERT_EQ(r->files.size(), 1U);
+  EXPECT_EQ(r->files[0].paths.size(), 2U);
+  EXPECT_EQ(r->files[0].exclude, std::vector<std::string>{"*.tmp"});
+  EXPECT_TRUE(r->files[0].from_end);
+  EXPECT_EQ(r->files[0].municipality, MunicipalityId{461});
+  ASSERT_EQ(r->syslog.size(), 1U);
+  EXPECT_EQ(r->syslog[0].transport, Transport::tls);
+  EXPECT_EQ(r->syslog[0].port, 6514);
+  EXPECT_EQ(r->syslog[0].key_pem, "key");
+  EXPECT_TRUE(r->syslog[0].per_sender);
+}
+
+TEST_F(SourcesFileTest, AnErrorNamesTheLineAndTheNearestKeyAndAllAreToldAtOnce) {
+  EXPECT_EQ(error("[[source]]\nname = \"a\"\nkind = \"files\"\npath = [\"/a\"]\nstart = 7\n"),
+            "sources.toml:4: there is no key 'path' here; did you mean 'paths'?\n"
+            "sources.toml:1: a source of files needs 'paths', e.g. [\"/var/log/mail.log*\"]\n"
+            "sources.toml:5: 'start' is a text in quotes");
+}
+
+TEST_F(SourcesFileTest, WhatIsWrongIsSaidInWords) {
+  EXPECT_TRUE(error("[[source]]\nname = \"a\"\nkind = \"kafka\"\n").contains("'kind' is \"files\" or \"syslog\""));
+  EXPECT_TRUE(error("[source]\nname = \"a\"\n").contains("sources.toml:1: here stand tables of [[source]] only"));
+  EXPECT_TRUE(error("[[source]]\nname = \"a b\"\nkind = \"files\"\npaths = \"/a\"\n").contains("needs a 'name'"));
+  EXPECT_TRUE(error("[[source]]\nname = \"a\"\nkind = \"files\"\npaths = \"a\"\n").contains("a path begins with '/'"));
+  EXPECT_TRUE(error("x = [").contains("sources.toml:1"));
+  const std::string one = "[[source]]\nname = \"a\"\nkind = \"files\"\npaths = \"/a\"\n";
+  EXPECT_TRUE(error(one + one).contains("sources.toml:6: there are two sources with the name 'a'"));
+  EXPECT_TRUE(error("[[source]]\nname = \"a\"\nkind = \"syslog\"\ntransport = \"tls\"\n").contains("needs 'certificate'"));
+  EXPECT_TRUE(error("[[source]]\nname = \"a\"\nkind = \"syslog\"\nport = 99999\n").contains("'port' is a whole number of 1 to 65535"));
+  EXPECT_TRUE(error("[[source]]\nname = \"a\"\nkind = \"syslog\"\nallow = \"all\"\n").contains("'all' is no network"));
+  EXPECT_TRUE(error("[[source]]\nname = \"m365.x\"\nkind = \"syslog\"\n").contains("are those of other sources"));
+}
+
+TEST_F(SourcesFileTest, OfANodeForSeveralEachSourceSaysWhoseItIs) {
+  served = {MunicipalityId{461}, MunicipalityId{480}};
+  const std::string one = "[[source]]\nname = \"a\"\nkind = \"files\"\npaths = \"/a\"\n";
+  EXPECT_TRUE(error(one).contains("say whose source it is"));
+  EXPECT_TRUE(error(one + "municipality = 101\n").contains("does not serve municipality 101"));
+  EXPECT_EQ(read(one + "municipality = 480\n")->files[0].municipality, MunicipalityId{480});
+}
+
+TEST_F(SourcesFileTest, WhatIsExplainedIsAFileThatSaysNothingAndItsSamplesAreRight) {
+  std::string text = explain_sources();
+  EXPECT_TRUE(read(text));
+  EXPECT_TRUE(read("")->files.empty());
+  for (std::size_t at = text.find("\n# "); at != std::string::npos; at = text.find("\n# ", at + 1)) text.erase(at + 1, 2);
+  for (const char* name : {"/node/syslog.pem", "/node/syslog.key", "/node/senders-ca.pem"})
+    ASSERT_TRUE(replace_file(files, name, "pem"));
+  const std::size_t second = text.rfind("\"mail\"");
+  text.replace(second, 6, "\"fw\"");
+  const auto r = read(text);
+  ASSERT_TRUE(r) << r.error().what;
+  EXPECT_EQ(r->files.size() + r->syslog.size(), 2U);
+}
+
+}  // namespace
+}  // namespace bavn::input
