@@ -2,8 +2,13 @@
 
 #include <sqlite3.h>
 
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <map>
 #include <mutex>
 #include <optional>
+#include <random>
 
 #include "base/result.hpp"
 
@@ -17,6 +22,18 @@ struct FaultVfs::Inner {
   mutable std::mutex mutex;
   std::uint64_t calls = 0, from = 0, times = 0, given = 0;
   Fault fault = Fault::io_error;
+
+  bool remembering = false;
+  std::map<std::string, std::string> durable;  // what a file held at its last sync
+
+  std::string content(const std::string& path) {
+    std::ifstream in(path, std::ios::binary);
+    return {std::istreambuf_iterator<char>(in), {}};
+  }
+  void synced(const std::string& path) {
+    const std::lock_guard lock(mutex);
+    if (remembering && !path.empty()) durable[path] = content(path);
+  }
 
   std::optional<Fault> step() {
     const std::lock_guard lock(mutex);
@@ -32,6 +49,7 @@ namespace {
 struct Wrapped {
   sqlite3_file base;
   FaultVfs::Inner* owner;
+  const char* path;    // SQLite keeps it as long as the file is open
   sqlite3_file* real;  // behind this, in the same allocation
 };
 
@@ -61,7 +79,8 @@ int file_truncate(sqlite3_file* f, sqlite3_int64 size) {
 }
 int file_sync(sqlite3_file* f, int) {
   if (const auto fault = of(f).owner->step()) return code(*fault, SQLITE_IOERR_FSYNC);
-  return SQLITE_OK;  // the power stays on in these tests, and a real one takes milliseconds
+  if (of(f).path != nullptr) of(f).owner->synced(of(f).path);
+  return SQLITE_OK;  // the machine's power stays on in tests, and a real sync takes milliseconds
 }
 int file_close(sqlite3_file* f) {
   return real(f)->pMethods->xClose(real(f));
@@ -114,6 +133,7 @@ int vfs_open(sqlite3_vfs* v, const char* path, sqlite3_file* f, int flags, int* 
   Wrapped& w = of(f);
   w.base.pMethods = nullptr;
   w.owner = &o;
+  w.path = path;
   w.real = reinterpret_cast<sqlite3_file*>(&w + 1);
   int there = 1;
   if (path != nullptr && (flags & SQLITE_OPEN_CREATE) != 0) o.real->xAccess(o.real, path, SQLITE_ACCESS_EXISTS, &there);
@@ -177,6 +197,30 @@ void FaultVfs::fail_at(std::uint64_t n, Fault fault, std::uint64_t times) {
   inner_->times = times;
   inner_->fault = fault;
   inner_->given = 0;
+}
+
+void FaultVfs::remember_durable() {
+  const std::lock_guard lock(inner_->mutex);
+  inner_->remembering = true;
+}
+
+void FaultVfs::cut_power(std::uint64_t seed) {
+  constexpr std::size_t kSector = 512;
+  const std::lock_guard lock(inner_->mutex);
+  std::mt19937_64 dice(seed);
+  for (const auto& [path, old] : inner_->durable) {
+    std::error_code ec;
+    if (path.ends_with("-shm") || !std::filesystem::exists(path, ec)) continue;
+    const std::string now = inner_->content(path);
+    std::string left((dice() & 1U) != 0 ? now.size() : old.size(), '\0');
+    for (std::size_t at = 0; at < left.size(); at += kSector) {
+      const std::string& from = (dice() & 1U) != 0 ? now : old;
+      if (at < from.size()) from.copy(left.data() + at, std::min(kSector, left.size() - at), at);
+    }
+    std::ofstream(path, std::ios::binary | std::ios::trunc) << left;
+    std::filesystem::remove(path.substr(0, path.rfind("-wal")) + "-shm", ec);
+  }
+  inner_->durable.clear();
 }
 
 std::uint64_t FaultVfs::writing_calls() const {
