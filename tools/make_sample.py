@@ -1,13 +1,18 @@
 #!/usr/bin/env python3
 """Writes a made-up week of one municipality's logs with one taken account in it: the sample that ./run shows.
 
-usage: tools/make_sample.py FOLDER [--events N]     N quiet events around the case, default 20,000
+usage: tools/make_sample.py FOLDER [--events N] [--quiet] [--seed N] [--until TIME]
+  --events   quiet events around the case, default 20,000
+  --quiet    without the case
+  --seed     another week of the same kind
+  --until    the week ends then ("2026-01-05T12:00:00Z"); without it, it is the one of October 2024
 
 Everything is invented: example domains, addresses reserved for documentation, names of nobody. The same command writes
 the same bytes. The case, modelled on what municipalities met in autumn 2024: a mail from a neighbour's taken mailbox leads
 to a page that passes a sign-in on (adversary in the middle); the session comes back from another network, consents to an
 app, hides its traces with an inbox rule and sends the same mail to others; one recipient runs what the page offers.
 """
+import argparse
 import datetime
 import json
 import pathlib
@@ -132,22 +137,25 @@ class Sample:
 
 
 def main(arguments):
-    events, rest = 20000, list(arguments)
-    if "--events" in rest:
-        at = rest.index("--events")
-        events = int(rest[at + 1])
-        del rest[at:at + 2]
-    if len(rest) != 1 or rest[0].startswith("-"):
-        print(__doc__.strip(), file=sys.stderr)
-        return 2
-    folder = pathlib.Path(rest[0])
-    folder.mkdir(parents=True, exist_ok=True)
-    sample = Sample(20241009)
-    sample.quiet(events)
-    sample.case()
+    global START, CASE
+    reader = argparse.ArgumentParser(usage=__doc__)
+    reader.add_argument("folder", type=pathlib.Path)
+    reader.add_argument("--events", type=int, default=20000)
+    reader.add_argument("--quiet", action="store_true")
+    reader.add_argument("--seed", type=int, default=20241009)
+    reader.add_argument("--until", type=lambda text: datetime.datetime.fromisoformat(text.replace("Z", "+00:00")))
+    options = reader.parse_args(arguments)
+    if options.until:
+        START = options.until - datetime.timedelta(days=4, hours=12)
+        CASE = START + datetime.timedelta(days=2, hours=3, minutes=12)
+    options.folder.mkdir(parents=True, exist_ok=True)
+    sample = Sample(options.seed)
+    sample.quiet(options.events)
+    if not options.quiet:
+        sample.case()
     for name, lines in sorted(sample.lines.items()):
         lines.sort(key=lambda pair: pair[0])
-        (folder / name).write_text("".join(line + "\n" for _, line in lines), encoding="utf-8")
+        (options.folder / name).write_text("".join(line + "\n" for _, line in lines), encoding="utf-8")
     return 0
 
 

@@ -116,6 +116,21 @@ int run_command_line(int argc, char** argv) {
   indicators_bench_cmd->add_flag("--json", bo.json, "One JSON object on stdout");
   indicators_bench_cmd->callback([&] { rc = bench_indicators(bo); });
 
+  BeaconBench bb;
+  auto* beacon_cmd = bench_cmd->add_subcommand(
+      "beacon", "A hub and guest nodes on this machine: from published to applied at all of them");
+  beacon_cmd->add_option("--nodes", bb.nodes, "Guest node processes; 98 when not given");
+  beacon_cmd->add_option("--indicators", bb.indicators,
+                         "Made-up indicators in the shared base; 1,000,000 when not given");
+  beacon_cmd->add_option("--entries", bb.entries, "Log entries published; 100 when not given");
+  beacon_cmd->add_option("--rate", bb.rate, "Entries a second; 10 when not given");
+  beacon_cmd->add_option("--reporters", bb.reporters, "Nodes that report in bulk meanwhile; 4 when not given");
+  beacon_cmd->add_option("--directory", bb.directory,
+                         "Where a folder is made and removed again; the temporary folder when not given");
+  beacon_cmd->add_flag("--keep", bb.keep, "Keep the folder");
+  beacon_cmd->add_flag("--json", bb.json, "One JSON object on stdout");
+  beacon_cmd->callback([&] { rc = bench_beacon(bb); });
+
   IngestOptions io;
   auto* ingest_cmd =
       app.add_subcommand("ingest", "Store files in the history of a data folder, durable and searchable");
@@ -162,6 +177,8 @@ int run_command_line(int argc, char** argv) {
   hunt_cmd->add_flag("--quiet", ho.quiet, "No progress, no summary");
   hunt_cmd->footer("Example: bavn hunt --data /var/lib/bavn --observable evil.example --from 2024-09-01");
   hunt_cmd->callback([&] { rc = hunt_command(ho); });
+
+  add_server_commands(app, rc);
 
   DoctorOptions dopt;
   auto* doctor_cmd = app.add_subcommand("doctor", "Check a data folder; make its index again, pack, retain, erase");

@@ -1,5 +1,11 @@
 #pragma once
+namespace CLI {
+class App;
+}
+
 namespace bavn::app {
+
+void add_server_commands(CLI::App& app, int& rc);  // cli_servers.cpp
 /// The whole command line; returns the exit code.
 int run_command_line(int argc, char** argv);
 }  // namespace bavn::app

@@ -105,6 +105,40 @@ struct RestoreOptions {
 };
 int restore(const RestoreOptions& options);
 
+struct HubCommand {
+  std::string action =
+      "run";  // run, init, status, link, municipality add, node list|code|revoke, guests ..., publish ..., test-beacon, settings
+  std::string data, name = "joint CERT", address = "0.0.0.0", form = "package", by, why, source, indicator_action,
+                    observable;
+  std::vector<std::string> hosts, words;
+  std::uint16_t port = 8443;
+  unsigned seconds = 10;  // test-beacon waits so long
+  bool with_guests = false, own_user = true, json = false;
+};
+int hub_command(const HubCommand& command);
+
+struct NodeCommand {
+  std::string action = "run";  // run, enrol, status, left, inbox, token, link, settings
+  std::string data, name, user, format;
+  std::vector<std::string> words, shared_bases, rules;
+  bool guest = false, json = false;
+};
+int node_command(const NodeCommand& command);
+
+struct ServeCommand {
+  std::string data, municipality;
+  std::uint16_t port = 8443;
+};
+int serve(const ServeCommand& command);
+
+struct BeaconBench {
+  unsigned nodes = 98, reporters = 4, entries = 100, rate = 10;  // rate: entries a second
+  std::uint64_t indicators = 1'000'000;
+  std::string directory;
+  bool json = false, keep = false;
+};
+int bench_beacon(const BeaconBench& options);
+
 /// Files below the paths, sorted, folders walked; "-" stays. Missing ones are reported on stderr and counted.
 std::vector<std::string> files_below(const std::vector<std::string>& paths, unsigned& missing);
 

@@ -12,6 +12,12 @@ Scope Scope::local_owner() {
   return s;
 }
 
+Scope Scope::local_reader(std::uint32_t rights) {
+  Scope s = local_owner();
+  s.rights_ = rights;
+  return s;
+}
+
 bool Scope::sees(MunicipalityId m) const {
   return all_ || std::find(municipalities_.begin(), municipalities_.end(), m) != municipalities_.end();
 }

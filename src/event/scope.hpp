@@ -36,6 +36,8 @@ class Scope {
  public:
   /// The owner of the data folder on its own machine (the command line): every tenant, every right, TLP red.
   static Scope local_owner();
+  /// The same owner where only looking is allowed (a browser): every tenant, TLP red, these rights.
+  static Scope local_reader(std::uint32_t rights);
   Scope(std::string who, std::vector<MunicipalityId> municipalities, std::uint32_t rights, Tlp ceiling)
       : who_(std::move(who)), municipalities_(std::move(municipalities)), rights_(rights), ceiling_(ceiling) {}
 

@@ -164,6 +164,21 @@ void IndicatorSet::replace_base(std::shared_ptr<const IndicatorBase> base) {
   publish();
 }
 
+Result<void> IndicatorSet::start_over(std::shared_ptr<const IndicatorBase> base, std::span<const Indicator> additions,
+                                      std::span<const Removal> removals) {
+  IndicatorSet fresh(std::move(base));
+  for (const Removal& r : removals) fresh.remove(r.kind, r.value, r.source);  // from the base: additions stand
+  for (std::size_t at = 0; at < additions.size(); at += kMostRecent)
+    BAVN_CHECK(fresh.add(additions.subspan(at, std::min(kMostRecent, additions.size() - at))));
+  const std::lock_guard fold_lock(fold_mutex_);
+  const std::lock_guard lock(write_mutex_);
+  base_ = std::move(fresh.base_);
+  chunks_ = std::move(fresh.chunks_);
+  removed_ = std::move(fresh.removed_);
+  publish();
+  return {};
+}
+
 Result<void> IndicatorSet::fold() {
   const std::lock_guard fold_lock(fold_mutex_);
   std::shared_ptr<const IndicatorBase> base;

@@ -48,6 +48,9 @@ class IndicatorSet {
   /// True when something was there.
   bool remove(event::Kind kind, std::string_view canonical_value, std::string_view source = {});
   void replace_base(std::shared_ptr<const IndicatorBase> base);  // keeps additions, forgets removals
+  /// This base and these additions and nothing else, seen by readers as one change. The first addition that is refused names itself.
+  Result<void> start_over(std::shared_ptr<const IndicatorBase> base, std::span<const Indicator> additions,
+                          std::span<const Removal> removals);
   /// One new base out of everything, without removals; takes seconds at millions, readers and writers go on meanwhile.
   Result<void> fold();
   std::size_t pending() const {

@@ -1,0 +1,547 @@
+#include "app/hub_core.hpp"
+
+#include <fmt/format.h>
+#include <boost/describe.hpp>
+
+#include <algorithm>
+#include <array>
+#include <condition_variable>
+#include <map>
+#include <mutex>
+
+#include "app/audit_head.hpp"
+#include "base/encoding.hpp"
+#include "base/json_writer.hpp"
+#include "base/log.hpp"
+#include "base/text.hpp"
+#include "net/json_views.hpp"
+#include "tenants/routes.hpp"
+
+namespace bavn::app {
+
+BOOST_DESCRIBE_STRUCT(BeaconAnswer, (), (node, municipality, applied_at_us, received_at_us, hits))
+
+namespace {
+
+namespace mi = match::indicators;
+using event::Right;
+using net::Needs;
+
+constexpr std::string_view kVersion = "0.1.0";
+constexpr std::size_t kPiece = 512U << 10U;  // of a list of indicators as one bulk item
+constexpr Duration kAwayAfter = std::chrono::minutes(3);
+
+struct ContentRow {
+  std::string kind, name, payload;
+};
+BOOST_DESCRIBE_STRUCT(ContentRow, (), (kind, name, payload))
+
+struct ReportRow {
+  std::string node;
+  std::int64_t municipality = 0, received_at_us = 0;
+  std::string body;
+};
+BOOST_DESCRIBE_STRUCT(ReportRow, (), (node, municipality, received_at_us, body))
+
+// What a node tells in "health" (app/node_core.cpp writes it).
+struct SourceHealth {
+  std::string name, state;
+  std::uint64_t records = 0, refused = 0;
+  std::optional<std::int64_t> lag_seconds;
+};
+BOOST_DESCRIBE_STRUCT(SourceHealth, (), (name, state, records, refused, lag_seconds))
+struct Health {
+  std::string version;
+  std::uint64_t open_alerts = 0, indicators = 0;
+  std::vector<std::string> trouble;
+  std::vector<SourceHealth> sources;
+};
+BOOST_DESCRIBE_STRUCT(Health, (), (version, open_alerts, indicators, trouble, sources))
+
+struct TestAnswer {
+  std::string test_beacon;
+  std::int64_t applied_at_us = 0;
+  std::optional<std::int64_t> hits;
+};
+BOOST_DESCRIBE_STRUCT(TestAnswer, (), (test_beacon, applied_at_us, hits))
+
+std::string random_id(Runtime& runtime) {
+  std::array<std::byte, 12> bytes{};
+  runtime.random(bytes);
+  return to_hex({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+}
+
+beacon::Post post(std::string_view kind, std::string payload, std::string id = {}) {
+  beacon::Post p;
+  p.kind = kind;
+  p.payload = std::move(payload);
+  p.id = std::move(id);
+  return p;
+}
+
+Result<void> need(const event::Scope& scope, Right right, std::string_view doing) {
+  if (scope.may(right)) return {};
+  return fail(Code::forbidden, fmt::format("{} may not {}", scope.who(), doing));
+}
+
+net::Reply reply_of(const Result<void>& done) {
+  if (!done) return net::problem(done.error());
+  net::Reply reply;
+  reply.status = 204;
+  return reply;
+}
+
+}  // namespace
+
+/// The beacon asks the directory.
+struct HubCore::Nodes final : beacon::NodesOf {
+  explicit Nodes(tenants::Directory& d) : directory(d) {}
+  Result<beacon::NodeFacts> by_certificate(const std::string& serial) override {
+    BAVN_TRY(const tenants::NodeId id, directory.node_of(serial));
+    BAVN_TRY(tenants::Node node, directory.node(event::Scope::local_owner(), id));
+    beacon::NodeFacts facts;
+    facts.node = std::move(node.name);
+    facts.municipalities = std::move(node.municipalities);
+    facts.revoked = directory.revoked(serial);
+    facts.witness_key = node.sign_key.value_or("");
+    return facts;
+  }
+  tenants::Directory& directory;
+};
+
+HubCore::HubCore(Runtime& runtime, Metrics& metrics, HubOptions options)
+    : runtime_(runtime), metrics_(metrics), options_(std::move(options)), since_(runtime.now()) {}
+
+HubCore::~HubCore() {
+  stop();
+}
+
+Result<std::unique_ptr<HubCore>> HubCore::open(Runtime& runtime, Metrics& metrics, HubOptions options) {
+  std::unique_ptr<HubCore> hub(new HubCore(runtime, metrics, std::move(options)));
+  const HubOptions& o = hub->options_;
+  store::StateOptions state;
+  state.path = o.state_path.empty() ? o.folder + "/state.db" : o.state_path;
+  state.schema = {"core", "hub"};
+  state.metrics = &metrics;
+  BAVN_TRY(hub->state_, store::State::open(runtime, state));
+  BAVN_TRY(auto trust, tenants::Trust::open(runtime, o.folder + "/trust"));
+  hub->trust_ = std::make_unique<tenants::Trust>(std::move(trust));
+  BAVN_TRY(hub->directory_, tenants::Directory::open(runtime, *hub->state_, *hub->trust_));
+  hub->directory_->on_revoked([h = hub.get()](const std::string& serial) {
+    h->beacon_->cut(serial);
+    if (h->cut_) h->cut_(serial);
+  });
+  hub->nodes_of_ = std::make_unique<Nodes>(*hub->directory_);
+  beacon::HubKey key;
+  key.key = std::shared_ptr<const SigningKey>(std::shared_ptr<void>(), &hub->trust_->hub_key());
+  key.epoch = hub->trust_->statement().epoch;
+  key.statements = hub->trust_->statements();
+  beacon::HubOptions b;
+  b.folder = o.folder + "/beacon";
+  BAVN_TRY(hub->beacon_, beacon::HubBeacon::open(runtime, *hub->state_, *hub->nodes_of_, metrics, std::move(key), b));
+  hub->indicators_ = std::make_unique<HubIndicators>(*hub->state_, o.folder + "/bases");
+  hub->add_reports();
+  hub->beacon_->witness(audit_head);
+  hub->nodes_router_.authenticate(
+      [h = hub.get()](const net::Request& q) { return tenants::authenticate_node(*h->directory_, q); });
+  hub->beacon_->add_routes(hub->nodes_router_);
+  tenants::add_enrolment_routes(hub->nodes_router_, runtime, *hub->trust_, *hub->directory_);
+  hub->add_control_routes();
+  return hub;
+}
+
+void HubCore::add_reports() {
+  const auto latest = [](store::Tx& tx, const beacon::Report& r) -> Result<void> {
+    BAVN_CHECK(
+        tx.exec("INSERT INTO hub_node_report (node, municipality, kind, at_us, received_at_us, body) VALUES (:n, :m, "
+                ":k, :at, :now, :b) "
+                "ON CONFLICT (node, municipality, kind) DO UPDATE SET at_us = excluded.at_us, received_at_us = "
+                "excluded.received_at_us, "
+                "body = excluded.body WHERE excluded.at_us >= hub_node_report.at_us",
+                {{"n", r.node}, {"m", r.municipality}, {"k", r.kind}, {"at", r.at}, {"now", tx.now()}, {"b", r.body}}));
+    return {};
+  };
+  beacon_->on_report("health", latest);
+  beacon_->on_report("counts", latest);
+  beacon_->on_report("clock", latest);
+  beacon_->on_report("answer", [](store::Tx& tx, const beacon::Report& r) -> Result<void> {
+    BAVN_TRY(const TestAnswer a, net::from_json<TestAnswer>(r.body, net::Unknown::ignore));
+    BAVN_CHECK(tx.exec(
+        "INSERT OR IGNORE INTO hub_answer (beacon, node, municipality, applied_at_us, received_at_us, hits) VALUES "
+        "(:b, :n, :m, :at, :now, :h)",
+        {{"b", a.test_beacon},
+         {"n", r.node},
+         {"m", r.municipality},
+         {"at", a.applied_at_us},
+         {"now", tx.now()},
+         {"h", a.hits}}));
+    return tx.emit("test_beacon.answered", a.test_beacon, "{}", r.municipality);
+  });
+  const auto shared = [](store::Tx& tx, const beacon::Report& r) -> Result<void> {
+    BAVN_CHECK(tx.exec(
+        "INSERT OR IGNORE INTO hub_shared (node, item, kind, municipality, tlp, at_us, received_at_us, body) VALUES "
+        "(:n, :i, :k, :m, :t, :at, :now, :b)",
+        {{"n", r.node},
+         {"i", r.id},
+         {"k", r.kind},
+         {"m", r.municipality},
+         {"t", event::to_string(r.tlp)},
+         {"at", r.at},
+         {"now", tx.now()},
+         {"b", r.body}}));
+    return tx.emit(fmt::format("report.{}", r.kind), fmt::format("{}:{}", r.node, r.id), "{}", r.municipality);
+  };
+  for (const char* kind : {"alert", "sighting", "notice", "digest"}) beacon_->on_report(kind, shared);
+  beacon_->on_other_report(shared);
+}
+
+void HubCore::start() {
+  state_->on_timer("hub.base", runtime_.queue({.name = "bases"}), [this](const store::Timer&) -> Result<void> {
+    BAVN_TRY(const auto size, indicators_->size());
+    if (size.changes > 0) BAVN_CHECK(make_base());
+    return state_->write_now(
+        [&](store::Tx& tx) { return tx.set_timer(tx.now() + std::chrono::hours(24), "hub.base", "all"); });
+  });
+  state_->start();
+  const auto set = state_->write_now([&](store::Tx& tx) -> Result<void> {
+    BAVN_TRY(const auto n, tx.number("SELECT count(*) FROM timer WHERE kind = 'hub.base'"));
+    return n != 0 ? Result<void>() : tx.set_timer(tx.now() + std::chrono::hours(24), "hub.base", "all");
+  });
+  if (!set) log::error("timer_not_set", {{"reason", to_string(set.error())}});
+  beacon_->start();
+}
+
+void HubCore::stop() {
+  if (state_) state_->stop();
+}
+
+Result<HubCore::Invitation> HubCore::invite(const event::Scope& scope, const std::vector<std::string>& municipalities,
+                                            std::string_view form, std::string_view by) {
+  tenants::Admission admission;
+  std::string names;
+  for (const std::string& each : municipalities) {
+    BAVN_TRY(const tenants::Municipality* m, directory_->municipalities().named(each));
+    admission.municipalities.push_back(m->id);
+    names += fmt::format("{}{} {}", names.empty() ? "" : ", ", m->code(), m->name);
+  }
+  const auto known = tenants::form_of(form);
+  if (!known) return fail(Code::bad_input, "a node's form is guest, package or vm", std::string(form));
+  admission.form = *known;
+  admission.by = by;
+  BAVN_TRY(const tenants::NewCode code, directory_->admit(scope, admission, options_.address));
+  BAVN_TRY(const tenants::Node node, directory_->node(scope, code.node));
+  return Invitation{names, node.name, code.code, code.expires};
+}
+
+Result<std::string> HubCore::publish_indicators(const event::Scope& scope, std::string bytes, std::string_view name,
+                                                const mi::LoadOptions& defaults) {
+  BAVN_CHECK(need(scope, Right::publish, "publish indicators"));
+  IndicatorChange change;
+  mi::IndicatorBuilder check;
+  BAVN_TRY(const mi::LoadReport report, mi::load_bytes(
+                                            bytes, name,
+                                            [&](const mi::Indicator& i) -> Result<void> {
+                                              BAVN_CHECK(check.add(i));
+                                              change.add.push_back(i);
+                                              return {};
+                                            },
+                                            defaults));
+  if (change.add.empty()) return fail(Code::bad_input, "nothing in this list can be used", std::string(name));
+  if (change.add.size() > kMostChanges) {
+    // Too many to send one by one to every node: they become part of the base, which guests of one machine share.
+    BAVN_CHECK(make_base([&](mi::IndicatorBuilder& builder) -> Result<void> {
+      for (const mi::Indicator& i : change.add) BAVN_CHECK(builder.add(i));
+      return {};
+    }));
+    BAVN_CHECK(state_->write_now([&](store::Tx& tx) {
+      return tx.audit({scope.who(), "indicators.published", std::string(name),
+                       fmt::format("{{\"count\":{},\"as\":\"base\"}}", change.add.size())});
+    }));
+  } else {
+    const auto parts = pieces(change, kPiece);
+    BAVN_CHECK(state_->write_now([&](store::Tx& tx) -> Result<void> {
+      for (const std::string& part : parts) {
+        BAVN_CHECK(HubIndicators::note(tx, scope.who(), part));
+        BAVN_CHECK(beacon_->bulk(tx, "all", post("indicators", part)));
+      }
+      return tx.audit(
+          {scope.who(), "indicators.published", std::string(name), fmt::format("{{\"count\":{}}}", change.add.size())});
+    }));
+  }
+  std::string out;
+  JsonWriter w(out);
+  w.object().member("published", static_cast<std::uint64_t>(change.add.size())).member("format", report.format);
+  w.key("refused").array();
+  for (const auto& [reason, r] : report.refused)
+    w.object().member("reason", reason).member("count", r.count).member("first", r.first_where).end();
+  w.end().end();
+  return out;
+}
+
+Result<void> HubCore::publish_content(const event::Scope& scope, std::string_view kind, std::string_view name,
+                                      std::string payload) {
+  BAVN_CHECK(need(scope, Right::publish, "publish rules and content"));
+  std::string item;
+  JsonWriter w(item);
+  w.object().member("name", name);
+  if (!payload.empty()) w.member("text", payload);
+  w.end();
+  return state_->write_now([&](store::Tx& tx) -> Result<void> {
+    if (payload.empty()) {
+      BAVN_CHECK(tx.exec("DELETE FROM hub_content WHERE kind = :k AND name = :n", {{"k", kind}, {"n", name}}));
+    } else {
+      BAVN_CHECK(
+          tx.exec("INSERT INTO hub_content (kind, name, payload, at_us) VALUES (:k, :n, :p, :at) ON CONFLICT (kind, "
+                  "name) DO UPDATE SET "
+                  "payload = excluded.payload, at_us = excluded.at_us",
+                  {{"k", kind}, {"n", name}, {"p", item}, {"at", tx.now()}}));
+    }
+    BAVN_CHECK(beacon_->bulk(tx, "all", post(kind, item)));
+    return tx.audit({scope.who(), fmt::format("{}.{}", kind, payload.empty() ? "withdrawn" : "published"),
+                     std::string(name), "{}"});
+  });
+}
+
+Result<std::string> HubCore::test_beacon(const event::Scope& scope, std::optional<MunicipalityId> to,
+                                         std::string_view observable) {
+  BAVN_CHECK(need(scope, Right::publish, "light a test beacon"));
+  const std::string id = random_id(runtime_);
+  std::string payload;
+  JsonWriter w(payload);
+  w.object().member("id", id);
+  if (!observable.empty()) {
+    const auto wanted = event::guess(observable);
+    if (!wanted) return fail(Code::bad_input, "this is no observable that can be looked for", std::string(observable));
+    w.member("kind", event::to_string(wanted->kind)).member("value", wanted->value);
+  }
+  w.end();
+  BAVN_CHECK(state_->write_now([&](store::Tx& tx) -> Result<void> {
+    BAVN_CHECK(tx.exec("INSERT INTO hub_test_beacon (id, sent_at_us, municipality, who) VALUES (:i, :at, :m, :w)",
+                       {{"i", id}, {"at", runtime_.now()}, {"m", to.value_or(MunicipalityId{})}, {"w", scope.who()}}));
+    BAVN_CHECK(beacon_->urgent(tx, to, post("test_beacon", payload, "test_beacon:" + id)));
+    return tx.audit({scope.who(), "test_beacon.lit", id, "{}"});
+  }));
+  return id;
+}
+
+Result<HubCore::Answers> HubCore::answers(const event::Scope& scope, std::string_view id) {
+  BAVN_CHECK(need(scope, Right::tenants_read, "see who answered"));
+  return state_->read([&](store::Reader& r) -> Result<Answers> {
+    Answers a;
+    BAVN_TRY(a.sent_at_us, r.number("SELECT sent_at_us FROM hub_test_beacon WHERE id = :i", {{"i", id}}));
+    BAVN_TRY(a.answers,
+             r.all<BeaconAnswer>(
+                 "SELECT node, municipality, applied_at_us, received_at_us, hits FROM hub_answer WHERE beacon = :i "
+                 "ORDER BY applied_at_us",
+                 {{"i", id}}));
+    return a;
+  });
+}
+
+Result<std::size_t> HubCore::make_base(const std::function<Result<void>(mi::IndicatorBuilder&)>& more) {
+  // Seal first, then build: the base holds at least what the stream has said by the tip it claims to cover.
+  struct Waiting {
+    std::mutex mutex;
+    std::condition_variable changed;
+    std::optional<Result<std::uint64_t>> tip;
+    std::optional<Result<beacon::Published>> offered;
+  };
+  auto waiting = std::make_shared<Waiting>();
+  beacon_->seal_now("all", [waiting](Result<std::uint64_t> tip) {
+    const std::lock_guard lock(waiting->mutex);
+    waiting->tip = std::move(tip);
+    waiting->changed.notify_all();
+  });
+  std::unique_lock lock(waiting->mutex);
+  waiting->changed.wait(lock, [&] { return waiting->tip.has_value(); });
+  const Result<std::uint64_t> sealed = std::move(*waiting->tip);
+  lock.unlock();
+  if (!sealed) return std::unexpected(sealed.error());
+  const std::uint64_t tip = *sealed;
+  BAVN_TRY(const auto built, indicators_->build("all", more));
+  BAVN_TRY(const auto rows, state_->read([](store::Reader& r) {
+    return r.all<ContentRow>("SELECT kind, name, payload FROM hub_content ORDER BY kind, name");
+  }));
+  std::vector<beacon::Item> items;
+  for (const auto& row : rows) items.push_back({row.kind, row.payload});
+  beacon_->base("all", built.file, std::move(items), tip, [waiting](Result<beacon::Published> p) {
+    const std::lock_guard inner(waiting->mutex);
+    waiting->offered = std::move(p);
+    waiting->changed.notify_all();
+  });
+  lock.lock();
+  waiting->changed.wait(lock, [&] { return waiting->offered.has_value(); });
+  BAVN_CHECK(*waiting->offered);
+  lock.unlock();
+  BAVN_CHECK(state_->write_now([&](store::Tx& tx) { return HubIndicators::keep(tx, "all", built); }));
+  return built.size;
+}
+
+Result<StatusView> HubCore::status(const event::Scope& scope) {
+  BAVN_CHECK(need(scope, Right::tenants_read, "see the municipalities"));
+  StatusView v;
+  v.title = options_.name.empty() ? "Hub" : "Hub of " + options_.name;
+  v.version = kVersion;
+  v.now = runtime_.now();
+  v.since = since_;
+  v.commands = options_.try_commands;
+  BAVN_TRY(const auto nodes, directory_->nodes(scope));
+  std::map<std::string, beacon::NodeSeen> seen;
+  std::map<std::pair<std::string, std::int64_t>, ReportRow> health;
+  std::uint64_t urgent = 0, bulk = 0;
+  BAVN_CHECK(state_->read([&](store::Reader& r) -> Result<void> {
+    BAVN_TRY(const auto all, beacon_->nodes(r));
+    for (const auto& n : all) seen[n.node] = n;
+    BAVN_TRY(
+        const auto rows,
+        r.all<ReportRow>("SELECT node, municipality, received_at_us, body FROM hub_node_report WHERE kind = 'health'"));
+    for (const auto& row : rows) health[{row.node, row.municipality}] = row;
+    BAVN_TRY(urgent, beacon_->tip(r, "urgent/all"));
+    BAVN_TRY(bulk, beacon_->tip(r, "bulk/all"));
+    return {};
+  }));
+  BAVN_TRY(const auto indicators, indicators_->size());
+  v.figures = {{"Log entries", with_commas(urgent + bulk)},
+               {"Indicators", with_commas(static_cast<std::uint64_t>(indicators.in_base))},
+               {"Streams open", with_commas(beacon_->streams_open())}};
+  for (const auto& node : nodes) {
+    for (const MunicipalityId id : node.municipalities) {
+      StatusView::Municipality m;
+      const tenants::Municipality* facts = directory_->municipalities().find(id);
+      m.code = facts != nullptr ? facts->code() : fmt::format("{:04}", id.value);
+      m.name = facts != nullptr ? facts->name : m.code;
+      const bool gone = node.state == tenants::NodeState::revoked || node.state == tenants::NodeState::retired;
+      m.state = gone ? "revoked" : "never";
+      if (const auto at = seen.find(node.name); at != seen.end() && !gone) {
+        m.last_seen = from_micros(std::max(at->second.last_ping_us, at->second.last_report_us));
+        m.state = at->second.connected || v.now - m.last_seen < kAwayAfter ? "connected" : "away";
+        if (at->second.clock_marked)
+          v.trouble.push_back(fmt::format("The clock of {} is {:.1f} s off; its times are not used.", m.name,
+                                          static_cast<double>(at->second.offset_us) / 1e6));
+        if (!at->second.trouble.empty()) v.trouble.push_back(fmt::format("{}: {}", m.name, at->second.trouble));
+      }
+      if (const auto at = health.find({node.name, id.value}); at != health.end())
+        if (const auto h = net::from_json<Health>(at->second.body, net::Unknown::ignore)) {
+          m.open_alerts = h->open_alerts;
+          for (const auto& s : h->sources)
+            m.sources.push_back({s.name, s.state, "", s.lag_seconds, s.records, s.refused});
+        }
+      if (options_.guest_memory) m.private_mb = options_.guest_memory(id);
+      v.municipalities.push_back(std::move(m));
+    }
+  }
+  if (trust_->root_key_is_here())
+    v.trouble.push_back(
+        "The root key lies beside the others: move trust/root.key to a safe place away from this machine.");
+  return v;
+}
+
+Result<std::size_t> HubCore::nodes_with_indicators(std::uint64_t at_least) {
+  BAVN_TRY(const auto rows, state_->read([&](store::Reader& r) {
+    return r.all<ReportRow>(
+        "SELECT node, municipality, received_at_us, body FROM hub_node_report WHERE kind = 'health'");
+  }));
+  std::size_t n = 0;
+  for (const auto& row : rows)
+    if (const auto h = net::from_json<Health>(row.body, net::Unknown::ignore)) n += h->indicators >= at_least ? 1 : 0;
+  return n;
+}
+
+void HubCore::add_control_routes() {
+  control_.post("/api/municipalities", Needs::tenants_write, [this](const net::Request& q) -> net::Reply {
+    std::vector<std::string> which;
+    for (const auto each : split(q.asked("municipality").value_or(""), ','))
+      if (!trim(each).empty()) which.emplace_back(trim(each));
+    if (which.empty()) return net::problem(Error{Code::bad_input, "say which: ?municipality=CODE or name", ""});
+    const auto done = invite(q.scope, which, q.asked("form").value_or("package"), q.asked("operator").value_or(""));
+    if (!done) return net::problem(done.error());
+    std::string out;
+    JsonWriter(out)
+        .object()
+        .member("municipality", done->municipality)
+        .member("node", done->node)
+        .member("code", done->code)
+        .member("expires", format_time(done->expires))
+        .end();
+    return net::json(out, 201);
+  });
+  control_.get("/api/nodes", Needs::tenants_read, [this](const net::Request& q) -> net::Reply {
+    const auto nodes = directory_->nodes(q.scope);
+    if (!nodes) return net::problem(nodes.error());
+    std::string out;
+    JsonWriter w(out);
+    w.array();
+    for (const auto& n : *nodes) {
+      w.object()
+          .member("name", n.name)
+          .member("form", tenants::to_string(n.form))
+          .member("state", tenants::to_string(n.state));
+      if (n.certificate_until) w.member("certificate_until", format_time(*n.certificate_until));
+      w.key("municipalities").array();
+      for (const MunicipalityId m : n.municipalities) w.value(static_cast<std::uint64_t>(m.value));
+      w.end().end();
+    }
+    w.end();
+    return net::json(out);
+  });
+  control_.post("/api/nodes/{name}/revoke", Needs::tenants_write, [this](const net::Request& q) -> net::Reply {
+    const auto id = directory_->node_named(q.scope, q.param("name"));
+    if (!id) return net::problem(id.error());
+    return reply_of(directory_->revoke_node(q.scope, *id, q.asked("why").value_or("")));
+  });
+  control_.post("/api/nodes/{name}/code", Needs::tenants_write, [this](const net::Request& q) -> net::Reply {
+    const auto id = directory_->node_named(q.scope, q.param("name"));
+    if (!id) return net::problem(id.error());
+    const auto code = directory_->new_code(q.scope, *id, options_.address);
+    if (!code) return net::problem(code.error());
+    std::string out;
+    JsonWriter(out).object().member("code", code->code).member("expires", format_time(code->expires)).end();
+    return net::json(out, 201);
+  });
+  control_.post("/api/indicators", Needs::publish,
+                [this](const net::Request& q) -> net::Reply {
+                  mi::LoadOptions defaults;
+                  defaults.source = std::string(q.asked("source").value_or(""));
+                  if (const auto action = q.asked("action")) {
+                    const auto a = mi::parse_action(*action);
+                    if (!a) return net::problem(Error{Code::bad_input, "action is watch, warn, hold or block", ""});
+                    defaults.action = *a;
+                  }
+                  const auto done = publish_indicators(q.scope, q.body, q.asked("name").value_or("list"), defaults);
+                  return done ? net::json(*done) : net::problem(done.error());
+                },
+                {.max_body = 512U << 20U, .deadline = std::chrono::seconds(300)});
+  control_.post("/api/content/{kind}/{name}", Needs::publish, [this](const net::Request& q) -> net::Reply {
+    const std::string kind(q.param("kind"));
+    if (kind != "rules" && kind != "settings" && kind != "content")
+      return net::problem(Error{Code::bad_input, "content is rules, settings or content", kind});
+    return reply_of(publish_content(q.scope, kind, q.param("name"), q.body));
+  });
+  control_.del("/api/content/{kind}/{name}", Needs::publish, [this](const net::Request& q) -> net::Reply {
+    return reply_of(publish_content(q.scope, q.param("kind"), q.param("name"), ""));
+  });
+  control_.post("/api/bases", Needs::publish,
+                [this](const net::Request&) -> net::Reply {
+                  const auto done = make_base();
+                  return done ? net::json(fmt::format("{{\"indicators\":{}}}", *done)) : net::problem(done.error());
+                },
+                {.deadline = std::chrono::seconds(300)});
+  control_.post("/api/test-beacons", Needs::publish, [this](const net::Request& q) -> net::Reply {
+    std::optional<MunicipalityId> to;
+    if (const auto which = q.asked("municipality")) {
+      const auto m = directory_->municipalities().named(*which);
+      if (!m) return net::problem(m.error());
+      to = (*m)->id;
+    }
+    const auto id = test_beacon(q.scope, to, q.asked("observable").value_or(""));
+    return id ? net::json(fmt::format("{{\"id\":\"{}\"}}", *id), 201) : net::problem(id.error());
+  });
+  control_.get("/api/test-beacons/{id}", Needs::tenants_read, [this](const net::Request& q) -> net::Reply {
+    const auto a = answers(q.scope, q.param("id"));
+    if (!a) return net::problem(a.error());
+    return net::json(fmt::format("{{\"sent_at_us\":{},\"answers\":{}}}", a->sent_at_us, net::to_json(a->answers)));
+  });
+  control_.get("/metrics", Needs::operate, [this](const net::Request&) { return net::text(metrics_.text()); });
+}
+
+}  // namespace bavn::app

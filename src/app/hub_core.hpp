@@ -1,0 +1,105 @@
+#pragma once
+// The hub without its sockets: tables, trust, directory, streams, what nodes report, and two routers: `nodes` for nodes (mutual TLS), and
+// `control` for its owner on this machine. The same code runs behind real servers and in simulations.
+// Life: after Runtime and the folder; gone before them. Thread rules: any thread.
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "app/shared_indicators.hpp"
+#include "app/status_page.hpp"
+#include "base/metrics.hpp"
+#include "base/runtime.hpp"
+#include "beacon/hub.hpp"
+#include "match/indicators/load.hpp"
+#include "net/http.hpp"
+#include "store/state.hpp"
+#include "tenants/directory.hpp"
+#include "tenants/trust.hpp"
+
+namespace bavn::app {
+
+struct HubOptions {
+  std::string folder;      // data folder
+  std::string name;        // of the CERT, for people
+  std::string address;     // host:port under which nodes reach it: goes into enrolment codes
+  std::string state_path;  // empty: folder/state.db
+  std::function<double(MunicipalityId)> guest_memory;  // megabytes of a guest on this machine; empty: none are
+  std::vector<std::string> try_commands;
+};
+
+/// What a handful of indicators may cost on the urgent way to nodes; larger lists become a base.
+constexpr std::size_t kMostChanges = 50'000;
+
+struct BeaconAnswer {
+  std::string node;
+  std::int64_t municipality = 0, applied_at_us = 0, received_at_us = 0;
+  std::optional<std::int64_t> hits;
+};
+
+class HubCore {
+ public:
+  static Result<std::unique_ptr<HubCore>> open(Runtime& runtime, Metrics& metrics, HubOptions options);
+  ~HubCore();
+
+  void start();
+  void stop();
+  net::Router& node_router() { return nodes_router_; }
+  net::Router& control_router() { return control_; }
+  store::State& state() { return *state_; }
+  tenants::Trust& trust() { return *trust_; }
+  tenants::Directory& directory() { return *directory_; }
+  beacon::HubBeacon& beacon() { return *beacon_; }
+  /// Called with the serial of a certificate that was revoked: servers cut its connections.
+  void on_revoked(std::function<void(const std::string& serial)> cut) { cut_ = std::move(cut); }
+
+  // What the owner can do. Each is audited as `who`.
+  struct Invitation {
+    std::string municipality, node, code;
+    Instant expires;
+  };
+  /// municipalities: codes or names. by: the operator; empty: the first municipality itself.
+  Result<Invitation> invite(const event::Scope& scope, const std::vector<std::string>& municipalities,
+                            std::string_view form, std::string_view by);
+  /// Any list that `bavn indicators` reads. Returns how many, and the lines refused with reasons as JSON.
+  Result<std::string> publish_indicators(const event::Scope& scope, std::string bytes, std::string_view name,
+                                         const match::indicators::LoadOptions& defaults);
+  Result<void> publish_content(const event::Scope& scope, std::string_view kind, std::string_view name,
+                               std::string payload);
+  /// The id; answers() tells who applied it when.
+  Result<std::string> test_beacon(const event::Scope& scope, std::optional<MunicipalityId> to,
+                                  std::string_view observable);
+  struct Answers {
+    std::int64_t sent_at_us = 0;
+    std::vector<BeaconAnswer> answers;
+  };
+  Result<Answers> answers(const event::Scope& scope, std::string_view id);
+  /// Builds a new base of what is published (with `more`, for benches) and offers it to all.
+  Result<std::size_t> make_base(const std::function<Result<void>(match::indicators::IndicatorBuilder&)>& more = {});
+  Result<StatusView> status(const event::Scope& scope);
+  /// How many nodes say that they match at least so many indicators.
+  Result<std::size_t> nodes_with_indicators(std::uint64_t at_least);
+
+ private:
+  HubCore(Runtime& runtime, Metrics& metrics, HubOptions options);
+  void add_reports();
+  void add_control_routes();
+
+  struct Nodes;
+  Runtime& runtime_;
+  Metrics& metrics_;
+  HubOptions options_;
+  Instant since_;
+  std::unique_ptr<store::State> state_;
+  std::unique_ptr<tenants::Trust> trust_;
+  std::unique_ptr<tenants::Directory> directory_;
+  std::unique_ptr<Nodes> nodes_of_;
+  std::unique_ptr<beacon::HubBeacon> beacon_;
+  std::unique_ptr<HubIndicators> indicators_;
+  net::Router nodes_router_, control_;
+  std::function<void(const std::string&)> cut_;
+};
+
+}  // namespace bavn::app

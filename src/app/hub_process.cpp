@@ -1,0 +1,175 @@
+#include "app/hub_process.hpp"
+
+#include <fmt/format.h>
+
+#include <filesystem>
+
+#include "app/process.hpp"
+#include "base/log.hpp"
+
+namespace bavn::app {
+
+namespace {
+
+constexpr Setting kSettings[] = {
+    {"hub.name", Unit::none, std::string_view("joint CERT"), {0, 100}, "Whose hub it is, for people.", Restart::yes},
+    {"hub.public",
+     Unit::none,
+     std::string_view(""),
+     {0, 260},
+     "host:port under which nodes reach it; goes into enrolment codes.",
+     Restart::yes},
+    {"hub.address", Unit::none, std::string_view("0.0.0.0"), {1, 64}, "Address it listens on for nodes.", Restart::yes},
+    {"hub.port",
+     Unit::none,
+     std::int64_t{8443},
+     {0, 65535},
+     "Port it listens on for nodes; 0: any free one (tests).",
+     Restart::yes},
+    {"hub.control_port",
+     Unit::none,
+     std::int64_t{8420},
+     {0, 65535},
+     "Port of the control interface and status page on this machine; 0: any free one.",
+     Restart::yes},
+    {"hub.connections",
+     Unit::none,
+     std::int64_t{2000},
+     {10, 100000},
+     "Connections from nodes at one time.",
+     Restart::yes},
+};
+
+std::string in_quotes(std::string_view text) {
+  std::string out = "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\') out += '\\';
+    out += c;
+  }
+  return out + "\"";
+}
+
+Result<Settings> read_settings(const Folder& folder) {
+  DiskFiles files;
+  const std::string path = folder.at("settings.toml");
+  if (!files.exists(path)) return Settings::defaults(kSettings);
+  BAVN_TRY(const std::string text, read_file(files, path, 1U << 20U));
+  return Settings::read(kSettings, text, path);
+}
+
+}  // namespace
+
+std::span<const Setting> hub_settings() {
+  return kSettings;
+}
+
+Result<std::string> HubProcess::init(Runtime& runtime, const std::string& path, const HubBirth& birth) {
+  if (birth.hosts.empty())
+    return fail(Code::bad_input, "a hub needs a name or address under which nodes reach it (--host)");
+  const Folder folder(path);
+  BAVN_TRY(const auto held, folder.hold(true));
+  BAVN_TRY(const auto trust, tenants::Trust::init(runtime, folder.at("trust"), birth.hosts));
+  DiskFiles files;
+  BAVN_CHECK(
+      replace_file(files, folder.at("settings.toml"),
+                   fmt::format("# `bavn hub settings` explains every line that can stand here.\n[hub]\nname = "
+                               "{}\npublic = {}\naddress = {}\nport = {}\n",
+                               in_quotes(birth.name), in_quotes(fmt::format("{}:{}", birth.hosts.front(), birth.port)),
+                               in_quotes(birth.address), birth.port)));
+  return trust.root_key_path;
+}
+
+Result<std::unique_ptr<HubProcess>> HubProcess::open(Runtime& runtime, Metrics& metrics, const std::string& path,
+                                                     bool guests, std::vector<std::string> try_commands) {
+  std::unique_ptr<HubProcess> hub(new HubProcess(runtime, path));
+  BAVN_TRY(hub->held_, hub->folder_.hold(false));
+  BAVN_TRY(const Settings settings, read_settings(hub->folder_));
+  hub->public_ = settings.text("hub.public");
+  hub->control_ = std::make_unique<Control>(random_key(runtime));
+  if (guests) {
+    Guests::Options g;
+    g.folder = hub->folder_.at("guests");
+    g.program = program_path();
+    hub->guests_ = std::make_unique<Guests>(runtime, g);
+  }
+  HubOptions o;
+  o.folder = path;
+  o.name = settings.text("hub.name");
+  o.address = hub->public_;
+  o.try_commands = std::move(try_commands);
+  o.guest_memory = [folder = hub->folder_.at("guests")](MunicipalityId m) {
+    const auto pid = Folder(fmt::format("{}/{:04}", folder, m.value)).holder();
+    const auto memory = pid ? memory_of(*pid) : std::nullopt;
+    return memory ? memory->first : 0.0;
+  };
+  BAVN_TRY(hub->core_, HubCore::open(runtime, metrics, std::move(o)));
+  BAVN_CHECK(hub->listen(settings));
+  hub->core_->start();
+  hub->upkeep_ = runtime.queue({.name = "upkeep"});
+  runtime.after(std::chrono::hours(1), hub->upkeep_, [h = hub.get(), alive = hub->alive_] {
+    if (*alive) h->check_certificate();
+  });
+  if (hub->guests_) hub->guests_->start();
+  return hub;
+}
+
+Result<void> HubProcess::listen(const Settings& settings) {
+  HubCore& core = *core_;
+  control_->add_pages(core.control_router(), [&core](const event::Scope& scope) { return core.status(scope); });
+  core.control_router().authenticate([this](const net::Request& q) { return control_->authenticate(q); });
+  net::ServerOptions inside;
+  inside.port = static_cast<std::uint16_t>(settings.integer("hub.control_port"));
+  inside.handlers = runtime_.queue({.name = "control", .threads = 2});
+  BAVN_TRY(control_server_, net::Server::start(runtime_, core.control_router(), inside));
+  net::ServerOptions outside;
+  outside.address = settings.text("hub.address");
+  outside.port = static_cast<std::uint16_t>(settings.integer("hub.port"));
+  outside.handlers = runtime_.queue({.name = "nodes", .threads = 4});
+  outside.max_connections = static_cast<std::size_t>(settings.integer("hub.connections"));
+  net::ServerTls tls;
+  tls.certificate_pem = core.trust().server_certificate_pem();
+  tls.key_pem = core.trust().server_key_pem();
+  tls.client_ca_pem = core.trust().authority().certificate_pem;
+  tls.revoked = [&core](const std::string& serial) { return core.directory().revoked(serial); };
+  outside.tls = tls;
+  BAVN_TRY(nodes_server_, net::Server::start(runtime_, core.node_router(), outside));
+  core.on_revoked([this](const std::string& serial) { nodes_server_->cut(serial); });
+  return folder_.write_control({fmt::format("http://127.0.0.1:{}", control_server_->port()), control_->key()});
+}
+
+void HubProcess::check_certificate() {
+  HubCore& core = *core_;
+  const auto renewed = core.trust().renew_server_certificate_if_due();
+  if (!renewed) {
+    log::error("server_certificate_not_renewed", {{"reason", to_string(renewed.error())}});
+  } else if (*renewed) {
+    net::ServerTls tls;
+    tls.certificate_pem = core.trust().server_certificate_pem();
+    tls.key_pem = core.trust().server_key_pem();
+    tls.client_ca_pem = core.trust().authority().certificate_pem;
+    tls.revoked = [&core](const std::string& serial) { return core.directory().revoked(serial); };
+    if (const auto done = nodes_server_->replace_tls(std::move(tls)); !done)
+      log::error("server_certificate_not_used", {{"reason", to_string(done.error())}});
+  }
+  runtime_.after(std::chrono::hours(1), upkeep_, [this, alive = alive_] {
+    if (*alive) check_certificate();
+  });
+}
+
+HubProcess::~HubProcess() {
+  *alive_ = false;
+  if (guests_) guests_->end_all(std::chrono::seconds(20));
+  nodes_server_.reset();
+  control_server_.reset();
+  if (core_) core_->stop();
+}
+
+std::string HubProcess::status_link() const {
+  return fmt::format("http://127.0.0.1:{}/open?key={}", control_server_->port(), control_->key());
+}
+
+std::string HubProcess::nodes_address() const {
+  return public_;
+}
+
+}  // namespace bavn::app

@@ -1,0 +1,483 @@
+#include "app/node_core.hpp"
+
+#include <fmt/format.h>
+#include <boost/describe.hpp>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "app/audit_head.hpp"
+#include "base/json_writer.hpp"
+#include "base/log.hpp"
+#include "base/text.hpp"
+#include "event/observable.hpp"
+#include "net/json_views.hpp"
+
+namespace bavn::app {
+
+namespace {
+
+constexpr std::string_view kVersion = "0.1.0";
+
+constexpr Setting kSettings[] = {
+    {"node.control_port",
+     Unit::none,
+     std::int64_t{0},
+     {0, 65535},
+     "Port of the control interface on this machine; 0: any free one.",
+     Restart::yes},
+    {"node.workers",
+     Unit::none,
+     std::int64_t{0},
+     {0, 256},
+     "Threads that read and match; 0: one per core.",
+     Restart::yes},
+    {"intake.address",
+     Unit::none,
+     std::string_view("127.0.0.1"),
+     {0, 200},
+     "Address on which shippers may deliver over HTTP.",
+     Restart::yes},
+    {"intake.port",
+     Unit::none,
+     std::int64_t{0},
+     {0, 65535},
+     "Port of the HTTP intake; 0: only through the control interface.",
+     Restart::yes},
+    {"node.inside",
+     Unit::none,
+     std::string_view(""),
+     {0, 2000},
+     "Hosts on the inside (names or addresses, commas between) that this node may ask: a proxy, a webhook, a test "
+     "server.",
+     Restart::yes},
+    {"share.alerts",
+     Unit::none,
+     std::string_view("high"),
+     {0, 20},
+     "From which level on the hub is told that a rule fired (its name, how often, since when; nothing of the records): "
+     "none, low, medium, "
+     "high, critical.",
+     Restart::no},
+    {"share.sightings",
+     Unit::none,
+     true,
+     {},
+     "Tell the hub how often a shared indicator was seen (not by whom).",
+     Restart::no},
+};
+
+struct ContentRow {
+  std::string name, payload;
+};
+BOOST_DESCRIBE_STRUCT(ContentRow, (), (name, payload))
+
+struct TestBeacon {
+  std::string id;
+  std::optional<std::string> kind, value;  // look for this
+};
+BOOST_DESCRIBE_STRUCT(TestBeacon, (), (id, kind, value))
+
+struct Content {
+  std::string name;
+  std::optional<std::string> text;  // missing: it is withdrawn
+};
+BOOST_DESCRIBE_STRUCT(Content, (), (name, text))
+
+struct InboxRow {
+  std::int64_t id = 0, seq = 0, at_us = 0;
+  std::string stream, kind, payload;
+};
+BOOST_DESCRIBE_STRUCT(InboxRow, (), (id, seq, at_us, stream, kind, payload))
+
+int level_number(std::string_view level) {
+  for (const auto& [name, n] : {std::pair("informational", 0), {"low", 1}, {"medium", 2}, {"high", 3}, {"critical", 4}})
+    if (level == name) return n;
+  return level == "none" ? 9 : 0;
+}
+
+/// A name that is a file's name and nothing more.
+bool is_plain(std::string_view name) {
+  return !name.empty() && name.size() <= 120 && name[0] != '.' && std::all_of(name.begin(), name.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || ascii_digit(c) || c == '-' || c == '_' || c == '.';
+  });
+}
+
+}  // namespace
+
+std::vector<Setting> node_settings() {
+  std::vector<Setting> all(std::begin(kSettings), std::end(kSettings));
+  const auto add = [&](std::span<const Setting> more) { all.insert(all.end(), more.begin(), more.end()); };
+  add(live::settings());
+  add(alerts::settings());
+  return all;
+}
+
+NodeCore::NodeCore(Runtime& runtime, net::Client& client, Metrics& metrics, NodeCoreOptions options)
+    : runtime_(runtime),
+      client_(client),
+      metrics_(metrics),
+      options_(std::move(options)),
+      since_(runtime.now()),
+      work_(runtime.queue({.name = "node"})) {
+  if (options_.identity && !options_.identity->municipalities.empty())
+    home_ = options_.identity->municipalities.front();
+}
+
+NodeCore::~NodeCore() {
+  stop();
+}
+
+hunt::EngineOptions NodeCore::engine_options() const {
+  hunt::EngineOptions engine;
+  engine.builtin_rules = true;
+  engine.rules = options_.rules;
+  for (const char* name : {"/rules", "/hub-rules"})
+    if (std::filesystem::is_directory(options_.folder + name)) engine.rules.push_back(options_.folder + name);
+  engine.rule_cache = options_.folder + "/rules.cache";
+  return engine;
+}
+
+Result<std::unique_ptr<NodeCore>> NodeCore::open(Runtime& runtime, net::Client& client, Metrics& metrics,
+                                                 NodeCoreOptions options) {
+  std::unique_ptr<NodeCore> node(new NodeCore(runtime, client, metrics, std::move(options)));
+  NodeCoreOptions& o = node->options_;
+  store::StateOptions state;
+  state.path = o.state_path.empty() ? o.folder + "/state.db" : o.state_path;
+  state.schema = {"core", "node"};
+  state.metrics = &metrics;
+  if (o.guest) state.readers = 1;
+  BAVN_TRY(node->state_, store::State::open(runtime, state));
+  BAVN_CHECK(node->write_hub_rules());
+
+  const auto budget = o.settings != nullptr ? alerts::Budget::from(*o.settings) : alerts::Budget{};
+  node->book_ = std::make_unique<alerts::AlertBook>(budget);
+  live::Options live = o.guest                 ? live::Options::guest_profile(o.folder)
+                       : o.settings != nullptr ? live::Options::from(*o.settings, o.folder)
+                                               : live::Options{};
+  live.folder = o.folder;
+  live.guest = o.guest;
+  live.engine = node->engine_options();
+  if (o.tune) o.tune(live);
+  BAVN_TRY(node->pipeline_, live::Pipeline::open(runtime, *node->state_, *node->book_, live));
+  node->indicators_ = std::make_unique<NodeIndicators>(node->pipeline_->engine()->indicators());
+  BAVN_CHECK(node->indicators_->load(*node->state_));
+  node->alerts_ = std::make_unique<alerts::AlertReader>(*node->state_, budget);
+  node->sources_ = std::make_unique<live::SourcesReader>(*node->state_);
+  BAVN_TRY(node->tokens_, live::IntakeTokens::open(*node->state_));
+  if (o.identity) BAVN_CHECK(node->open_beacon());
+  return node;
+}
+
+Result<void> NodeCore::open_beacon() {
+  const NodeIdentity& who = *options_.identity;
+  beacon::NodeOptions b;
+  b.hub = who.hub;
+  b.node = who.name;
+  b.version = kVersion;
+  b.check = who.check;
+  b.municipalities = who.municipalities;
+  b.folder = options_.folder + "/beacon";
+  b.shared_bases = options_.shared_bases;
+  b.tls = who.tls;
+  b.witness = who.witness;
+  b.audit_head = audit_head;
+  BAVN_TRY(beacon_, beacon::NodeBeacon::open(runtime_, *state_, client_, metrics_, b));
+  beacon_->on_entry("indicators", [this](store::Tx& tx, const beacon::Received& r) {
+    const std::string_view audience = r.stream.substr(r.stream.find('/') + 1);
+    return indicators_->on_change(tx, audience, r.stream.starts_with("bulk/") ? r.seq : UINT32_MAX, r.payload);
+  });
+  beacon_->on_base([this](store::Tx& tx, const beacon::NewBase& b2) -> Result<void> {
+    BAVN_CHECK(indicators_->on_base(tx, b2.audience, b2.file, b2.covers_seq));
+    return tx.emit("content.base", b2.audience);
+  });
+  const auto content = [this](std::string kind, bool reload) {
+    return [this, kind, reload](store::Tx& tx, const beacon::Received& r) -> Result<void> {
+      BAVN_TRY(const Content c, net::from_json<Content>(r.payload, net::Unknown::ignore));
+      if (!is_plain(c.name)) return fail(Code::bad_input, "a name is letters, digits, - _ and .", c.name);
+      if (c.text) {
+        BAVN_CHECK(
+            tx.exec("INSERT INTO node_content (kind, name, payload, at_us) VALUES (:k, :n, :p, :at) ON CONFLICT (kind, "
+                    "name) DO "
+                    "UPDATE SET payload = excluded.payload, at_us = excluded.at_us",
+                    {{"k", kind}, {"n", c.name}, {"p", *c.text}, {"at", tx.now()}}));
+      } else {
+        BAVN_CHECK(tx.exec("DELETE FROM node_content WHERE kind = :k AND name = :n", {{"k", kind}, {"n", c.name}}));
+      }
+      BAVN_CHECK(tx.emit(reload ? "content.rules" : "content.changed", c.name));
+      return {};
+    };
+  };
+  beacon_->on_entry("rules", content("rules", true));
+  beacon_->on_entry("settings", content("settings", false));
+  beacon_->on_entry("content", content("content", false));
+  beacon_->on_entry("test_beacon", [this](store::Tx& tx, const beacon::Received& r) { return answer_test(tx, r); });
+  const auto keep = [](store::Tx& tx, const beacon::Received& r) -> Result<void> {
+    BAVN_CHECK(tx.exec(
+        "INSERT OR IGNORE INTO node_inbox (stream, seq, kind, at_us, payload) VALUES (:s, :n, :k, :at, :p)",
+        {{"s", r.stream}, {"n", static_cast<std::int64_t>(r.seq)}, {"k", r.kind}, {"at", tx.now()}, {"p", r.payload}}));
+    return tx.emit(fmt::format("hub.{}", r.kind), fmt::format("{}:{}", r.stream, r.seq));
+  };
+  for (const char* kind : {"warning", "revocation", "reveal"}) beacon_->on_entry(kind, keep);
+
+  state_->subscribe("rules", work_, [this](const store::DomainEvent& e) -> Result<void> {
+    if (e.kind == "content.rules") reload_rules();
+    if (e.kind == "content.base") tell_now();
+    return {};
+  });
+  state_->subscribe("share", work_, [this](const store::DomainEvent& e) { return share(e); });
+  return {};
+}
+
+/// Rules from the hub as files beside the node's own, so that a person can read what runs here.
+Result<void> NodeCore::write_hub_rules() {
+  BAVN_TRY(const auto rows, state_->read([](store::Reader& r) {
+    return r.all<ContentRow>("SELECT name, payload FROM node_content WHERE kind = 'rules' ORDER BY name");
+  }));
+  const std::string folder = options_.folder + "/hub-rules";
+  std::error_code ec;
+  if (rows.empty() && !std::filesystem::exists(folder)) return {};
+  std::filesystem::create_directories(folder, ec);
+  std::vector<std::string> there;
+  DiskFiles files;
+  for (const auto& row : rows) {
+    there.push_back(row.name + ".yml");
+    BAVN_CHECK(replace_file(files, folder + "/" + there.back(), row.payload));
+  }
+  for (const auto& entry : std::filesystem::directory_iterator(folder, ec))
+    if (std::find(there.begin(), there.end(), entry.path().filename().string()) == there.end())
+      std::filesystem::remove(entry.path(), ec);
+  return {};
+}
+
+void NodeCore::reload_rules() {
+  if (auto written = write_hub_rules(); !written) {
+    log::error("rules_not_written", {{"reason", to_string(written.error())}});
+    return;
+  }
+  hunt::EngineOptions options = engine_options();
+  options.shared_indicators = pipeline_->engine()->shared_indicators();
+  auto engine = hunt::Engine::open(options);
+  if (!engine) {
+    log::error("rules_not_loaded", {{"reason", to_string(engine.error())}});
+    return;
+  }
+  pipeline_->swap(std::move(*engine));
+  log::info("rules_loaded", {});
+}
+
+Result<void> NodeCore::answer_test(store::Tx& tx, const beacon::Received& r) {
+  BAVN_TRY(const TestBeacon test, net::from_json<TestBeacon>(r.payload, net::Unknown::ignore));
+  std::optional<std::int64_t> hits;
+  if (test.kind && test.value) {
+    const auto kind = event::parse_kind(*test.kind);
+    const auto wanted = kind ? event::canonical(*kind, *test.value) : std::nullopt;
+    if (!wanted) return fail(Code::bad_input, "the test asks for something that is no observable", *test.kind);
+    BAVN_TRY(const auto frames, pipeline_->history().lookup(event::Scope::local_owner(), wanted->kind,
+                                                            event::observable_hash(wanted->kind, wanted->value)));
+    hits = static_cast<std::int64_t>(frames.size());
+  }
+  for (const MunicipalityId m : options_.identity->municipalities) {
+    std::string body;
+    JsonWriter w(body);
+    w.object().member("test_beacon", test.id).member("applied_at_us", micros(runtime_.now()));
+    if (hits) w.member("hits", *hits);
+    w.end();
+    BAVN_CHECK(beacon_->report(tx, "answer", body, m, event::Tlp::amber));
+  }
+  return {};
+}
+
+/// An alert was opened or has grown: what of it may be told is told once for each doubling.
+Result<void> NodeCore::share(const store::DomainEvent& e) {
+  if (e.kind != "alert.opened" && e.kind != "alert.updated") return {};
+  std::int64_t id = 0;
+  for (const char c : e.subject) id = ascii_digit(c) ? id * 10 + (c - '0') : id;
+  auto found = alerts_->find(event::Scope::local_owner(), id);
+  if (!found)
+    return found.error().code == Code::not_found ? Result<void>() : Result<void>(std::unexpected(found.error()));
+  const alerts::Alert& a = found->first;
+  if (a.place == "counted") return {};  // a rule that only counts alarms nobody, here or there
+  const bool indicator = a.kind == "indicator";
+  const auto& s = options_.settings;
+  const std::string least = s != nullptr ? s->text("share.alerts") : "high";
+  const bool wanted =
+      indicator ? s == nullptr || s->flag("share.sightings") : level_number(a.level) >= level_number(least);
+  if (!wanted) return {};
+  std::string body;
+  JsonWriter w(body);
+  w.object().member("alert", a.id).member("title", a.title).member("level", a.level).member("rule", a.rule);
+  w.member("count", a.count).member("first_seen_us", a.first_seen_us).member("last_seen_us", a.last_seen_us).end();
+  return state_->write_now([&](store::Tx& tx) -> Result<void> {
+    BAVN_TRY(const std::int64_t fresh, tx.exec("INSERT OR IGNORE INTO node_told (event, at_us) VALUES (:e, :at)",
+                                               {{"e", e.seq}, {"at", tx.now()}}));
+    if (fresh == 0) return {};
+    return beacon_->report(tx, indicator ? "sighting" : "alert", body,
+                           MunicipalityId{static_cast<std::uint16_t>(a.municipality)}, event::Tlp::amber);
+  });
+}
+
+/// Health and counts, each minute: the newest replaces what still waits.
+void NodeCore::tell() {
+  runtime_.after(options_.tell_every, work_, [this, alive = alive_] {
+    if (*alive) tell();
+  });
+  tell_now();
+}
+
+void NodeCore::tell_now() {
+  if (!beacon_) return;
+  const auto view = status(event::Scope::local_owner());
+  if (!view || view->municipalities.empty()) return;
+  auto told = state_->write_now([&](store::Tx& tx) -> Result<void> {
+    for (const auto& m : view->municipalities) {
+      std::string health;
+      JsonWriter w(health);
+      w.object().member("version", kVersion).member("open_alerts", m.open_alerts);
+      w.member("indicators", static_cast<std::uint64_t>(pipeline_->engine()->indicators().snapshot()->size()));
+      w.key("trouble").array();
+      for (const std::string& t : view->trouble) w.value(t);
+      w.end().key("sources").array();
+      for (const auto& s : m.sources) {
+        w.object()
+            .member("name", s.name)
+            .member("state", s.state)
+            .member("records", s.records)
+            .member("refused", s.refused);
+        if (s.lag_seconds) w.member("lag_seconds", *s.lag_seconds);
+        w.end();
+      }
+      w.end().end();
+      BAVN_CHECK(beacon_->report(tx, "health", health, MunicipalityId{static_cast<std::uint16_t>(std::stoul(m.code))},
+                                 event::Tlp::amber));
+    }
+    return {};
+  });
+  if (!told) log::warn("health_not_told", {{"reason", to_string(told.error())}});
+}
+
+void NodeCore::start() {
+  state_->start();
+  if (beacon_) beacon_->start();
+  const bool posted = runtime_.post(work_, [this, alive = alive_] {
+    if (*alive) tell();
+  });
+  BAVN_ASSERT(posted);
+}
+
+void NodeCore::stop() {
+  if (!*alive_) return;
+  *alive_ = false;
+  if (beacon_) beacon_->stop();
+  if (state_) state_->stop();
+}
+
+Result<StatusView> NodeCore::status(const event::Scope& scope) {
+  StatusView v;
+  const auto& who = options_.identity;
+  v.title = who ? "Node of " + who->municipality : "Node, not enrolled";
+  v.version = kVersion;
+  v.now = runtime_.now();
+  v.since = since_;
+  v.commands = options_.try_commands;
+  const live::Stats stats = pipeline_->stats();
+  const history::Stats kept = pipeline_->history().stats();
+  v.figures = {{"Records kept", with_commas(kept.records)},
+               {"Findings", with_commas(stats.findings + stats.correlation_findings)},
+               {"Indicators", with_commas(pipeline_->engine()->indicators().snapshot()->size())},
+               {"Rules", with_commas(pipeline_->engine()->rules().rules.size())}};
+  if (!stats.failing.empty()) v.trouble.push_back(stats.failing);
+  if (stats.behind) v.trouble.push_back("Findings are behind: they are made again from history.");
+  StatusView::Municipality m;
+  m.code = fmt::format("{:04}", home_.value);
+  m.name = who ? who->municipality : "this machine";
+  m.state = "connected";
+  if (beacon_) {
+    const beacon::NodeStatus b = beacon_->status();
+    m.last_seen = b.down.last_heard;
+    if (b.down.state != beacon::Following::live && b.down.state != beacon::Following::catching_up) m.state = "away";
+    if (!b.down.text.empty()) v.trouble.push_back(b.down.text);
+    if (!b.up_trouble.empty()) v.trouble.push_back(b.up_trouble);
+    v.figures.push_back({"Waiting for the hub", with_commas(static_cast<std::uint64_t>(b.up.waiting))});
+  }
+  alerts::AlertFilter burning;
+  burning.state = "open";
+  burning.place = "queue";
+  burning.limit = 8;
+  BAVN_TRY(const auto list, alerts_->list(scope, burning));
+  m.open_alerts = static_cast<std::uint64_t>(list.queue);
+  for (const auto& a : list.alerts)
+    m.alerts.push_back({a.title, a.level, a.concern, static_cast<std::uint64_t>(a.count), from_micros(a.last_seen_us)});
+  BAVN_TRY(const auto rows, sources_->list(scope, v.now));
+  const auto said = source_states_ ? source_states_() : std::vector<input::SourceReport>{};
+  const auto state_of = [](input::SourceState s) -> std::string {
+    switch (s) {
+      case input::SourceState::starting: return "starting";
+      case input::SourceState::working: return "working";
+      case input::SourceState::waiting: return "waiting";
+      case input::SourceState::failing: return "failing";
+      case input::SourceState::off: return "off";
+    }
+    return "?";
+  };
+  for (const auto& s : said) {
+    StatusView::Source one;
+    one.name = s.source;
+    one.state = state_of(s.state);
+    one.text = s.text;
+    if (s.lag_seconds >= 0) one.lag_seconds = s.lag_seconds;
+    m.sources.push_back(std::move(one));
+  }
+  for (const auto& row : rows) {
+    auto at = std::find_if(m.sources.begin(), m.sources.end(), [&](const auto& s) { return s.name == row.source; });
+    if (at == m.sources.end()) {
+      m.sources.push_back({});
+      at = m.sources.end() - 1;
+      at->name = row.source;
+      at->state = "working";
+    }
+    at->records = static_cast<std::uint64_t>(row.records);
+    at->refused = static_cast<std::uint64_t>(row.refused);
+    if (!at->lag_seconds && row.lag_us >= 0) at->lag_seconds = row.lag_us / 1'000'000;
+  }
+  v.municipalities.push_back(std::move(m));
+  return v;
+}
+
+void NodeCore::add_routes() {
+  live::add_alert_routes(control_, *alerts_);
+  live::add_record_routes(control_, *alerts_, pipeline_->history());
+  live::add_source_routes(control_, *sources_, runtime_);
+  live::add_intake_routes(control_, *tokens_, *pipeline_);
+  control_.post("/api/intake-tokens", net::Needs::operate, [this](const net::Request& q) -> net::Reply {
+    const auto source = q.asked("source");
+    if (!source) return net::problem(Error{Code::bad_input, "say which source: ?source=NAME", ""});
+    const auto token =
+        tokens_->issue(q.scope, std::string(*source), home_, TenantId{}, std::string(q.asked("format").value_or("")));
+    if (!token) return net::problem(token.error());
+    std::string out;
+    JsonWriter(out).object().member("source", *source).member("token", *token).end();
+    return net::json(out, 201);
+  });
+  control_.get("/api/left", net::Needs::left_us_read, [this](const net::Request& q) -> net::Reply {
+    if (!beacon_) return net::text("", "application/x-ndjson");
+    std::string out;
+    const auto done = beacon_->left_us().export_ndjson(
+        q.scope, Instant{}, runtime_.now() + std::chrono::hours(1), [&](std::string_view line) -> Result<void> {
+          out += line;
+          if (out.size() > (64U << 20U))
+            return fail(Code::unavailable, "the list is longer than 64 MiB; ask for a part of it");
+          return {};
+        });
+    return done ? net::text(std::move(out), "application/x-ndjson") : net::problem(done.error());
+  });
+  control_.get("/api/inbox", net::Needs::alert_read, [this](const net::Request&) -> net::Reply {
+    const auto rows = state_->read([](store::Reader& r) {
+      return r.all<InboxRow>("SELECT id, seq, at_us, stream, kind, payload FROM node_inbox ORDER BY id DESC LIMIT 200");
+    });
+    return rows ? net::json(net::to_json(*rows)) : net::problem(rows.error());
+  });
+  control_.get("/metrics", net::Needs::operate, [this](const net::Request&) { return net::text(metrics_.text()); });
+}
+
+}  // namespace bavn::app

@@ -1,0 +1,109 @@
+#pragma once
+// A node without its sockets: history, live matching, alerts, streams from and to the hub, what it tells of itself, and the router of
+// its control interface. The same code runs behind real servers and in simulations.
+// Life: after Runtime, Client and the folder; gone before them. Thread rules: any thread.
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "alerts/reader.hpp"
+#include "app/shared_indicators.hpp"
+#include "app/status_page.hpp"
+#include "base/guarded.hpp"
+#include "base/metrics.hpp"
+#include "base/runtime.hpp"
+#include "base/settings.hpp"
+#include "beacon/node.hpp"
+#include "live/intake.hpp"
+#include "live/pipeline.hpp"
+#include "live/routes.hpp"
+#include "live/sources_reader.hpp"
+#include "net/client.hpp"
+#include "net/http.hpp"
+#include "store/state.hpp"
+
+namespace bavn::app {
+
+/// What enrolment left: who this node is and whom it believes.
+struct NodeIdentity {
+  std::string name;          // at the hub
+  std::string municipality;  // of the first one, for people: "0157 Gentofte"
+  std::vector<MunicipalityId> municipalities;
+  std::string hub;  // https://host:port
+  beacon::CheckStatement check;
+  std::function<std::shared_ptr<const net::TlsIdentity>()> tls;
+  std::shared_ptr<const SigningKey> witness;
+};
+
+struct NodeCoreOptions {
+  std::string folder;
+  std::string state_path;  // empty: folder/state.db
+  bool guest = false;
+  std::vector<std::string> rules;            // own rules beside those that come with Bavn and from the hub
+  std::vector<std::string> shared_bases;     // folders with indicator bases of this machine
+  std::optional<NodeIdentity> identity;      // empty: not enrolled; it works for itself
+  std::function<void(live::Options&)> tune;  // tests
+  Duration tell_every = std::chrono::minutes(1);
+  const Settings* settings = nullptr;  // of node_settings()
+  std::vector<std::string> try_commands;
+};
+
+/// Every setting of a node: this module's and those of the modules it is made of.
+std::vector<Setting> node_settings();
+
+class NodeCore {
+ public:
+  static Result<std::unique_ptr<NodeCore>> open(Runtime& runtime, net::Client& client, Metrics& metrics,
+                                                NodeCoreOptions options);
+  ~NodeCore();
+
+  void start();
+  void stop();
+  input::Sink& sink() { return *pipeline_; }
+  live::Pipeline& pipeline() { return *pipeline_; }
+  store::State& state() { return *state_; }
+  alerts::AlertReader& alerts() { return *alerts_; }
+  beacon::NodeBeacon* beacon() { return beacon_.get(); }  // null: not enrolled
+  live::IntakeTokens& tokens() { return *tokens_; }
+  net::Router& control_router() { return control_; }
+  /// Alerts, sources, what left, intake, test: what the owner asks and does.
+  void add_routes();
+  /// What the sources say of themselves, for the status page and the hub.
+  using SourceStates = std::function<std::vector<input::SourceReport>()>;
+  void use_source_states(SourceStates states) { source_states_ = std::move(states); }
+  Result<StatusView> status(const event::Scope& scope);
+
+ private:
+  NodeCore(Runtime& runtime, net::Client& client, Metrics& metrics, NodeCoreOptions options);
+  Result<void> open_beacon();
+  Result<void> write_hub_rules();
+  hunt::EngineOptions engine_options() const;
+  void reload_rules();
+  void tell();  // now, and again each minute
+  void tell_now();
+  Result<void> share(const store::DomainEvent& event);
+  Result<void> answer_test(store::Tx& tx, const beacon::Received& r);
+
+  Runtime& runtime_;
+  net::Client& client_;
+  Metrics& metrics_;
+  NodeCoreOptions options_;
+  Instant since_;
+  MunicipalityId home_;
+  QueueId work_;  // reloading, telling: one thread, never the writer's
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  std::unique_ptr<store::State> state_;
+  std::unique_ptr<alerts::AlertBook> book_;
+  std::unique_ptr<live::Pipeline> pipeline_;
+  std::unique_ptr<NodeIndicators> indicators_;
+  std::unique_ptr<alerts::AlertReader> alerts_;
+  std::unique_ptr<live::SourcesReader> sources_;
+  std::unique_ptr<live::IntakeTokens> tokens_;
+  std::unique_ptr<beacon::NodeBeacon> beacon_;
+  net::Router control_;
+  SourceStates source_states_;
+};
+
+}  // namespace bavn::app

@@ -1,0 +1,179 @@
+#include "app/node_process.hpp"
+
+#include <fmt/format.h>
+
+#include <condition_variable>
+#include <filesystem>
+#include <mutex>
+
+#include "base/log.hpp"
+#include "base/text.hpp"
+#include "net/json_value.hpp"
+#include "tenants/code.hpp"
+#include "tenants/municipalities.hpp"
+
+namespace bavn::app {
+
+namespace {
+
+std::string host_of(std::string_view host_and_port) {
+  const auto colon = host_and_port.rfind(':');
+  std::string host(host_and_port.substr(0, colon));
+  if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
+  return host;
+}
+
+std::string people_name(const tenants::NodeIdentity& who) {
+  static const tenants::Municipalities known = tenants::Municipalities::all();
+  std::string out;
+  for (const MunicipalityId m : who.municipalities) {
+    const auto* facts = known.find(m);
+    out += (out.empty() ? "" : ", ") +
+           (facts != nullptr ? facts->code() + " " + facts->name : fmt::format("{:04}", m.value));
+  }
+  return out;
+}
+
+Result<std::unique_ptr<tenants::Enrolment>> open_enrolment(Runtime& runtime, net::Client& client,
+                                                           const std::string& folder) {
+  const QueueId queue = runtime.queue({.name = "enrolment"});
+  return tenants::Enrolment::open(runtime, client, queue, folder + "/keys");
+}
+
+net::EgressPolicy policy_for(std::vector<std::string> inside) {
+  net::EgressPolicy policy;
+  policy.ports = {};  // hubs and proxies of municipalities listen on ports of their choice
+  policy.inside = std::move(inside);
+  return policy;
+}
+
+}  // namespace
+
+std::unique_ptr<net::Client> node_client(Runtime& runtime, const std::string& folder) {
+  // The hub is where enrolment says it is, also when that is inside; whom else a node may ask inside stands in its settings.
+  std::vector<std::string> inside;
+  DiskFiles files;
+  if (const auto text = read_file(files, folder + "/keys/enrolment.json", 1U << 20U))
+    if (const auto document = net::JsonDocument::parse(*text))
+      if (const auto hub = document->root()["hub"].text()) inside.push_back(host_of(*hub));
+  if (const auto text = read_file(files, folder + "/settings.toml", 1U << 20U)) {
+    const auto table = node_settings();
+    if (const auto settings = Settings::read(table, *text, "settings.toml"))
+      for (const auto each : split(settings->text("node.inside"), ','))
+        if (!trim(each).empty()) inside.emplace_back(trim(each));
+  }
+  return net::curl_client(runtime, policy_for(std::move(inside)));
+}
+
+Result<std::string> enrol(Runtime& runtime, const std::string& folder, const std::string& code,
+                          const std::string& machine) {
+  BAVN_TRY(const auto parsed, tenants::EnrolmentCode::parse(code));
+  const Folder place(folder);
+  BAVN_TRY(const auto held, place.hold(true));
+  std::filesystem::create_directories(place.at("keys"));
+  std::filesystem::permissions(place.at("keys"), std::filesystem::perms::owner_all);
+  const auto client = net::curl_client(runtime, policy_for({host_of(parsed.hub)}));
+  BAVN_TRY(const auto enrolment, open_enrolment(runtime, *client, folder));
+  struct Waiting {
+    std::mutex mutex;
+    std::condition_variable changed;
+    std::optional<Result<void>> done;
+  };
+  auto waiting = std::make_shared<Waiting>();
+  enrolment->enrol(code, machine, [waiting](Result<void> done) {
+    const std::lock_guard lock(waiting->mutex);
+    waiting->done = std::move(done);
+    waiting->changed.notify_all();
+  });
+  std::unique_lock lock(waiting->mutex);
+  waiting->changed.wait(lock, [&] { return waiting->done.has_value(); });
+  BAVN_CHECK(*waiting->done);
+  const auto who = enrolment->identity();
+  return fmt::format("{} ({})", who->name, people_name(*who));
+}
+
+Result<std::unique_ptr<NodeProcess>> NodeProcess::open(Runtime& runtime, Metrics& metrics, const NodeRun& run) {
+  std::unique_ptr<NodeProcess> node(new NodeProcess(runtime, run.folder));
+  BAVN_TRY(node->held_, node->folder_.hold(true));
+  node->table_ = node_settings();
+  node->settings_ = std::make_unique<Settings>(Settings::defaults(node->table_));
+  DiskFiles files;
+  if (const std::string path = node->folder_.at("settings.toml"); files.exists(path)) {
+    BAVN_TRY(const std::string text, read_file(files, path, 1U << 20U));
+    BAVN_TRY(*node->settings_, Settings::read(node->table_, text, path));
+  }
+  node->control_ = std::make_unique<Control>(random_key(runtime));
+  node->client_ = node_client(runtime, run.folder);
+  BAVN_TRY(node->enrolment_, open_enrolment(runtime, *node->client_, run.folder));
+
+  NodeCoreOptions o;
+  o.folder = run.folder;
+  o.guest = run.guest;
+  o.shared_bases = run.shared_bases;
+  o.rules = run.rules;
+  o.settings = node->settings_.get();
+  o.try_commands = run.try_commands;
+  if (const auto who = node->enrolment_->identity()) {
+    NodeIdentity id;
+    id.name = who->name;
+    id.municipality = people_name(*who);
+    id.municipalities = who->municipalities;
+    id.hub = who->hub.starts_with("https://") ? who->hub : "https://" + who->hub;
+    id.check = [enrolment = node->enrolment_.get(),
+                root = who->root](std::string_view text) -> Result<beacon::CertifiedKey> {
+      BAVN_TRY(const tenants::HubStatement s, tenants::read_statement(text, root));  // the beacon looks at the dates
+      if (auto kept = enrolment->accept_statement(text); !kept && kept.error().code != Code::conflict)
+        log::warn("hub_statement_not_kept", {{"reason", to_string(kept.error())}});
+      return beacon::CertifiedKey{s.hub_key, s.epoch, s.not_before, s.not_after};
+    };
+    id.tls = [enrolment = node->enrolment_.get()]() -> std::shared_ptr<const net::TlsIdentity> {
+      const auto now = enrolment->identity();
+      return now ? now->tls : nullptr;
+    };
+    id.witness = std::shared_ptr<const SigningKey>(std::shared_ptr<void>(), &node->enrolment_->sign_key());
+    o.identity = std::move(id);
+  }
+  BAVN_TRY(node->core_, NodeCore::open(runtime, *node->client_, metrics, std::move(o)));
+  BAVN_CHECK(node->listen());
+  node->core_->start();
+  node->enrolment_->start();
+  return node;
+}
+
+Result<void> NodeProcess::listen() {
+  NodeCore& core = *core_;
+  core.add_routes();
+  control_->add_pages(core.control_router(), [&core](const event::Scope& scope) { return core.status(scope); });
+  core.control_router().authenticate([this](const net::Request& q) {
+    return control_->authenticate(q, [this](const net::Request& inner) { return core_->tokens().authenticate(inner); });
+  });
+  net::ServerOptions inside;
+  inside.port = static_cast<std::uint16_t>(settings_->integer("node.control_port"));
+  inside.handlers = runtime_.queue({.name = "control", .threads = 2});
+  BAVN_TRY(control_server_, net::Server::start(runtime_, core.control_router(), inside));
+  if (const auto port = settings_->integer("intake.port"); port != 0) {
+    live::add_intake_routes(intake_, core.tokens(), core.sink());
+    intake_.authenticate([&core](const net::Request& q) { return core.tokens().authenticate(q); });
+    net::ServerOptions outside;
+    outside.address = settings_->text("intake.address");
+    outside.port = static_cast<std::uint16_t>(port);
+    outside.handlers = runtime_.queue({.name = "intake", .threads = 2});
+    BAVN_TRY(intake_server_, net::Server::start(runtime_, intake_, outside));
+  }
+  return folder_.write_control({fmt::format("http://127.0.0.1:{}", control_server_->port()), control_->key()});
+}
+
+NodeProcess::~NodeProcess() {
+  intake_server_.reset();
+  control_server_.reset();
+  if (core_) core_->stop();
+  core_.reset();
+  enrolment_.reset();
+  client_.reset();
+}
+
+std::string NodeProcess::status_link() const {
+  return fmt::format("http://127.0.0.1:{}/open?key={}", control_server_->port(), control_->key());
+}
+
+}  // namespace bavn::app

@@ -1,0 +1,58 @@
+#pragma once
+// A node with its sockets: NodeCore, its enrolment, the control interface on loopback, the HTTP intake, and its sources.
+// Life: after Runtime; the destructor ends everything in order. Thread rules: one thread.
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "app/control.hpp"
+#include "app/folder.hpp"
+#include "app/node_core.hpp"
+#include "base/settings.hpp"
+#include "net/json_value.hpp"
+#include "net/server.hpp"
+#include "tenants/enrolment.hpp"
+
+namespace bavn::app {
+
+struct NodeRun {
+  std::string folder;
+  bool guest = false;
+  std::vector<std::string> shared_bases;
+  std::vector<std::string> rules;
+  std::vector<std::string> try_commands;
+};
+
+class NodeProcess {
+ public:
+  static Result<std::unique_ptr<NodeProcess>> open(Runtime& runtime, Metrics& metrics, const NodeRun& run);
+  ~NodeProcess();
+  NodeCore& core() { return *core_; }
+  tenants::Enrolment& enrolment() { return *enrolment_; }
+  std::string status_link() const;
+  void alive() { folder_.touch_alive(); }
+
+ private:
+  NodeProcess(Runtime& runtime, std::string folder) : runtime_(runtime), folder_(std::move(folder)) {}
+  Result<void> listen();
+
+  Runtime& runtime_;
+  Folder folder_;
+  std::unique_ptr<Folder::Held> held_;
+  std::vector<Setting> table_;
+  std::unique_ptr<Settings> settings_;
+  std::unique_ptr<Control> control_;
+  std::unique_ptr<net::Client> client_;
+  std::unique_ptr<tenants::Enrolment> enrolment_;
+  std::unique_ptr<NodeCore> core_;
+  std::unique_ptr<net::Server> control_server_, intake_server_;
+  net::Router intake_;
+};
+
+/// Becomes a node with a code: makes the folder, waits for the hub's answer. Returns the node's name and municipalities, for people.
+Result<std::string> enrol(Runtime& runtime, const std::string& folder, const std::string& code,
+                          const std::string& machine);
+/// The way out of a node: it may dial its hub wherever that is, and what its settings allow.
+std::unique_ptr<net::Client> node_client(Runtime& runtime, const std::string& folder);
+
+}  // namespace bavn::app

@@ -1,0 +1,231 @@
+#!/usr/bin/env python3
+"""The live demonstration: a hub, guest nodes of made-up weeks for real towns, a stand-in for Microsoft 365, and logs that keep growing.
+Used by ./run; usage: tools/live_demo.py BINARY FOLDER [--check]
+
+Everything runs as its users would run it: the commands are printed. --check waits until every part answers, says so and stops.
+"""
+import datetime
+import json
+import os
+import pathlib
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+# One of them has a taken account in its week.
+TOWNS = [("0157", "Gentofte", True), ("0173", "Lyngby-Taarbæk", False), ("0159", "Gladsaxe", False),
+         ("0230", "Rudersdal", False), ("0190", "Furesø", False), ("0223", "Hørsholm", False)]
+FOLLOWED = [("entra_signin.ndjson", "sign-ins"), ("m365_audit.ndjson", "audit"), ("message_trace.ndjson", "mail trace"),
+            ("zeek_dns.ndjson", "dns"), ("windows_sysmon.ndjson", "windows"), ("mail.log", "mail relay")]
+
+
+def free_port(wanted):
+    for port in (wanted, 0):
+        with socket.socket() as s:
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                s.bind(("127.0.0.1", port))
+                return s.getsockname()[1]
+            except OSError:
+                continue
+    raise OSError("no port is free")
+
+
+class Demo:
+    def __init__(self, binary, folder):
+        self.binary, self.folder = str(pathlib.Path(binary).resolve()), pathlib.Path(folder).resolve()
+        self.hub, self.logs = self.folder / "hub", self.folder / "logs"
+        self.children = []
+        self.made = datetime.datetime.now(datetime.timezone.utc)
+
+    # --- commands ---
+
+    def bavn(self, *words, quiet=True, seconds=120):
+        done = subprocess.run([self.binary, *map(str, words)], capture_output=True, text=True, timeout=seconds)
+        if done.returncode != 0:
+            raise RuntimeError(f"bavn {' '.join(map(str, words))} ended with {done.returncode}:\n{done.stderr.strip()}\n{done.stdout.strip()}")
+        if not quiet:
+            print(done.stdout, end="")
+        return done.stdout
+
+    def start(self, name, *words):
+        log = open(self.folder / f"{name}.log", "w")
+        child = subprocess.Popen([self.binary, *map(str, words)], stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
+                                 start_new_session=True)
+        self.children.append((name, child))
+        return child
+
+    def wait(self, what, seconds, f):
+        """Calls f until it returns something true; says what it waited for when it does not."""
+        until, last = time.monotonic() + seconds, None
+        while time.monotonic() < until:
+            for name, child in self.children:
+                if child.poll() is not None:
+                    raise RuntimeError(f"{name} ended with {child.returncode}:\n{(self.folder / f'{name}.log').read_text()[-2000:]}")
+            try:
+                got = f()
+                if got:
+                    return got
+            except (RuntimeError, OSError, ValueError, KeyError) as trouble:
+                last = trouble
+            time.sleep(0.3)
+        raise RuntimeError(f"waited {seconds} s for {what}" + (f"; last: {last}" if last else ""))
+
+    def status(self):
+        return json.loads(self.bavn("hub", "status", "--data", self.hub, "--json"))
+
+    # --- steps ---
+
+    def prepare(self):
+        if (self.folder / "hub").exists():
+            self.end_leftovers()
+            shutil.rmtree(self.folder / "hub", ignore_errors=True)
+        for each in ("logs", "microsoft365"):
+            shutil.rmtree(self.folder / each, ignore_errors=True)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        until = self.made.strftime("%Y-%m-%dT%H:%M:%SZ")
+        for n, (code, _, taken) in enumerate(TOWNS):
+            more = [] if taken else ["--quiet"]
+            subprocess.run([sys.executable, ROOT / "tools/make_sample.py", self.logs / code, "--events", "2500", "--seed", str(100 + n), "--until", until, *more],
+                           check=True)
+
+    def end_leftovers(self):
+        """Guests of an earlier demonstration that was killed."""
+        for lock in (self.folder / "hub").glob("guests/*/lock"):
+            try:
+                os.kill(int(lock.read_text() or 0), signal.SIGTERM)
+            except (ValueError, OSError):
+                pass
+
+    def make_hub(self):
+        port = free_port(8443)
+        self.bavn("hub", "init", "--data", self.hub, "--host", "127.0.0.1", "--address", "127.0.0.1", "--port", port, "--name", "the demonstration")
+        with open(self.hub / "settings.toml", "a") as settings:
+            settings.write(f"control_port = {free_port(8420)}\n")
+        self.start("hub", "hub", "--data", self.hub, "--guests")
+        self.wait("the hub to answer", 60, self.status)
+
+    def sources_of(self, code):
+        parts = []
+        for file, name in FOLLOWED:
+            parts.append(f'[[source]]\nkind = "files"\nname = "{name}"\npaths = ["{self.logs / code / file}"]\n')
+        return "\n".join(parts)
+
+    def add_guests(self):
+        for code, _, _ in TOWNS:
+            self.bavn("hub", "guests", "add", "--data", self.hub, "--same-user", code)
+            (self.hub / "guests" / code / "sources.toml").write_text(self.sources_of(code))
+        for code, _, _ in TOWNS:  # those that were started before their sources were written
+            self.bavn("hub", "guests", "stop", "--data", self.hub, code)
+        time.sleep(1)
+        for code, _, _ in TOWNS:
+            self.bavn("hub", "guests", "start", "--data", self.hub, code)
+
+    def connected(self):
+        now = self.status()["municipalities"]
+        return len(now) >= len(TOWNS) and all(m["state"] == "connected" for m in now)
+
+    def guest(self, code):
+        return self.hub / "guests" / code
+
+    def fed(self):
+        """Every followed file of every guest gave records."""
+        for code, _, _ in TOWNS:
+            node = json.loads(self.bavn("node", "status", "--data", self.guest(code), "--json"))
+            sources = {s["name"]: s for s in node["municipalities"][0]["sources"]}
+            if not all(sources.get(name, {}).get("records", 0) > 0 for _, name in FOLLOWED):
+                return False
+        return True
+
+    def alerts(self, code):
+        return [json.loads(line) for line in self.bavn("alerts", "--data", self.guest(code), "--json").splitlines()]
+
+    def feed(self):
+        """A little of everyday life, appended to every log."""
+        stamp = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+        for n, (code, _, _) in enumerate(TOWNS):
+            again = self.folder / "more"
+            shutil.rmtree(again, ignore_errors=True)
+            subprocess.run([sys.executable, ROOT / "tools/make_sample.py", again, "--events", "12", "--quiet", "--seed", str(random.randrange(10**9)), "--until", stamp],
+                           check=True)
+            for file, _ in FOLLOWED:
+                if (again / file).exists():
+                    with open(self.logs / code / file, "a") as log:
+                        log.write((again / file).read_text())
+
+    def stop(self):
+        for _, child in reversed(self.children):
+            if child.poll() is None:
+                child.terminate()
+        for _, child in reversed(self.children):
+            try:
+                child.wait(30)
+            except subprocess.TimeoutExpired:
+                child.kill()
+        self.end_leftovers()
+
+
+def main(binary, folder, *more):
+    check = "--check" in more
+    demo = Demo(binary, folder)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    say = lambda text: print(text, flush=True)  # noqa: E731
+    try:
+        say("making a hub, six guest nodes and their logs ...")
+        demo.prepare()
+        demo.make_hub()
+        demo.add_guests()
+        demo.wait("six guest nodes to connect", 120, demo.connected)
+        say(f"check: {len(TOWNS)} guest nodes are connected")
+        demo.bavn("hub", "publish", "indicators", "--data", demo.hub, ROOT / "content/demo/indicators.csv", "--source", "demonstration")
+        demo.wait("every source to deliver", 180, demo.fed)
+        say(f"check: {len(TOWNS) * len(FOLLOWED)} sources deliver")
+        answers = json.loads(demo.bavn("hub", "test-beacon", "--data", demo.hub, "--json", "--seconds", "30"))
+        if len(answers["answers"]) < len(TOWNS):
+            raise RuntimeError(f"only {len(answers['answers'])} of {len(TOWNS)} nodes answered the test beacon")
+        slowest = max(a["applied_at_us"] - answers["sent_at_us"] for a in answers["answers"]) / 1000
+        say(f"check: all answered a test beacon, the slowest after {slowest:.0f} ms")
+        taken = next(code for code, _, taken in TOWNS if taken)
+        found = demo.wait("the taken account to be found", 120, lambda: [a for a in demo.alerts(taken) if "Takeover" in a.get("title", "")])
+        say(f"check: {found[0]['title']}: {found[0].get('concern', '')}")
+        if check:
+            say("check: everything that ./run starts is up and answers")
+            return 0
+        link = demo.bavn("hub", "link", "--data", demo.hub).strip()
+        bavn = os.path.relpath(demo.binary)
+        hub = os.path.relpath(demo.hub)
+        say(f"""
+Bavn is running. Open this address:
+
+  {link}
+
+Three commands to try, from another terminal in this folder:
+
+  {bavn} alerts --data {hub}/guests/{taken}                  what happened in {dict((c, n) for c, n, _ in TOWNS)[taken]}
+  {bavn} hub test-beacon --data {hub}                  a harmless warning: who answers, how fast
+  {bavn} node left --data {hub}/guests/{taken}               every item that left that node
+
+Logs keep growing. Ctrl-C ends everything.""")
+        while True:
+            time.sleep(5)
+            demo.feed()
+            for name, child in demo.children:
+                if child.poll() is not None:
+                    raise RuntimeError(f"{name} ended with {child.returncode}; see {demo.folder / (name + '.log')}")
+    except KeyboardInterrupt:
+        say("\nending ...")
+        return 0
+    except RuntimeError as trouble:
+        say(f"check: failed: {trouble}")
+        return 1
+    finally:
+        demo.stop()
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
