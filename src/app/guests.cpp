@@ -53,6 +53,14 @@ bool is_code(std::string_view s) {
   return !s.empty() && s.size() <= 5 && std::all_of(s.begin(), s.end(), [](char c) { return c >= '0' && c <= '9'; });
 }
 
+/// Not somebody who enrols or repairs the folder, us included.
+bool is_node(int pid) {
+  std::ifstream in(fmt::format("/proc/{}/cmdline", pid));
+  std::string program, command, option;
+  return pid > 0 && pid != getpid() && std::getline(in, program, '\0') && std::getline(in, command, '\0') &&
+         std::getline(in, option, '\0') && command == "node" && option == "--data";
+}
+
 std::string owner_of(const std::string& path) {
   struct stat info{};
   if (stat(path.c_str(), &info) != 0 || info.st_uid == geteuid()) return {};
@@ -146,7 +154,7 @@ void Guests::look_at(Watched& w, Instant restart_wanted, bool& one_restarting) {
   const Duration now = runtime_.steady();
   const bool wanted =
       !std::filesystem::exists(g.folder + "/stopped") && std::filesystem::exists(g.folder + "/keys/enrolment.json");
-  if (holder && *holder != 0 && g.pid != *holder) {  // one that an earlier supervisor started
+  if (holder && g.pid != *holder && is_node(*holder)) {  // one that an earlier supervisor started
     g.pid = *holder;
     g.started = changed_at(g.folder + "/lock");
     w.started = now;
