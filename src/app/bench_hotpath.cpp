@@ -191,7 +191,10 @@ int bench_hotpath(const BenchOptions& options) {
   }
   const std::size_t size = (options.megabytes != 0 ? options.megabytes : 200) << 20;
   std::vector<std::string> distinct_lines;
+  static constexpr std::string_view kLanes[] = {"mixed", "windows", "cloud", "worst"};
   for (int which = 0; which < 4; ++which) {
+    if (!options.only.empty() && std::find(options.only.begin(), options.only.end(), kLanes[which]) == options.only.end())
+      continue;
     Lane lane;
     if (which == 0) lane = lane_of("mixed", mixed, size);
     if (which == 1) lane = lane_of("windows", windows, size / 2);
@@ -208,7 +211,7 @@ int bench_hotpath(const BenchOptions& options) {
       lane.distinct = lane.lines;
     }
     if (lane.lines == 0) continue;
-    const int rounds = 3;
+    const int rounds = options.rounds;
     const Limits limit = limits_of(lane, rounds);
     std::vector<double> times;
     std::uint64_t events = 0, hits = 0, values = 0, memo = 0, candidates = 0, refused = 0;

@@ -103,6 +103,10 @@ int run_command_line(int argc, char** argv) {
   hot_cmd->add_option("--events", bo.events, "Event files or folders (NDJSON)")->allow_extra_args(false)->required();
   hot_cmd->add_option("--random-indicators", bo.random_indicators, "How many made-up indicators to match besides");
   hot_cmd->add_option("--megabytes", bo.megabytes, "Size of each lane");
+  hot_cmd->add_option("--lane", bo.only, "Only this lane: mixed, windows, cloud or worst (repeatable)")
+      ->allow_extra_args(false);
+  hot_cmd->add_option("--rounds", bo.rounds, "How often each lane is read; the median counts")
+      ->check(CLI::Range(1, 1000));
   hot_cmd->add_flag("--json", bo.json, "One JSON object a lane on stdout");
   hot_cmd->callback([&] { rc = bench_hotpath(bo); });
   auto* history_cmd = bench_cmd->add_subcommand("history", "Storing, looking up and reading back, on the disk");

@@ -41,6 +41,8 @@ struct BenchOptions {
   std::uint64_t random_indicators = 0;
   std::uint64_t megabytes = 0;  // how much of a lane is read; 0: a sane default
   std::uint64_t count = 0;
+  std::vector<std::string> only;  // hotpath: these lanes; empty: all
+  int rounds = 3;                 // hotpath: the median of these counts
   std::string directory;
   bool json = false;
 };
