@@ -18,6 +18,7 @@
 #include "base/result.hpp"
 #include "base/text.hpp"
 #include "formats/binder.hpp"
+#include "formats/json_shape.hpp"
 #include "formats/line_tools.hpp"
 
 namespace bavn::formats {
@@ -35,7 +36,6 @@ namespace {
 constexpr std::size_t kMaxDepth = 64;
 constexpr std::size_t kMaxNodes = 50'000;
 constexpr std::size_t kMaxKey = 4096;
-constexpr std::size_t kMaxNumber = 1000;
 constexpr std::size_t kMaxTextLine = 1U << 20;  // what line_reader.hpp promises its readers
 constexpr std::size_t kRun = 256U << 10;        // bytes of JSON lines indexed in one go
 
@@ -264,6 +264,7 @@ class Reader::Impl {
   // ---- JSON ----------------------------------------------------------------------------------------------------------
 
   std::uint64_t json_run(std::size_t from, std::size_t to, std::uint64_t line) {
+    begin_anew_when_full();
     const char* base = batch_->raw.data();
     const std::uint64_t first = line;
     const bool good = stage1(base + from, to - from);
@@ -326,12 +327,16 @@ class Reader::Impl {
   /// field_base: what turns a position in buf into a field offset (with `flags` kDerived: in batch.derived).
   void json_record(const char* buf, const std::uint32_t* s, const std::uint32_t* s_end, std::size_t at, std::size_t end,
                    std::uint64_t line, std::uint8_t flags, std::uint32_t field_base) {
+    const auto n_structurals = static_cast<std::size_t>(s_end - s);
+    KnownShape* const shape = options_.shapes ? shapes_.find(buf, s, n_structurals) : nullptr;
+    if (shape != nullptr && known_record(*shape, buf, s, at, end, line, flags, field_base)) return;
     touches_.clear();
     signature_ = 0;
     if (const char* reason = walk(buf, s, s_end)) {
       refuse(line, reason, std::string_view(batch_->raw).substr(at, std::min<std::size_t>(end - at, 80)));
       return;
     }
+    if (options_.shapes && shape == nullptr && shapes_.worth()) learn(buf, s, n_structurals);
     const FormatId format = options_.format ? *options_.format : recognise(buf);
     const Description& d = catalogue_.at(format);
     Record r;
@@ -353,7 +358,7 @@ class Reader::Impl {
       const Plain& plain = plain_[bi - 2U];
       if (plain.enough) [[likely]] {
         // Most values only go to one or two slots.
-        if (plain.route) route_key = (route_key ^ value_hash({p, t.length}) ^ t.node->id) * 0x9E3779B97F4A7C15ULL;
+        if (plain.route) route_key = next_route_key(route_key, {p, t.length}, t.node->id);
         Field f{
             field_base + t.offset, t.length, plain.first,
             static_cast<std::uint8_t>(flags | static_cast<std::uint8_t>(t.kind) |
@@ -372,8 +377,8 @@ class Reader::Impl {
         // The inner record's fields lie behind what the outer one gave so far; nothing points to the latter.
         if (try_unwrap({p, t.length}, at, end, line)) return;
       }
-      if (b.time_rank >= 0 && t.kind != ValueKind::null) times_.emplace_back(b.time_rank, &t);
-      if (b.route) route_key = (route_key ^ value_hash({p, t.length}) ^ t.node->id) * 0x9E3779B97F4A7C15ULL;
+      if (b.time_rank >= 0 && t.kind != ValueKind::null) times_.push_back({b.time_rank, t.offset, t.length, t.kind});
+      if (b.route) route_key = next_route_key(route_key, {p, t.length}, t.node->id);
       const auto value_flags = static_cast<std::uint8_t>(
           flags | static_cast<std::uint8_t>(t.kind) |
           (t.kind == ValueKind::string && (!b.slots.empty() || b.role != event::Role::none) && has_escape(p, t.length)
@@ -405,6 +410,195 @@ class Reader::Impl {
       }
     }
     finish(r, route_key, d);
+  }
+
+  // ---- known shapes --------------------------------------------------------------------------------------------------
+
+  /// What is to be done with one value of a shape in one format.
+  struct Use {
+    std::uint32_t value;  // which structural
+    Slot first, second;
+    event::Role role;
+    bool route;
+    std::int8_t time_rank;
+    std::uint32_t node;
+  };
+  struct Uses {
+    FormatId format;
+    bool simple;  // `uses` says it all: no unwrapping, no pairs, no text inside
+    std::vector<Use> uses;
+  };
+  struct KnownShape {
+    JsonShape shape;
+    struct Value {
+      std::uint32_t at;  // which structural
+      Node* node;
+    };
+    std::vector<Value> values;  // those that some format wants
+    std::uint64_t signature = 0;  // of its keys
+    std::vector<Value> signature_values;
+    std::vector<Uses> uses;  // by format, those seen
+    std::size_t bytes() const { return sizeof *this + values.size() * (sizeof(Value) + sizeof(Use)); }
+  };
+
+  /// The same as walk() and what follows it, for a record of a known shape. false: nothing was done.
+  bool known_record(KnownShape& k, const char* buf, const std::uint32_t* s, std::size_t at, std::size_t end,
+                    std::uint64_t line, std::uint8_t flags, std::uint32_t field_base) {
+    FormatId format;
+    if (options_.format) {
+      format = *options_.format;
+    } else {
+      std::uint64_t signature = k.signature;
+      for (const auto& v : k.signature_values) {
+        std::uint32_t start, length;
+        value_at(buf, s, v.at, start, length);
+        signature += signature_part(*v.node, {buf + start, length});
+      }
+      const auto found = recognised(signature);
+      if (!found) return false;
+      format = *found;
+    }
+    const Uses* uses = nullptr;
+    for (const Uses& u : k.uses)
+      if (u.format == format) uses = &u;
+    if (uses == nullptr) uses = &add_uses(k, format);
+    if (!uses->simple) return false;
+    Record r;
+    r.offset = static_cast<std::uint32_t>(at);
+    r.length = static_cast<std::uint32_t>(end - at);
+    r.line = line;
+    r.format = format;
+    r.first_field = static_cast<std::uint32_t>(batch_->fields.size());
+    r.repaired = repairing_;
+    times_.clear();
+    std::uint64_t route_key = route_start(format);
+    for (const Use& u : uses->uses) {
+      std::uint32_t start, length;
+      const ValueKind kind = value_at(buf, s, u.value, start, length);
+      if (u.time_rank >= 0 && kind != ValueKind::null) times_.push_back({u.time_rank, start, length, kind});
+      if (u.route) route_key = next_route_key(route_key, {buf + start, length}, u.node);
+      if (u.first == event::kNoSlot && u.role == event::Role::none) continue;
+      Field f{field_base + start, length, u.first,
+              static_cast<std::uint8_t>(flags | static_cast<std::uint8_t>(kind) |
+                                        (kind == ValueKind::string && has_escape(buf + start, length) ? Field::kEscaped : 0)),
+              u.role};
+      batch_->fields.push_back(f);
+      if (u.second != event::kNoSlot) {
+        f.slot = u.second;
+        f.role = event::Role::none;
+        batch_->fields.push_back(f);
+      }
+    }
+    r.happened_us = happened(buf);
+    finish(r, route_key, catalogue_.at(format));
+    ++stats_.known_shapes;
+    return true;
+  }
+
+  static ValueKind value_at(const char* buf, const std::uint32_t* s, std::uint32_t structural, std::uint32_t& start,
+                            std::uint32_t& length) {
+    start = s[structural];
+    std::uint32_t stop = s[structural + 1];
+    if (buf[start] == '"') {
+      do --stop;
+      while (buf[stop] != '"');
+      length = stop - ++start;
+      return ValueKind::string;
+    }
+    while (space(buf[stop - 1])) --stop;
+    length = stop - start;
+    switch (buf[start]) {
+      case 't':
+      case 'f': return ValueKind::boolean;
+      case 'n': return ValueKind::null;
+      default: return ValueKind::number;
+    }
+  }
+
+  const Uses& add_uses(KnownShape& k, FormatId format) {
+    Uses u{format, catalogue_.at(format).text.empty(), {}};
+    for (const auto& v : k.values) {
+      const std::uint16_t bi = binding_index(v.node, format);
+      if (bi == 1) continue;
+      const Binding& b = bindings_[bi - 2U];
+      if (b.unwrap || b.text || b.url || b.pair != PairPart::none) u.simple = false;
+      Use use{v.at, event::kNoSlot, event::kNoSlot, b.role, b.route, b.time_rank, v.node->id};
+      if (!b.slots.empty()) use.first = b.slots[0];
+      if (b.slots.size() > 1) use.second = b.slots[1];
+      u.uses.push_back(use);
+      for (std::size_t i = 2; i < b.slots.size(); i += 2)
+        u.uses.push_back({v.at, b.slots[i], i + 1 < b.slots.size() ? b.slots[i + 1] : event::kNoSlot, event::Role::none,
+                          false, -1, v.node->id});
+    }
+    if (!u.simple) u.uses = {};
+    u.uses.shrink_to_fit();
+    k.uses.push_back(std::move(u));
+    return k.uses.back();
+  }
+
+  /// Keeps the shape of a record that walk() took.
+  void learn(const char* buf, const std::uint32_t* s, std::size_t n) {
+    if (n < 5 || n > JsonShapeBuilder::kStructurals) return;
+    auto k = std::make_unique<KnownShape>();
+    JsonShapeBuilder builder(k->shape, buf, s, static_cast<std::uint32_t>(n));
+    struct Level {
+      Node* container;  // null: nobody wants what is inside
+      bool array;
+    };
+    Level stack[kMaxDepth];
+    std::size_t depth = 0;
+    Node* node = &root_;
+    const auto mark = [&](Node* x) {
+      if (x != nullptr && x->marks && !x->quiet) k->signature += x->signature;
+    };
+    bool key = false;  // a key comes next
+    for (std::uint32_t i = 0; i < n; ++i) {
+      switch (const char c = buf[s[i]]; c) {
+        case '{':
+        case '[':
+          if (depth == kMaxDepth) return;
+          if (depth > 0) mark(node);
+          if (c == '{' && depth > 0 && node != nullptr && !descends(*node)) node = nullptr;
+          stack[depth++] = {node, c == '['};
+          key = c == '{';
+          break;
+        case '}':
+        case ']':
+          if (depth == 0 || stack[depth - 1].array != (c == ']')) return;
+          node = stack[--depth].container;
+          key = false;
+          break;
+        case ',':
+          if (depth == 0) return;
+          key = !stack[depth - 1].array;
+          if (!key) node = stack[depth - 1].container;
+          break;
+        case ':': break;
+        case '"':
+          if (key) {
+            if (i + 1 == n || buf[s[i + 1]] != ':' || depth == 0) return;
+            std::uint32_t start, length;
+            value_at(buf, s, i, start, length);
+            Node* const container = stack[depth - 1].container;
+            node = container == nullptr ? nullptr : child(container, buf + start, length);
+            if (node == nullptr && container != nullptr) return;
+            key = false;
+            break;
+          }
+          [[fallthrough]];
+        default:
+          if (depth == 0 || key || i + 1 == n) return;
+          builder.value(i);
+          if (node != nullptr && !node->quiet) {
+            k->values.push_back({i, node});
+            mark(node);
+            if (node->signature_value) k->signature_values.push_back({i, node});
+          }
+      }
+    }
+    if (depth != 0 || !builder.end()) return;
+    k->values.shrink_to_fit();
+    shapes_.add(buf, s, n, std::move(k));
   }
 
   /// Sigma's proxy and webserver rules ask for parts of a URL that most logs write as one.
@@ -520,7 +714,7 @@ class Reader::Impl {
       const Binding& b = bindings_[bi - 2U];
       emit(b, field_base + value.offset, value.length, extra);
       if (b.route)
-        route_key = (route_key ^ value_hash({buf + value.offset, value.length}) ^ n->id) * 0x9E3779B97F4A7C15ULL;
+        route_key = next_route_key(route_key, {buf + value.offset, value.length}, n->id);
     }
     if (p->short_names) {
       Node* top = child(&root_, name.data(), name.size());
@@ -536,6 +730,9 @@ class Reader::Impl {
   // of text has a key made of both.
   static constexpr std::uint64_t kMix = 0x9E3779B97F4A7C15ULL;
   static std::uint64_t route_start(FormatId format) { return (format + 1ULL) * kMix; }
+  static std::uint64_t next_route_key(std::uint64_t key, std::string_view value, std::uint32_t node) {
+    return (key ^ value_hash(value) ^ node) * kMix;
+  }
 
   void finish(Record& r, std::uint64_t route_key, const Description& d) {
     RouteId route;
@@ -580,9 +777,9 @@ class Reader::Impl {
   /// The first of the record's times, in the order of the description, that can be read; 0 when there is none.
   std::int64_t happened(const char* buf) {
     while (!times_.empty()) {
-      const auto best = std::min_element(times_.begin(), times_.end());
-      const Touch& t = *best->second;
-      if (const auto when = time_of({buf + t.offset, t.length}, t.kind)) return micros(*when);
+      const auto best = std::min_element(times_.begin(), times_.end(),
+                                         [](const TimeValue& a, const TimeValue& b) { return a.rank < b.rank; });
+      if (const auto when = time_of({buf + best->offset, best->length}, best->kind)) return micros(*when);
       times_.erase(best);
     }
     return 0;
@@ -714,6 +911,10 @@ class Reader::Impl {
     goto after;
   }
 
+  static std::uint64_t signature_part(const Node& node, std::string_view value) {
+    return value_hash(value) * (node.id | 1U);
+  }
+
   [[gnu::always_inline]] void touch(Node* node, const char* buf, std::uint32_t offset, std::uint32_t length,
                                     ValueKind kind) {
     if (node->quiet) return;
@@ -721,31 +922,13 @@ class Reader::Impl {
     if (node->marks) [[unlikely]] {
       signature_ += node->signature;
       if (node->signature_value && kind != ValueKind::nested)
-        signature_ ^= value_hash({buf + offset, length}) * (node->id | 1U);
+        signature_ += signature_part(*node, {buf + offset, length});
     }
   }
 
   const char* scalar(Node* node, const char* buf, std::uint32_t start, std::uint32_t n) {
-    const std::string_view v(buf + start, n);
     ValueKind kind;
-    switch (v.empty() ? '\0' : v[0]) {
-      case 't':
-      case 'f':
-        if (v != "true" && v != "false") return "json_value_malformed";
-        kind = ValueKind::boolean;
-        break;
-      case 'n':
-        if (v != "null") return "json_value_malformed";
-        kind = ValueKind::null;
-        break;
-      default:
-        if (n > kMaxNumber) return "json_number_too_long";
-        if (v.empty() || !(v[0] == '-' || (v[0] >= '0' && v[0] <= '9'))) return "json_value_malformed";
-        for (char c : v)
-          if (!((c >= '0' && c <= '9') || c == '-' || c == '+' || c == '.' || c == 'e' || c == 'E'))
-            return "json_value_malformed";
-        kind = ValueKind::number;
-    }
+    if (const char* fault = scalar_fault(buf + start, n, kind)) return fault;
     touch(node, buf, start, n, kind);
     return nullptr;
   }
@@ -775,6 +958,7 @@ class Reader::Impl {
   // ---- shapes --------------------------------------------------------------------------------------------------------
 
   void reset_shapes() {
+    shapes_.clear();
     nodes_.clear();
     keys_.clear();
     table_.assign(4096, nullptr);
@@ -782,10 +966,16 @@ class Reader::Impl {
     root_.descend = 1;
     root_.id = 0;
     formats_by_signature_.clear();
-    last_signature_ = 0;
     route_cache_.clear();
     std::fill(recent_routes_.begin(), recent_routes_.end(), RecentRoute{});
     std::fill(recent_formats_.begin(), recent_formats_.end(), RecentFormat{});
+  }
+
+  void begin_anew_when_full() {
+    if (!full_) return;
+    reset_shapes();
+    full_ = false;
+    ++stats_.shape_resets;
   }
 
   Node* child(Node* parent, const char* p, std::size_t n) {
@@ -889,24 +1079,20 @@ class Reader::Impl {
   }
 
   FormatId recognise(const char* buf) {
-    if (signature_ == last_signature_ && last_signature_ != 0) return last_format_;
-    RecentFormat& recent = recent_formats_[(signature_ >> 7) & (kRecent - 1)];
-    FormatId found;
-    if (recent.known && recent.signature == signature_) {
-      last_signature_ = signature_;
-      return last_format_ = recent.format;
-    }
-    if (auto it = formats_by_signature_.find(signature_); it != formats_by_signature_.end()) {
-      found = it->second;
-    } else {
-      found = recognise_slowly(buf);
-      if (formats_by_signature_.size() > 60'000) formats_by_signature_.clear();
-      formats_by_signature_.emplace(signature_, found);
-    }
-    last_signature_ = signature_;
-    last_format_ = found;
-    recent = {signature_, found, true};
+    if (const auto known = recognised(signature_)) return *known;
+    const FormatId found = recognise_slowly(buf);
+    if (formats_by_signature_.size() > 60'000) formats_by_signature_.clear();
+    formats_by_signature_.emplace(signature_, found);
     return found;
+  }
+
+  std::optional<FormatId> recognised(std::uint64_t signature) {
+    RecentFormat& recent = recent_formats_[(signature >> 7) & (kRecent - 1)];
+    if (recent.known && recent.signature == signature) return recent.format;
+    const auto it = formats_by_signature_.find(signature);
+    if (it == formats_by_signature_.end()) return std::nullopt;
+    recent = {signature, it->second, true};
+    return it->second;
   }
 
   FormatId recognise_slowly(const char* buf) {
@@ -998,11 +1184,7 @@ class Reader::Impl {
 
   void one_line(std::size_t at, std::size_t end, std::uint64_t line) {
     const char* base = batch_->raw.data();
-    if (full_) {
-      reset_shapes();
-      full_ = false;
-      ++stats_.shape_resets;
-    }
+    begin_anew_when_full();
     while (end > at && (base[end - 1] == '\r' || base[end - 1] == '\n')) --end;
     if (line == 1 && end - at >= 3 && std::memcmp(base + at, "\xEF\xBB\xBF", 3) == 0) at += 3;
     std::size_t first = at;
@@ -1058,7 +1240,9 @@ class Reader::Impl {
       return;
     }
     // json_record may append to derived (constants, nested unwraps): the walk is finished by then, fields are offsets.
-    std::string copy(text);  // walk reads from a copy that does not move
+    std::string copy;  // walk reads from a copy that does not move, and a little beyond its end
+    copy.reserve(text.size() + 64);
+    copy = text;
     const std::uint32_t* s = index().structural_indexes.get();
     json_record(copy.data(), s, s + index().n_structural_indexes, at, end, line, Field::kDerived,
                 static_cast<std::uint32_t>(start));
@@ -1305,9 +1489,14 @@ class Reader::Impl {
   };
   std::vector<Plain> plain_;
   Touches touches_;
-  std::vector<std::pair<std::int8_t, const Touch*>> times_;  // of the record, by rank
-  std::uint64_t signature_ = 0, last_signature_ = 0;
-  FormatId last_format_ = 0;
+  struct TimeValue {
+    std::int8_t rank;
+    std::uint32_t offset, length;
+    ValueKind kind;
+  };
+  std::vector<TimeValue> times_;  // of the record, in its order
+  JsonShapes<KnownShape> shapes_;
+  std::uint64_t signature_ = 0;
   std::unordered_map<std::uint64_t, FormatId> formats_by_signature_;
   std::unordered_map<std::uint64_t, RouteId> route_cache_;
   static constexpr std::size_t kRecent = 2048;  // small caches before the maps: a look costs one line

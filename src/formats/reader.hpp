@@ -23,6 +23,7 @@ struct ReaderOptions {
   std::optional<Instant> reference;       // "about now" for times without a year
   /// For explaining a format: every value of every record is read, and its names are added here (the Reader's own plan).
   event::FieldPlan* learn = nullptr;
+  bool shapes = true;  // false: every record is walked, none is known by its shape (the same answer, slower; for tests)
 };
 
 class Reader {
@@ -45,6 +46,7 @@ class Reader {
     std::uint64_t reindexed_runs = 0;  // runs of JSON lines read again line by line
     std::uint64_t meta = 0;            // header and comment lines
     std::uint64_t shape_resets = 0;    // the path cache was full and began anew
+    std::uint64_t known_shapes = 0;    // records read by their shape
   };
   const Stats& stats() const;
 

@@ -1,4 +1,5 @@
-// JSON lines, and everything else that a file may hold, through Source and Reader: no crash, no field outside its bytes.
+// JSON lines, and everything else that a file may hold, through Source and Reader: no crash, no field outside its bytes, and the same
+// rows whether records are known by their shape or walked.
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -16,8 +17,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     return p;
   }();
   static formats::Reader reader(catalogue, plan, routes);
+  static formats::Reader walker(catalogue, plan, routes, [] {
+    formats::ReaderOptions o;
+    o.shapes = false;
+    return o;
+  }());
   reader.new_source();
-  event::EventBatch batch;
+  walker.new_source();
+  event::EventBatch batch, walked;
   formats::SourceOptions options;
   options.chunk = 1024;
   options.max_record = 64U << 10;
@@ -25,7 +32,15 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   while (!source->done()) {
     auto chunk = source->next(batch);
     if (!chunk) break;
+    walked.clear();
+    walked.raw = batch.raw;
+    walker.read(walked, chunk->from, chunk->to, chunk->first_line);
     reader.read(batch, chunk->from, chunk->to, chunk->first_line);
+    if (walked.records.size() != batch.records.size() || walked.fields.size() != batch.fields.size()) std::abort();
+    for (std::size_t i = 0; i < batch.fields.size(); ++i)
+      if (batch.bytes(batch.fields[i]) != walked.bytes(walked.fields[i]) ||
+          batch.fields[i].slot != walked.fields[i].slot || batch.fields[i].role != walked.fields[i].role)
+        std::abort();
     for (const auto& r : batch.records) {
       if (r.offset + std::size_t{r.length} > batch.raw.size() ||
           r.first_field + std::size_t{r.field_count} > batch.fields.size())
