@@ -177,19 +177,19 @@ void Matcher::match(const event::EventBatch& batch, std::vector<Hit>& hits) {
         }
     }
     const std::size_t by_values = candidates_.size();
-    if (p.has_keywords) {
+    if (p.keywords != nullptr) {
       const std::string_view line = batch.line(record);
       found_.clear();
-      p.keywords.find(line, keyword_scratch_, found_);
+      p.keywords->find(line, keyword_scratch_, found_);
       // Letters need no escape in JSON, but may have one: then the decoded line is searched.
       if (!line.empty() && line[0] == '{' &&
           std::find(found_.begin(), found_.end(), KeywordWitnesses::kEscapedLetters) != found_.end()) {
         line_.clear();
         event::append_unescaped(line_, line);
-        p.keywords.find(line_, keyword_scratch_, found_);
+        p.keywords->find(line_, keyword_scratch_, found_);
       }
       for (const Field& f : batch.fields_of(record))
-        if ((f.flags & Field::kDerived) != 0) p.keywords.find(batch.text(f, scratch_), keyword_scratch_, found_);
+        if ((f.flags & Field::kDerived) != 0) p.keywords->find(batch.text(f, scratch_), keyword_scratch_, found_);
       for (PredicateId id : found_)
         if (const auto it = p.witness_number.find(id); it != p.witness_number.end()) {
           keyword_epoch_[id] = epoch_;

@@ -450,8 +450,22 @@ KeywordWitnesses::Scratch::~Scratch() {
   hs_free_scratch(raw_);
 }
 
-void KeywordWitnesses::seal() {
-  if (runs_.empty()) return;
+KeywordWitnesses::KeywordWitnesses(Runs runs) : runs_(std::move(runs)) {
+  // The filter looks for what stands in the raw bytes just so: parts that JSON does not escape.
+  for (const auto& [run, id] : runs_) {
+    std::string best, now;
+    for (const char c : run + '"') {
+      if (c != '"' && c != '/' && c != '\\') {
+        now += c;
+        continue;
+      }
+      if (now.size() > best.size()) best = now;
+      now.clear();
+    }
+    filter_.add(best);
+  }
+  filter_.add("\\u00");
+  filter_.seal();
   std::vector<std::string> escaped;
   for (const auto& [run, id] : runs_) {
     std::string e;
@@ -482,10 +496,22 @@ void KeywordWitnesses::seal() {
 }
 
 void KeywordWitnesses::find(std::string_view bytes, Scratch& scratch, std::vector<PredicateId>& out) const {
-  if (database_ == nullptr) return;
-  if (std::find(scratch.ready_.begin(), scratch.ready_.end(), this) == scratch.ready_.end()) {
+  Scratch::Use* use = nullptr;
+  for (Scratch::Use& u : scratch.ready_)
+    if (u.of == this) use = &u;
+  if (use == nullptr) {
     BAVN_ASSERT(hs_alloc_scratch(database_, &scratch.raw_) == HS_SUCCESS);
-    scratch.ready_.push_back(this);
+    use = &scratch.ready_.emplace_back(Scratch::Use{this});
+  }
+  if (filter_.usable()) {
+    if (++use->asked >= (use->unfiltered ? 65536U : 4096U)) {
+      use->unfiltered = !use->unfiltered && use->passed * 2 > use->asked;
+      use->asked = use->passed = 0;
+    }
+    if (!use->unfiltered) {
+      if (!filter_.may_contain(bytes)) return;
+      ++use->passed;
+    }
   }
   const auto on_match = [](unsigned id, unsigned long long, unsigned long long, unsigned, void* to) {
     static_cast<std::vector<PredicateId>*>(to)->push_back(id);
@@ -540,6 +566,7 @@ const RouteProgram& Program::route(event::RouteId id, const event::Route& r) con
   p->reads.assign(plan_.size(), 0);
   p->unknown = r.unknown;
   std::vector<PredicateId> leaves;
+  KeywordWitnesses::Runs runs;
   const auto field_of = [&](event::Slot slot) -> std::size_t {
     std::uint16_t& field = p->by_slot[slot];
     if (field == 0) {
@@ -579,8 +606,7 @@ const RouteProgram& Program::route(event::RouteId id, const event::Route& r) con
         p->targets.emplace_back();
         const Predicate& predicate = set_->predicates[w];
         if (predicate.field.empty()) {
-          p->keywords.add(w, keyword_literal(predicate));
-          p->has_keywords = true;
+          runs.emplace_back(keyword_literal(predicate), w);
         } else if (slots_[w] != event::kNoSlot) {
           p->fields[field_of(slots_[w])].add(w, predicate);
         }
@@ -591,7 +617,11 @@ const RouteProgram& Program::route(event::RouteId id, const event::Route& r) con
   p->present.resize(p->fields.size());
   std::sort(p->always.begin(), p->always.end());
   p->always.erase(std::unique(p->always.begin(), p->always.end()), p->always.end());
-  p->keywords.seal();
+  if (!runs.empty()) {
+    auto& keywords = keywords_[runs];
+    if (!keywords) keywords = std::make_shared<const KeywordWitnesses>(runs);
+    p->keywords = keywords;
+  }
   for (Witnesses& w : p->fields) w.seal();
   routes_[id] = std::move(p);
   return *routes_[id];

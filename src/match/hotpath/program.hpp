@@ -4,6 +4,7 @@
 // Life: immutable once built and shared by all workers; route programs are built on first use under a lock and never move.
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -13,6 +14,7 @@
 
 #include "event/plan.hpp"
 #include "event/route.hpp"
+#include "match/hotpath/literal_filter.hpp"
 #include "match/sigma/rule.hpp"
 
 struct hs_database;
@@ -82,7 +84,7 @@ class Witnesses {
 };
 
 /// Keywords of one route: runs of printable ASCII that must stand somewhere in a record, in any case, for some rule to hold; all found
-/// in one pass over the raw bytes (Hyperscan). Quotes, slashes and backslashes are found with and without JSON's escapes, so raw JSON
+/// in one pass over the raw bytes (Hyperscan), after a filter that most records do not pass. Quotes, slashes and backslashes are found with and without JSON's escapes, so raw JSON
 /// and text are searched alike; letters written as \u00.. are noticed.
 class KeywordWitnesses {
  public:
@@ -96,26 +98,30 @@ class KeywordWitnesses {
 
    private:
     friend class KeywordWitnesses;
+    struct Use {
+      const KeywordWitnesses* of;
+      std::uint32_t asked = 0, passed = 0;
+      bool unfiltered = false;  // where most records pass the filter, it is in the way
+    };
     hs_scratch* raw_ = nullptr;
-    std::vector<const KeywordWitnesses*> ready_;
+    std::vector<Use> ready_;
   };
 
   static constexpr PredicateId kEscapedLetters = 0xFFFFFFFF;
-  KeywordWitnesses() = default;
   ~KeywordWitnesses();
   KeywordWitnesses(const KeywordWitnesses&) = delete;
   KeywordWitnesses& operator=(const KeywordWitnesses&) = delete;
 
-  void add(PredicateId id, std::string run) { runs_.emplace_back(std::move(run), id); }
-  void seal();
-  bool empty() const { return runs_.empty(); }
+  using Runs = std::vector<std::pair<std::string, PredicateId>>;
+  explicit KeywordWitnesses(Runs runs);
   /// Appends the ids whose run stands in `bytes`; kEscapedLetters when JSON escapes hide plain characters, so that the decoded text
   /// must be searched.
   void find(std::string_view bytes, Scratch& scratch, std::vector<PredicateId>& out) const;
 
  private:
-  std::vector<std::pair<std::string, PredicateId>> runs_;
+  Runs runs_;
   hs_database* database_ = nullptr;
+  LiteralFilter filter_;
 };
 
 struct RouteProgram {
@@ -124,8 +130,7 @@ struct RouteProgram {
   std::vector<std::uint16_t> by_slot;  // slot -> index + 1 into fields, 0: no rule cares
   std::vector<Witnesses> fields;
   std::vector<char> reads;    // by slot: some rule of the route looks at it
-  KeywordWitnesses keywords;  // on the raw record
-  bool has_keywords = false;
+  std::shared_ptr<const KeywordWitnesses> keywords;  // on the raw record; null: none
   bool unknown = false;  // a record of no known log source
   std::vector<std::vector<RuleIndex>>
       present;  // by field: rules without witness, on a route of no known log source: one of their
@@ -171,6 +176,7 @@ class Program {
   std::vector<std::string> no_parts_;
   mutable std::mutex mutex_;
   mutable std::vector<std::unique_ptr<RouteProgram>> routes_;
+  mutable std::map<KeywordWitnesses::Runs, std::shared_ptr<const KeywordWitnesses>> keywords_;  // routes share them
 };
 
 }  // namespace bavn::match::hotpath
