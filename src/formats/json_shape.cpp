@@ -62,6 +62,8 @@ const char* scalar_fault(const char* p, std::uint32_t n, event::ValueKind& kind)
   return nullptr;
 }
 
+static_assert(JsonShapeBuilder::kStructurals < 0xFFFF && JsonShapeBuilder::kLiterals < 0xFFFF);
+
 bool JsonShape::matches(const char* buf, const std::uint32_t* s) const {
   const char* literal = literals.data();
   std::uint32_t from = 0;
@@ -101,7 +103,7 @@ void JsonShapeBuilder::literal(std::uint32_t to_structural, std::uint32_t to) {
     shape_.rests.push_back(
         {from_, kFirst, static_cast<std::uint32_t>(shape_.literals.size()) + kFirst, length - kFirst});
   shape_.literals.append(buf_ + start, length);
-  shape_.steps.push_back({to_structural, length});
+  shape_.steps.push_back({static_cast<std::uint16_t>(to_structural), static_cast<std::uint16_t>(length)});
 }
 
 void JsonShapeBuilder::value(std::uint32_t structural) {

@@ -37,7 +37,7 @@ constexpr std::size_t kMaxDepth = 64;
 constexpr std::size_t kMaxNodes = 50'000;
 constexpr std::size_t kMaxKey = 4096;
 constexpr std::size_t kMaxTextLine = 1U << 20;  // what line_reader.hpp promises its readers
-constexpr std::size_t kRun = 256U << 10;        // bytes of JSON lines indexed in one go
+constexpr std::size_t kRun = 64U << 10;        // bytes of JSON lines indexed in one go
 
 /// One path of the records seen so far. Format-agnostic; bindings are resolved per format on first use.
 struct alignas(64) Node {
@@ -286,14 +286,25 @@ class Reader::Impl {
     }
     const std::uint32_t* s = index().structural_indexes.get();
     const std::uint32_t* const s_end = s + index().n_structural_indexes;
-    std::size_t at = from;
+    cuts_.clear();
     for (const std::size_t next : ends_) {
-      const auto limit = static_cast<std::uint32_t>(next - from);
-      const std::uint32_t* const line_s = s;
-      s = skip_to(s, s_end, limit);
+      cuts_.push_back(s);
+      s = skip_to(s, s_end, static_cast<std::uint32_t>(next - from));
+    }
+    cuts_.push_back(s);
+    // What is known of the records two ahead comes into the cache while this one is read.
+    const auto size_of = [&](std::size_t i) { return static_cast<std::size_t>(cuts_[i + 1] - cuts_[i]); };
+    guess_ = nullptr;
+    std::size_t at = from;
+    for (std::size_t i = 0; i < ends_.size(); ++i) {
+      if (options_.shapes) {
+        if (guess_ != nullptr) guess_->prefetch();
+        guess_ = i + 2 < ends_.size() ? shapes_.guess(base + from, cuts_[i + 2], size_of(i + 2)) : nullptr;
+      }
+      const std::size_t next = ends_[i];
       std::size_t end = next;
       while (end > at && space(base[end - 1])) --end;
-      json_record(base + from, line_s, s, at, end, line++, 0, static_cast<std::uint32_t>(from));
+      json_record(base + from, cuts_[i], cuts_[i + 1], at, end, line++, 0, static_cast<std::uint32_t>(from));
       at = next;
     }
     return line - first;
@@ -301,10 +312,15 @@ class Reader::Impl {
 
   // First structural at or after `limit`: galloping, since lines are of like length.
   static const std::uint32_t* skip_to(const std::uint32_t* s, const std::uint32_t* end, std::uint32_t limit) {
-    std::size_t step = 64;
-    while (static_cast<std::size_t>(end - s) > step && s[step] < limit) s += step;
-    const std::uint32_t* stop = static_cast<std::size_t>(end - s) > step ? s + step + 1 : end;
-    return std::lower_bound(s, stop, limit);
+    constexpr std::size_t kStep = 64;
+    while (static_cast<std::size_t>(end - s) > kStep && s[kStep] < limit) s += kStep;
+    std::size_t n = std::min<std::size_t>(static_cast<std::size_t>(end - s), kStep + 1);
+    while (n > 1) {  // without branches: where a line ends is not to be guessed
+      const std::size_t half = n / 2;
+      s = s[half - 1] < limit ? s + half : s;
+      n -= half;
+    }
+    return s + (n == 1 && *s < limit ? 1 : 0);
   }
 
   simdjson::internal::dom_parser_implementation& index() { return *indexes_[unwrap_depth_]; }
@@ -438,6 +454,15 @@ class Reader::Impl {
     std::uint64_t signature = 0;  // of its keys
     std::vector<Value> signature_values;
     std::vector<Uses> uses;  // by format, those seen
+    void prefetch() const {
+      const auto lines = [](const void* p, std::size_t bytes) {
+        for (std::size_t i = 0; i < std::min<std::size_t>(bytes, 1024); i += 64)
+          __builtin_prefetch(static_cast<const char*>(p) + i);
+      };
+      lines(shape.literals.data(), shape.literals.size());
+      lines(shape.steps.data(), shape.steps.size() * sizeof(JsonShape::Step));
+      if (!uses.empty()) lines(uses[0].uses.data(), uses[0].uses.size() * sizeof(Use));
+    }
     std::size_t bytes() const { return sizeof *this + values.size() * (sizeof(Value) + sizeof(Use)); }
   };
 
@@ -598,6 +623,7 @@ class Reader::Impl {
     }
     if (depth != 0 || !builder.end()) return;
     k->values.shrink_to_fit();
+    guess_ = nullptr;  // it may be the one that makes place
     shapes_.add(buf, s, n, std::move(k));
   }
 
@@ -1496,6 +1522,7 @@ class Reader::Impl {
   };
   std::vector<TimeValue> times_;  // of the record, in its order
   JsonShapes<KnownShape> shapes_;
+  const KnownShape* guess_ = nullptr;  // of the record after the next
   std::uint64_t signature_ = 0;
   std::unordered_map<std::uint64_t, FormatId> formats_by_signature_;
   std::unordered_map<std::uint64_t, RouteId> route_cache_;
@@ -1517,6 +1544,7 @@ class Reader::Impl {
   std::vector<std::unique_ptr<LineReader>> text_readers_;  // by format; null for JSON
   FormatId sticky_ = 0xFFFF;
   std::vector<std::size_t> ends_;  // line ends of the run that is read
+  std::vector<const std::uint32_t*> cuts_;  // and the structurals its lines begin at
   std::size_t unwrap_depth_ = 0;
   bool repairing_ = false;
   EventBatch* batch_ = nullptr;

@@ -24,9 +24,8 @@ void IndicatorMatch::match(const event::EventBatch& batch, std::vector<Indicator
   }
   pending_.clear();
   const std::size_t before = hits.size();
-  std::uint32_t r = 0;
   // Looks a value up unless it is known to hold nothing; several fields of the batch with one value are looked up once.
-  const auto look = [&](std::uint64_t key, std::uint32_t field, auto&& extract) {
+  const auto look = [&](std::uint64_t key, std::uint32_t r, std::uint32_t field, auto&& extract) {
     Entry& e = memo_[key >> 48];
     if (e.key == key) {
       if (e.batch == batch_number_ && e.pending != kNone) {
@@ -49,8 +48,25 @@ void IndicatorMatch::match(const event::EventBatch& batch, std::vector<Indicator
       pending_.pop_back();
     }
   };
-  for (; r < batch.records.size(); ++r) {
+  const auto look_at = [&](const Ahead& a) {
+    const Field& f = batch.fields[a.field];
+    if (a.host == kNone)
+      look(a.key, a.record, a.field,
+           [&](auto&& sink) { extractor_.extract(f.role, batch.text(f, scratch_), sink); });
+    else
+      look(a.key, a.record, a.field, [&](auto&& sink) {
+        extractor_.url_of(batch.text(batch.fields[a.host], host_), batch.text(f, scratch_), sink);
+      });
+  };
+  ahead_.clear();
+  std::size_t looked = 0;
+  for (std::uint32_t r = 0; r < batch.records.size(); ++r) {
     const event::Record& record = batch.records[r];
+    const std::size_t hashed = ahead_.size();
+    const auto ahead = [&](std::uint64_t key, std::uint32_t field, std::uint32_t host) {
+      __builtin_prefetch(&memo_[key >> 48]);
+      ahead_.push_back({key, r, field, host});
+    };
     std::uint32_t path = kNone, host = kNone;  // a URL whose parts stand in two fields
     for (std::uint32_t i = record.first_field; i < record.first_field + record.field_count; ++i) {
       const Field& f = batch.fields[i];
@@ -64,16 +80,16 @@ void IndicatorMatch::match(const event::EventBatch& batch, std::vector<Indicator
         host = i;
       if (bytes.size() < 3) continue;
       const std::uint64_t seed = 0x1D1CA70ULL + static_cast<std::uint64_t>(f.role) * 2 + (f.escaped() ? 1 : 0);
-      look(XXH3_64bits_withSeed(bytes.data(), bytes.size(), seed) | 1, i,
-           [&](auto&& sink) { extractor_.extract(f.role, batch.text(f, scratch_), sink); });
+      ahead(XXH3_64bits_withSeed(bytes.data(), bytes.size(), seed) | 1, i, kNone);
     }
-    if (path == kNone || host == kNone) continue;
-    const std::string_view at = batch.bytes(batch.fields[host]), rest = batch.bytes(batch.fields[path]);
-    const std::uint64_t seed = XXH3_64bits_withSeed(at.data(), at.size(), 0x1D1CA71ULL);
-    look(XXH3_64bits_withSeed(rest.data(), rest.size(), seed) | 1, path, [&](auto&& sink) {
-      extractor_.url_of(batch.text(batch.fields[host], host_), batch.text(batch.fields[path], scratch_), sink);
-    });
+    if (path != kNone && host != kNone) {
+      const std::string_view at = batch.bytes(batch.fields[host]), rest = batch.bytes(batch.fields[path]);
+      const std::uint64_t seed = XXH3_64bits_withSeed(at.data(), at.size(), 0x1D1CA71ULL);
+      ahead(XXH3_64bits_withSeed(rest.data(), rest.size(), seed) | 1, path, host);
+    }
+    for (; looked < hashed; ++looked) look_at(ahead_[looked]);
   }
+  for (; looked < ahead_.size(); ++looked) look_at(ahead_[looked]);
   matcher_.flush([&](const indicators::Hit& hit) {
     const Pending& first = pending_[hit.tag];
     if (first.entry != nullptr && first.entry->batch == batch_number_ && first.entry->pending == hit.tag)

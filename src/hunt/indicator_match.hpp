@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "base/huge.hpp"
 #include "event/batch.hpp"
 #include "event/extract.hpp"
 #include "match/indicators/allow_list.hpp"
@@ -54,7 +55,14 @@ class IndicatorMatch {
   const match::indicators::AllowLists* allow_;
   event::Extractor extractor_;
   match::indicators::Matcher matcher_;
-  std::vector<Entry> memo_;
+  // A record's values are hashed one record ahead of being looked up, so that their entries have come into the cache by then.
+  struct Ahead {
+    std::uint64_t key;
+    std::uint32_t record, field;
+    std::uint32_t host;  // not kNone: field is the path of a URL whose host is this
+  };
+  std::vector<Ahead> ahead_;
+  HugeVector<Entry> memo_;
   std::vector<Pending> pending_;
   std::uint32_t batch_number_ = 0;
   std::uint64_t version_ = ~std::uint64_t{0};

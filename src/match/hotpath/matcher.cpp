@@ -115,9 +115,37 @@ Matcher::RouteState& Matcher::state(event::RouteId id) {
   return s;
 }
 
+// The keys of records [from, to), at most kAhead of them, and of their fields that rules look at.
+void Matcher::hash_records(const event::EventBatch& batch, std::size_t from, std::size_t to) {
+  hashes_from_ = batch.records[from].first_field;
+  const event::Record& last = batch.records[to - 1];
+  const std::size_t fields = last.first_field + last.field_count - hashes_from_;
+  if (hashes_.size() < fields) hashes_.resize(fields);
+  for (std::size_t r = from; r < to; ++r) {
+    const event::Record& record = batch.records[r];
+    if (record.route == event::kNoRoute) continue;
+    const RouteProgram& p = *state(record.route).program;
+    if (p.rules.empty()) continue;
+    const char* const reads = p.reads.data();
+    std::uint64_t key = record.route + 1U;  // 0 is an empty place
+    for (std::uint32_t i = record.first_field; i < record.first_field + record.field_count; ++i) {
+      const Field& f = batch.fields[i];
+      if (f.slot == event::kNoSlot || reads[f.slot] == 0) continue;
+      const std::string_view bytes = batch.bytes(f);
+      const std::uint64_t h =
+          XXH3_64bits_withSeed(bytes.data(), bytes.size(), secret_ + (f.flags & (Field::kKindMask | Field::kEscaped)));
+      hashes_[i - hashes_from_] = h;
+      key = mix(key ^ h, f.slot + 1U);
+    }
+    keys_[r % kAhead] = key;
+    __builtin_prefetch(&records_[key >> (64 - kRecordBits)]);
+  }
+}
+
 void Matcher::match(const event::EventBatch& batch, std::vector<Hit>& hits) {
   batch_ = &batch;
   for (std::uint32_t r = 0; r < batch.records.size(); ++r) {
+    if (r % kAhead == 0) hash_records(batch, r, std::min<std::size_t>(r + kAhead, batch.records.size()));
     const event::Record& record = batch.records[r];
     if (record.route == event::kNoRoute) continue;
     RouteState& st = state(record.route);
@@ -132,18 +160,7 @@ void Matcher::match(const event::EventBatch& batch, std::vector<Hit>& hits) {
     }
     indexed_ = values_listed_ = line_folded_ = false;
     candidates_.clear();
-    const Field* const fields = batch.fields.data() + record.first_field;
-    if (hashes_.size() < record.field_count) hashes_.resize(record.field_count);
-    std::uint64_t key = record.route + 1U;  // 0 is an empty place
-    for (std::uint32_t i = 0; i < record.field_count; ++i) {
-      const Field& f = fields[i];
-      if (f.slot == event::kNoSlot || p.reads[f.slot] == 0) continue;
-      const std::string_view bytes = batch.bytes(f);
-      const std::uint64_t h =
-          XXH3_64bits_withSeed(bytes.data(), bytes.size(), secret_ + (f.flags & (Field::kKindMask | Field::kEscaped)));
-      hashes_[i] = h;
-      key = mix(key ^ h, f.slot + 1U);
-    }
+    const std::uint64_t key = keys_[r % kAhead];
     KnownRecord* home = nullptr;
     FieldUse& use = st.records;
     ++use.probes;
@@ -242,7 +259,7 @@ void Matcher::look_at_values(const event::Record& record, const RouteProgram& p,
     Entry* home = nullptr;
     std::uint64_t key = 0;
     if (!use.bypass) {
-      key = mix(hashes_[i], static_cast<std::uint64_t>(record.route) << 20 | static_cast<std::uint64_t>(fi) << 4 |
+      key = mix(hashes_[record.first_field + i - hashes_from_], static_cast<std::uint64_t>(record.route) << 20 | static_cast<std::uint64_t>(fi) << 4 |
                                 static_cast<std::uint64_t>(f.kind()));
       Entry* const set = &memo_[(key & (kSets - 1)) * 2];
       ++use.probes;

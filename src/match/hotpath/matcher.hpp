@@ -2,6 +2,7 @@
 // Matcher: one EventBatch against all rules. Each distinct (route, field, value) is looked at once and remembered by a seeded 64-bit
 // hash; the memo only proposes, every hit is the rule evaluated exactly on the record's own values.
 // Life: one per worker over a shared Program; not thread safe.
+#include <array>
 #include <cstdint>
 #include <deque>
 #include <memory>
@@ -10,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/huge.hpp"
 #include "event/batch.hpp"
 #include "event/route.hpp"
 #include "match/hotpath/program.hpp"
@@ -74,6 +76,7 @@ class Matcher {
   };
 
   RouteState& state(event::RouteId id);
+  void hash_records(const event::EventBatch& batch, std::size_t from, std::size_t to);
   void look_at_values(const event::Record& record, const RouteProgram& p, RouteState& st);
   void propose(const RouteProgram& p, std::uint32_t witness_number);
   bool holds(const sigma::Node& n);
@@ -88,11 +91,15 @@ class Matcher {
   std::vector<RouteState> states_;
   // Records whose values (of all fields that rules look at) came before: the rules that held then, and those that ask for keywords,
   // are evaluated again, no others.
-  std::vector<KnownRecord> records_;
+  HugeVector<KnownRecord> records_;
   std::vector<RuleIndex> remembered_;
   std::vector<RuleIndex> record_pool_;
-  std::vector<std::uint64_t> hashes_;  // of the fields of the record
-  std::vector<Entry> memo_;
+  // Records are hashed some ahead of being looked at, so that what is known of them has come into the cache by then.
+  static constexpr std::size_t kAhead = 16;
+  std::array<std::uint64_t, kAhead> keys_{};
+  std::vector<std::uint64_t> hashes_;  // of the fields of those records, from hashes_from_ on
+  std::uint32_t hashes_from_ = 0;
+  HugeVector<Entry> memo_;
   std::vector<std::uint32_t> pool_;
   std::vector<std::uint64_t> seen_once_;  // doorkeeper: a value is remembered at second sight
   std::uint32_t seen_count_ = 0;
