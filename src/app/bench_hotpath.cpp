@@ -187,7 +187,8 @@ int bench_hotpath(const BenchOptions& options) {
   std::vector<std::string> distinct_lines;
   static constexpr std::string_view kLanes[] = {"mixed", "windows", "cloud", "worst"};
   for (int which = 0; which < 4; ++which) {
-    if (!options.only.empty() && std::find(options.only.begin(), options.only.end(), kLanes[which]) == options.only.end())
+    if (!options.only.empty() &&
+        std::find(options.only.begin(), options.only.end(), kLanes[which]) == options.only.end())
       continue;
     Lane lane;
     if (which == 0) lane = lane_of("mixed", mixed, size);
@@ -239,8 +240,7 @@ int bench_hotpath(const BenchOptions& options) {
     std::string out;
     JsonWriter w(out);
     w.object().member("bench", "hotpath").member("lane", lane.name);
-    w.member("ratio_to_simdjson_dom", ratio)
-        .member("events_per_second", static_cast<double>(events) / seconds);
+    w.member("ratio_to_simdjson_dom", ratio).member("events_per_second", static_cast<double>(events) / seconds);
     w.member("gb_per_second", gbs)
         .member("simdjson_dom_gb_per_second", dom_gbs)
         .member("memchr_gb_per_second", memchr_gbs);

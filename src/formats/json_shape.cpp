@@ -15,9 +15,9 @@ constexpr std::uint32_t kFirst = 32;  // bytes of a literal that are compared in
 constexpr std::uint32_t kMaxNumber = 1000;
 
 #if defined(__SSE2__)
-alignas(64) constexpr unsigned char kMask[64] = {
-    0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF,
-    0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF};
+alignas(64) constexpr unsigned char kMask[64] = {0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF,
+                                                 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF,
+                                                 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF};
 
 __m128i load(const void* p) {
   return _mm_loadu_si128(static_cast<const __m128i*>(p));
@@ -77,8 +77,8 @@ bool JsonShape::matches(const char* buf, const std::uint32_t* s) const {
     const std::uint32_t start = s[value];
     if (buf[start] != '"') {
       std::uint32_t stop = s[from];
-      while (stop > start && (buf[stop - 1] == ' ' || buf[stop - 1] == '\t' || buf[stop - 1] == '\r' ||
-                              buf[stop - 1] == '\n'))
+      while (stop > start &&
+             (buf[stop - 1] == ' ' || buf[stop - 1] == '\t' || buf[stop - 1] == '\r' || buf[stop - 1] == '\n'))
         --stop;
       event::ValueKind kind;
       if (scalar_fault(buf + start, stop - start, kind) != nullptr) return false;

@@ -76,7 +76,9 @@ std::string changed(std::string line, std::mt19937_64& random) {
       case 1: line.insert(at, 1, mark); break;
       case 2: line.erase(at, length); break;
       case 3: line.insert(at, std::string(line, random() % line.size(), length)); break;
-      case 4: line.insert(line.find_first_of(":,", at) == std::string::npos ? at : line.find_first_of(":,", at), " "); break;
+      case 4:
+        line.insert(line.find_first_of(":,", at) == std::string::npos ? at : line.find_first_of(":,", at), " ");
+        break;
       case 5: line[at] = static_cast<char>(random()); break;
       case 6: {  // a value or a key becomes another one of the line
         const std::size_t a = line.find('"', at), b = line.find('"', random() % line.size());

@@ -37,7 +37,7 @@ constexpr std::size_t kMaxDepth = 64;
 constexpr std::size_t kMaxNodes = 50'000;
 constexpr std::size_t kMaxKey = 4096;
 constexpr std::size_t kMaxTextLine = 1U << 20;  // what line_reader.hpp promises its readers
-constexpr std::size_t kRun = 64U << 10;        // bytes of JSON lines indexed in one go
+constexpr std::size_t kRun = 64U << 10;         // bytes of JSON lines indexed in one go
 
 /// One path of the records seen so far. Format-agnostic; bindings are resolved per format on first use.
 struct alignas(64) Node {
@@ -450,7 +450,7 @@ class Reader::Impl {
       std::uint32_t at;  // which structural
       Node* node;
     };
-    std::vector<Value> values;  // those that some format wants
+    std::vector<Value> values;    // those that some format wants
     std::uint64_t signature = 0;  // of its keys
     std::vector<Value> signature_values;
     std::vector<Uses> uses;  // by format, those seen
@@ -504,8 +504,9 @@ class Reader::Impl {
       if (u.route) route_key = next_route_key(route_key, {buf + start, length}, u.node);
       if (u.first == event::kNoSlot && u.role == event::Role::none) continue;
       Field f{field_base + start, length, u.first,
-              static_cast<std::uint8_t>(flags | static_cast<std::uint8_t>(kind) |
-                                        (kind == ValueKind::string && has_escape(buf + start, length) ? Field::kEscaped : 0)),
+              static_cast<std::uint8_t>(
+                  flags | static_cast<std::uint8_t>(kind) |
+                  (kind == ValueKind::string && has_escape(buf + start, length) ? Field::kEscaped : 0)),
               u.role};
       batch_->fields.push_back(f);
       if (u.second != event::kNoSlot) {
@@ -739,8 +740,7 @@ class Reader::Impl {
     if (bi != 1) {
       const Binding& b = bindings_[bi - 2U];
       emit(b, field_base + value.offset, value.length, extra);
-      if (b.route)
-        route_key = next_route_key(route_key, {buf + value.offset, value.length}, n->id);
+      if (b.route) route_key = next_route_key(route_key, {buf + value.offset, value.length}, n->id);
     }
     if (p->short_names) {
       Node* top = child(&root_, name.data(), name.size());
@@ -1543,7 +1543,7 @@ class Reader::Impl {
   std::vector<NameMap<Binding>> names_;                    // text formats: field name -> binding
   std::vector<std::unique_ptr<LineReader>> text_readers_;  // by format; null for JSON
   FormatId sticky_ = 0xFFFF;
-  std::vector<std::size_t> ends_;  // line ends of the run that is read
+  std::vector<std::size_t> ends_;           // line ends of the run that is read
   std::vector<const std::uint32_t*> cuts_;  // and the structurals its lines begin at
   std::size_t unwrap_depth_ = 0;
   bool repairing_ = false;

@@ -51,8 +51,7 @@ void IndicatorMatch::match(const event::EventBatch& batch, std::vector<Indicator
   const auto look_at = [&](const Ahead& a) {
     const Field& f = batch.fields[a.field];
     if (a.host == kNone)
-      look(a.key, a.record, a.field,
-           [&](auto&& sink) { extractor_.extract(f.role, batch.text(f, scratch_), sink); });
+      look(a.key, a.record, a.field, [&](auto&& sink) { extractor_.extract(f.role, batch.text(f, scratch_), sink); });
     else
       look(a.key, a.record, a.field, [&](auto&& sink) {
         extractor_.url_of(batch.text(batch.fields[a.host], host_), batch.text(f, scratch_), sink);

@@ -161,9 +161,8 @@ struct Tables {
 
 // For the 32 windows that begin at p, which must be readable for 35 bytes.
 BAVN_AVX2 __m256i fits(const char* p, const Tables& t) {
-  return _mm256_and_si256(
-      _mm256_and_si256(place(p, t.low[0], t.high[0]), place(p + 1, t.low[1], t.high[1])),
-      _mm256_and_si256(place(p + 2, t.low[2], t.high[2]), place(p + 3, t.low[3], t.high[3])));
+  return _mm256_and_si256(_mm256_and_si256(place(p, t.low[0], t.high[0]), place(p + 1, t.low[1], t.high[1])),
+                          _mm256_and_si256(place(p + 2, t.low[2], t.high[2]), place(p + 3, t.low[3], t.high[3])));
 }
 
 // Calls f(place, classes) for the windows that fit until it returns true.

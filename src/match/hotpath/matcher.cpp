@@ -259,8 +259,9 @@ void Matcher::look_at_values(const event::Record& record, const RouteProgram& p,
     Entry* home = nullptr;
     std::uint64_t key = 0;
     if (!use.bypass) {
-      key = mix(hashes_[record.first_field + i - hashes_from_], static_cast<std::uint64_t>(record.route) << 20 | static_cast<std::uint64_t>(fi) << 4 |
-                                static_cast<std::uint64_t>(f.kind()));
+      key = mix(hashes_[record.first_field + i - hashes_from_], static_cast<std::uint64_t>(record.route) << 20 |
+                                                                    static_cast<std::uint64_t>(fi) << 4 |
+                                                                    static_cast<std::uint64_t>(f.kind()));
       Entry* const set = &memo_[(key & (kSets - 1)) * 2];
       ++use.probes;
       const Entry* const found = set[0].key == key ? &set[0] : set[1].key == key ? &set[1] : nullptr;

@@ -129,9 +129,9 @@ struct RouteProgram {
   std::vector<RuleIndex> always;       // no witness: evaluated on every record of the route
   std::vector<std::uint16_t> by_slot;  // slot -> index + 1 into fields, 0: no rule cares
   std::vector<Witnesses> fields;
-  std::vector<char> reads;    // by slot: some rule of the route looks at it
+  std::vector<char> reads;                           // by slot: some rule of the route looks at it
   std::shared_ptr<const KeywordWitnesses> keywords;  // on the raw record; null: none
-  bool unknown = false;  // a record of no known log source
+  bool unknown = false;                              // a record of no known log source
   std::vector<std::vector<RuleIndex>>
       present;  // by field: rules without witness, on a route of no known log source: one of their
                 // fields must be there
