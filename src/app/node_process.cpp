@@ -135,9 +135,31 @@ Result<std::unique_ptr<NodeProcess>> NodeProcess::open(Runtime& runtime, Metrics
   }
   BAVN_TRY(node->core_, NodeCore::open(runtime, *node->client_, metrics, std::move(o)));
   BAVN_CHECK(node->listen());
+  BAVN_TRY(node->book_, input::Book::open(runtime, node->core_->state()));
+  node->core_->use_source_states([book = node->book_.get()] {
+    std::vector<input::SourceReport> out;
+    for (const auto& status : book->all()) out.push_back(status.report);
+    return out;
+  });
   node->core_->start();
   node->enrolment_->start();
+  node->parsers_ = std::make_unique<jail::Jail>(metrics);
+  BAVN_CHECK(node->start_sources());
   return node;
+}
+
+/// What sources.toml says. A node without one is fine: records may come over HTTP, or from Microsoft 365.
+Result<void> NodeProcess::start_sources() {
+  DiskFiles files;
+  const std::string path = folder_.at("sources.toml");
+  if (!files.exists(path)) return {};
+  BAVN_TRY(const std::string text, read_file(files, path, 1U << 20U));
+  std::vector<MunicipalityId> served;
+  if (const auto who = enrolment_->identity()) served = who->municipalities;
+  else served.push_back(MunicipalityId{});
+  BAVN_TRY(input::SourcesFile wanted, input::read_sources(text, path, served, files, folder_.path()));
+  sources_ = input::RunningSources::start(runtime_, core_->state(), core_->sink(), *book_, parsers_.get(), std::move(wanted));
+  return {};
 }
 
 Result<void> NodeProcess::listen() {
@@ -164,9 +186,11 @@ Result<void> NodeProcess::listen() {
 }
 
 NodeProcess::~NodeProcess() {
+  sources_.reset();
   intake_server_.reset();
   control_server_.reset();
   if (core_) core_->stop();
+  book_.reset();
   core_.reset();
   enrolment_.reset();
   client_.reset();

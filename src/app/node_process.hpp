@@ -9,6 +9,8 @@
 #include "app/folder.hpp"
 #include "app/node_core.hpp"
 #include "base/settings.hpp"
+#include "input/running.hpp"
+#include "jail/jail.hpp"
 #include "net/json_value.hpp"
 #include "net/server.hpp"
 #include "tenants/enrolment.hpp"
@@ -35,6 +37,7 @@ class NodeProcess {
  private:
   NodeProcess(Runtime& runtime, std::string folder) : runtime_(runtime), folder_(std::move(folder)) {}
   Result<void> listen();
+  Result<void> start_sources();
 
   Runtime& runtime_;
   Folder folder_;
@@ -45,6 +48,9 @@ class NodeProcess {
   std::unique_ptr<net::Client> client_;
   std::unique_ptr<tenants::Enrolment> enrolment_;
   std::unique_ptr<NodeCore> core_;
+  std::unique_ptr<input::Book> book_;
+  std::unique_ptr<jail::Jail> parsers_;
+  std::unique_ptr<input::RunningSources> sources_;
   std::unique_ptr<net::Server> control_server_, intake_server_;
   net::Router intake_;
 };
