@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "base/sim_files.hpp"
+#include "input/settings.hpp"
 
 namespace bavn::input {
 namespace {
@@ -93,6 +94,18 @@ TEST_F(SourcesFileTest, WhatIsExplainedIsAFileThatSaysNothingAndItsSamplesAreRig
   const auto r = read(text);
   ASSERT_TRUE(r) << r.error().what;
   EXPECT_EQ(r->files.size() + r->syslog.size(), 2U);
+}
+
+TEST_F(SourcesFileTest, TheLimitsOfTheNodeHoldForEachSource) {
+  const auto set = Settings::read(settings(), "[input]\nfiles_in_flight = 65536\nsyslog_hold = 100000\n", "settings.toml");
+  ASSERT_TRUE(set) << set.error().what;
+  auto file = read("[[source]]\nname = \"a\"\nkind = \"files\"\npaths = \"/a\"\n"
+                   "[[source]]\nname = \"b\"\nkind = \"syslog\"\n").value();
+  Limits::from(*set).apply(file);
+  EXPECT_EQ(file.files[0].in_flight, 65536U);
+  EXPECT_EQ(file.files[0].chunk, 65536U) << "one delivery must fit";
+  EXPECT_EQ(file.syslog[0].hold, 100'000U);
+  EXPECT_EQ(Limits::from(Settings::defaults(settings())).open_files, Limits{}.open_files);
 }
 
 }  // namespace
