@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <boost/json/basic_parser_impl.hpp>
+#include <charconv>
 #include <cmath>
 #include <limits>
 
@@ -133,8 +134,16 @@ struct Builder {
     add(JsonKind::natural).natural = v;
     return true;
   }
-  bool on_double(double v, boost::json::string_view, Ec&) {
-    add(JsonKind::number).number = v;
+  // Boost.JSON 1.81 may be off by a digit in the last place; text and value are here whole, so it is read again, exactly.
+  bool on_double(double v, boost::json::string_view s, Ec& ec) {
+    const auto [end, trouble] = std::from_chars(s.data(), s.data() + s.size(), v);
+    if (trouble == std::errc::result_out_of_range) v = std::abs(v) < 1 ? 0 : HUGE_VAL;
+    if (!std::isfinite(v)) {
+      ec = boost::json::error::exponent_overflow;
+      return false;
+    }
+    add(JsonKind::number).number =
+        v + 0.0;  // minus zero becomes zero: written as "-0" it would come back as an integer
     return true;
   }
   bool on_bool(bool v, Ec&) {

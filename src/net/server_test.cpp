@@ -52,7 +52,10 @@ class ServerTest : public ::testing::Test {
                    return room.load();
                  }});
     router.async(Method::get, "/never", Needs::anyone,
-                 [this](Request, Respond r) { forgotten.push_back(std::make_shared<Respond>(std::move(r))); },
+                 [this](Request, Respond r) {
+                   const std::lock_guard lock(mutex);
+                   forgotten.push_back(std::make_shared<Respond>(std::move(r)));
+                 },
                  {.deadline = 1s});
     router.get("/file", Needs::anyone, [this](const Request& q) {
       Reply r;
@@ -311,8 +314,11 @@ TEST_F(ServerTest, AnAnswerThatNeverComesIs500AfterTheDeadlineAndALateOneIsDropp
   EXPECT_TRUE(s.read_until("}").starts_with("HTTP/1.1 500"));
   EXPECT_GT(std::chrono::steady_clock::now() - begin, 900ms);
   s.send("GET /hello HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
-  ASSERT_EQ(forgotten.size(), 1U);
-  (*forgotten[0])(text("late"));
+  {
+    const std::lock_guard lock(mutex);
+    ASSERT_EQ(forgotten.size(), 1U);
+    (*forgotten[0])(text("late"));
+  }
   const std::string rest = s.read_all();
   EXPECT_TRUE(rest.ends_with("hello")) << rest;
   EXPECT_EQ(rest.find("late"), std::string::npos);
