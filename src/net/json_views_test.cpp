@@ -174,9 +174,9 @@ TEST(JsonValue, KeepsNumbersAndTextsAsTheyWere) {
   EXPECT_EQ(r.at(2).integer(), 1000);
   EXPECT_FALSE(r.at(3).integer());
   EXPECT_EQ(r.at(3).number(), 0.5);
-  for (const double d :
+  for (const double number :
        {21e300, 0.1, 1.7976931348623157e308, 5e-324, 2.2250738585072011e-308, 123456789.123456789, -0.0})
-    EXPECT_EQ(JsonDocument::parse(to_json(d))->root().number(), d) << to_json(d);
+    EXPECT_EQ(JsonDocument::parse(to_json(number))->root().number(), number) << to_json(number);
   EXPECT_FALSE(JsonDocument::parse("1e400"));
   EXPECT_FALSE(JsonDocument::parse("[-1e99999]"));
   EXPECT_EQ(JsonDocument::parse("1e-400")->root().number(), 0.0);
