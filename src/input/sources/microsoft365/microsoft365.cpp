@@ -1,6 +1,7 @@
 #include "input/sources/microsoft365/microsoft365.hpp"
 
 #include <algorithm>
+#include <future>
 
 namespace bavn::input::microsoft365 {
 namespace {
@@ -41,16 +42,36 @@ Microsoft365::Microsoft365(Runtime& runtime, net::Client& client, QueueId queue,
 }
 
 Microsoft365::~Microsoft365() {
+  stop_here();
+}
+
+void Microsoft365::stop_here() {
   for (auto& puller : pullers_) puller->stop();
   access_->stop();
 }
 
+void Microsoft365::stop_and_wait() {
+  std::promise<void> stopped;
+  access_->runtime().after(Duration{0}, access_->queue(), [this, &stopped] {
+    stop_here();
+    stopped.set_value();
+  });
+  stopped.get_future().wait();
+}
+
+void Microsoft365::on_queue(void (Puller::*what)()) {
+  for (auto& puller : pullers_)
+    access_->runtime().after(Duration{0}, access_->queue(), [weak = std::weak_ptr(puller), what] {
+      if (const auto alive = weak.lock()) (*alive.*what)();
+    });
+}
+
 void Microsoft365::start() {
-  for (auto& puller : pullers_) puller->start();
+  on_queue(&Puller::start);
 }
 
 void Microsoft365::poke() {
-  for (auto& puller : pullers_) puller->poke();
+  on_queue(&Puller::poke);
 }
 
 Result<std::vector<TenantOptions>> stored_accounts(const store::State& state, Files& files, const std::string& data) {

@@ -1,7 +1,7 @@
 #pragma once
 // One tenant of Microsoft 365 as a source: all pullers over one Access.
-// Life: after Client, Sink, SourceBook and State, gone before them; the destructor stops. Thread rules: made and destroyed on any
-// thread; all work on `queue`, which has one thread.
+// Life: after Client, Sink, SourceBook and State, gone before them. Thread rules: all work on `queue`, which has one thread; before it is
+// destroyed on another thread than that, stop_and_wait(). Under Sim the destructor is enough.
 #include <memory>
 #include <string>
 #include <vector>
@@ -27,12 +27,16 @@ class Microsoft365 {
   Microsoft365& operator=(const Microsoft365&) = delete;
 
   void start();
+  /// Nothing of it runs when this returns. Never on `queue`, never under Sim.
+  void stop_and_wait();
   /// Polls everything now.
   void poke();
   Access& access() { return *access_; }
   const std::vector<std::shared_ptr<Puller>>& pullers() const { return pullers_; }
 
  private:
+  void stop_here();
+  void on_queue(void (Puller::*what)());
   std::shared_ptr<Access> access_;
   std::vector<std::shared_ptr<Puller>> pullers_;
 };

@@ -57,6 +57,7 @@ void Puller::later(Duration delay, std::move_only_function<void()> f) {
 }
 
 void Puller::start() {
+  if (stopped_) return;
   report(SourceState::starting, {});
   plan(Duration(static_cast<std::int64_t>(runtime().random_below(3'000'000))));  // not all sources in one moment
 }
