@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <condition_variable>
+#include <filesystem>
 #include <map>
 #include <mutex>
 
@@ -338,6 +339,28 @@ Result<HubCore::Answers> HubCore::answers(const event::Scope& scope, std::string
   });
 }
 
+/// Guests of this machine map one file: it lies where all of them can read it, under its hash. Where that cannot be, they download it.
+void HubCore::share_with_guests(const std::string& file) {
+  const std::string folder = options_.folder + "/guests/shared";
+  std::error_code ec;
+  if (!std::filesystem::exists(options_.folder + "/guests", ec)) return;
+  std::filesystem::create_directories(folder, ec);
+  std::filesystem::permissions(folder, std::filesystem::perms(0755), ec);
+  const auto content = runtime_.files().map(file);
+  if (!content) return;
+  const auto hash = beacon::hash_of((*content)->bytes());
+  const std::string shared = folder + "/" + to_hex(beacon::view(hash)) + ".base";
+  // The newest and the one before stay: a node may still be on its way from the one to the other. What is mapped lives on when unlinked.
+  std::vector<std::filesystem::directory_entry> old(std::filesystem::directory_iterator(folder, ec), {});
+  std::sort(old.begin(), old.end(),
+            [](const auto& a, const auto& b) { return a.last_write_time() > b.last_write_time(); });
+  for (std::size_t n = 1; n < old.size(); ++n) std::filesystem::remove(old[n].path(), ec);
+  std::filesystem::copy_file(file, shared + ".part", std::filesystem::copy_options::overwrite_existing, ec);
+  std::filesystem::permissions(shared + ".part", std::filesystem::perms(0644), ec);
+  std::filesystem::rename(shared + ".part", shared, ec);
+  if (ec) log::warn("base_not_shared", {{"reason", ec.message()}});
+}
+
 Result<std::size_t> HubCore::make_base(const std::function<Result<void>(mi::IndicatorBuilder&)>& more) {
   // Seal first, then build: the base holds at least what the stream has said by the tip it claims to cover.
   struct Waiting {
@@ -364,6 +387,7 @@ Result<std::size_t> HubCore::make_base(const std::function<Result<void>(mi::Indi
   }));
   std::vector<beacon::Item> items;
   for (const auto& row : rows) items.push_back({row.kind, row.payload});
+  share_with_guests(built.file);  // before it is offered: guests look there first
   beacon_->base("all", built.file, std::move(items), tip, [waiting](Result<beacon::Published> p) {
     const std::lock_guard inner(waiting->mutex);
     waiting->offered = std::move(p);

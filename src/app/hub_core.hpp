@@ -85,6 +85,7 @@ class HubCore {
  private:
   HubCore(Runtime& runtime, Metrics& metrics, HubOptions options);
   void add_reports();
+  void share_with_guests(const std::string& file);
   void add_control_routes();
 
   struct Nodes;

@@ -26,7 +26,7 @@ NodeRun run_of(const NodeCommand& c) {
   run.guest = c.guest;
   run.shared_bases = c.shared_bases;
   run.rules = c.rules;
-  if (c.guest) run.shared_bases.push_back(c.data + "/../../beacon/base");  // of the hub whose guest it is
+  if (c.guest) run.shared_bases.push_back(c.data + "/../shared");  // of the hub whose guest it is
   run.try_commands = {fmt::format("bavn alerts --data {}", c.data), fmt::format("bavn node status --data {}", c.data),
                       fmt::format("bavn node left --data {}", c.data)};
   return run;
@@ -142,7 +142,7 @@ int serve(const ServeCommand& c) {
   }
   NodeCommand n;
   n.data = node_folder;
-  n.shared_bases = {hub_folder + "/beacon/base"};
+  n.shared_bases = {hub_folder + "/guests/shared"};
   auto node = NodeProcess::open(runtime, metrics, run_of(n));
   if (!node) return failed(node.error());
   tell_systemd("READY=1");

@@ -158,7 +158,8 @@ Result<void> NodeProcess::start_sources() {
   if (const auto who = enrolment_->identity()) served = who->municipalities;
   else served.push_back(MunicipalityId{});
   BAVN_TRY(input::SourcesFile wanted, input::read_sources(text, path, served, files, folder_.path()));
-  sources_ = input::RunningSources::start(runtime_, core_->state(), core_->sink(), *book_, parsers_.get(), std::move(wanted));
+  sources_ =
+      input::RunningSources::start(runtime_, core_->state(), core_->sink(), *book_, parsers_.get(), std::move(wanted));
   return {};
 }
 

@@ -225,13 +225,14 @@ Result<HubIndicators::Built> HubIndicators::build(std::string_view audience,
     layer->for_each([&](const mi::Indicator& i) { lost += builder.add(i) ? 0 : 1; });
   if (lost != 0) log::warn("indicators_lost_in_base", {{"count", lost}});
   if (more) BAVN_CHECK(more(builder));
-  built.size = builder.size();
   std::error_code ec;
   std::filesystem::create_directories(folder_, ec);
   built.file = fmt::format("{}/{}-{}.base", folder_, audience, built.upto_delta);
   for (unsigned n = 1; std::filesystem::exists(built.file); ++n)
     built.file = fmt::format("{}/{}-{}-{}.base", folder_, audience, built.upto_delta, n);
-  BAVN_CHECK(builder.build_file(built.file));
+  const auto base = builder.build();
+  built.size = base->size();  // those that were there twice count once
+  BAVN_CHECK(base->save(built.file));
   return built;
 }
 
