@@ -196,7 +196,7 @@ void Follower::on_event(Instant now, const net::SseEvent& event) {
   else if (event.event == "entry" || event.event == "anchor" || event.event == "base") on_entry(now, event);
   else if (event.event == "live" && phase_ == Phase::open) {
     failures_ = 0;
-    if (status_.state == Following::catching_up) say(Following::live, "");
+    if (status_.state == Following::catching_up) status_.state = Following::live;  // what the greeting told stays said
   }
   // "tick" and what a later hub may say: heard, nothing to do
   proceed(now);
@@ -655,8 +655,14 @@ void Follower::take_base(std::vector<Step>& steps) {
   BaseWork& work = bases_.front();
   if (!work.jump && work.ref.covers_seq > 0) {
     const auto applied = saved_.cursors.find(work.bulk_stream);
-    if (applied == saved_.cursors.end() || applied->second.seq < work.ref.covers_seq)
-      return;  // deltas it holds are still on their way
+    if (applied == saved_.cursors.end() ||
+        applied->second.seq < work.ref.covers_seq) {  // deltas it holds are on their way
+      if (bases_.size() > 1) {                        // they may wait for another base
+        std::rotate(bases_.begin(), bases_.begin() + 1, bases_.end());
+        work_on_base();
+      }
+      return;
+    }
   }
   Step step;
   step.what = Step::What::base;

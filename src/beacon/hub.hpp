@@ -58,11 +58,11 @@ struct HubOptions {
 };
 
 struct Post {
-  std::string kind;      // indicators, rules, content, settings, warning, order, reveal, revocation, test_beacon
-  std::string payload;   // urgent: <= 64 KiB; bulk: <= 1 MiB
-  Instant not_before{};  // zero: now
-  Instant not_after{};   // zero: in 400 days
-  std::string id;        // not empty: the same id is published once, however often it is asked for
+  std::string kind;       // indicators, rules, content, settings, warning, order, reveal, revocation, test_beacon
+  std::string payload{};  // urgent: <= 64 KiB; bulk: <= 1 MiB
+  Instant not_before{};   // zero: now
+  Instant not_after{};    // zero: in 400 days
+  std::string id{};       // not empty: the same id is published once, however often it is asked for
 };
 
 struct Published {

@@ -88,7 +88,7 @@ struct HubBeacon::Inner : std::enable_shared_from_this<HubBeacon::Inner> {
   std::atomic<std::size_t> open{0};
   Guarded<std::map<std::string, unsigned>> connected;  // node -> streams
   void attach(const net::Request& request, std::shared_ptr<net::EventStream> stream);
-  void greet(std::uint64_t id, const NodeFacts& facts, std::string_view have, std::string_view last_event_id);
+  void greet(std::uint64_t id, const std::optional<std::string>& have, std::string_view last_event_id);
   void feed(std::uint64_t id);
   bool send_rows(Listener& l, const std::vector<Row>& rows);
   void send_bases(Listener& l);

@@ -58,7 +58,7 @@ void HubBeacon::Inner::attach(const net::Request& request, std::shared_ptr<net::
     return stream->close();
   }
   post(queue, [facts = std::move(*facts), serial, stream = std::move(stream),
-               have = std::string(request.asked("have").value_or("")),
+               have = request.asked("have") ? std::optional(std::string(*request.asked("have"))) : std::nullopt,
                last = last ? *last : std::string{}](Inner& self) mutable {
     const std::uint64_t id = ++self.last_listener;
     Listener& l = self.listeners[id];
@@ -76,14 +76,13 @@ void HubBeacon::Inner::attach(const net::Request& request, std::shared_ptr<net::
     l.stream->on_close([weak = self.weak_from_this(), id] {
       if (const auto again = weak.lock()) again->post(again->queue, [id](Inner& i) { i.drop(id, "the node is gone"); });
     });
-    self.greet(id, facts, have, last);
+    self.greet(id, have, last);
   });
 }
 
-void HubBeacon::Inner::greet(std::uint64_t id, const NodeFacts&, std::string_view have,
-                             std::string_view last_event_id) {
+void HubBeacon::Inner::greet(std::uint64_t id, const std::optional<std::string>& have, std::string_view last_event_id) {
   Listener& l = listeners.at(id);
-  l.sent = read_have(have);
+  if (have) l.sent = read_have(*have);
   std::map<std::string, std::uint64_t> tips;
   const auto looked = state.read([&](store::Reader& r) -> Result<void> {
     for (const auto& stream : l.streams) {
@@ -91,7 +90,7 @@ void HubBeacon::Inner::greet(std::uint64_t id, const NodeFacts&, std::string_vie
                r.one<TipRow>("SELECT epoch, seq, hash FROM beacon_stream WHERE name = :n", {{"n", stream}}));
       if (tip) tips[stream] = static_cast<std::uint64_t>(tip->seq);
     }
-    if (const auto position = parse_position(last_event_id); l.sent.empty() && position) {
+    if (const auto position = parse_position(last_event_id); !have && position) {
       l.urgent = position->urgent;
       l.bulk = position->bulk;
       return {};
@@ -227,8 +226,12 @@ void HubBeacon::Inner::feed(std::uint64_t id) {
     if (!rows->empty()) return again(Duration{0});
   }
   if (!std::exchange(l.live, true)) {
-    live_urgent = std::max(live_urgent, l.urgent);
-    live_bulk = std::max(live_bulk, l.bulk);
+    // The others may still have to hear what this one read for itself: pump() goes on from where they are.
+    if (std::none_of(listeners.begin(), listeners.end(),
+                     [&](const auto& o) { return o.first != id && o.second.live; })) {
+      live_urgent = l.urgent;
+      live_bulk = l.bulk;
+    }
     if (!l.stream->send({"", "live", ""})) drop(id, "the node is gone");
   }
 }

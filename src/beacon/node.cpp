@@ -358,7 +358,7 @@ void NodeBeacon::Inner::act(Connect& a) {
 }
 
 void NodeBeacon::Inner::open_stream(const Connect& a, std::uint64_t of) {
-  auto r = request(net::Method::get, "/beacon/v1/stream?have=" + net::percent_encoded(a.have));
+  auto r = request(net::Method::get, "/beacon/v1/stream?have=" + a.have);
   r.headers.set("Accept", "text/event-stream");
   r.headers.set("Last-Event-ID", a.last_event_id);
   r.timeout = std::chrono::duration_cast<std::chrono::seconds>(options.stream_silent);
