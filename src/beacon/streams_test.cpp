@@ -464,9 +464,6 @@ TEST(Witness, EachSignsTheOthersAuditHeadEveryHour) {
   sim.advance(3h);
   ASSERT_TRUE(node.state->write_now([](store::Tx& tx) { return tx.audit({"someone", "something", "thing", "{}"}); }));
   sim.advance(3h);
-  struct Row {
-    std::string chain, party;
-  };
   EXPECT_GE(node.number("SELECT count(*) FROM audit_witness WHERE chain = 'self' AND party = 'hub'"), 1);
   EXPECT_GE(node.number("SELECT count(*) FROM audit_witness WHERE chain = 'hub' AND party = 'self'"), 1);
   const auto at_hub = [&](std::string_view sql) {
