@@ -177,8 +177,8 @@ void Follower::fork(std::string_view stream, std::uint64_t seq, const Entry& off
 void Follower::settle_fork(Instant now) {
   if (!saved_.fork) return;
   ForgetFork forget{saved_.fork->stream, std::nullopt};
-  if (const auto offered = decode_entry(saved_.fork->offered); offered && offered->head.seq > 1)
-    forget.cursor = Cursor{offered->head.epoch, offered->head.seq - 1, offered->head.previous};
+  // Zeros for a hash: what comes next there is believed, whatever it stands on.
+  if (saved_.fork->seq > 1) forget.cursor = Cursor{0, saved_.fork->seq - 1, {}};
   if (forget.cursor) saved_.cursors[forget.stream] = *forget.cursor;
   else saved_.cursors.erase(forget.stream);
   saved_.fork.reset();
@@ -322,7 +322,7 @@ void Follower::accept(Instant now, Entry entry, Position position, bool anchor) 
                                 head.seq, head.stream, head.epoch, at.epoch),
                     &entry);
     if (head.seq == at.seq + 1) {
-      if (head.previous != at.hash)
+      if (head.previous != at.hash && at.hash != Hash{})
         return fork(head.stream, at.seq, entry, "the entry after it stands on another one than ours");
     } else if (!anchor) {
       ++status_.gaps;
