@@ -364,6 +364,14 @@ void Follower::offer_base(Instant now, Entry entry) {
     if (head.seq == waiting->entry.head.seq && hash_of(head) != hash_of(waiting->entry.head))
       return fork(head.stream, head.seq, entry, "the hub signed two different bases for one place");
     if (head.seq <= waiting->entry.head.seq) {
+      // The hub goes on behind what it covers; what was to come before that may have gone with the last connection.
+      const auto at = tips_.find(waiting->bulk_stream);
+      if (!waiting->jump && waiting->ref.covers_seq > 0 &&
+          (at == tips_.end() || at->second.seq < waiting->ref.covers_seq)) {
+        waiting->jump = true;
+        tips_[waiting->bulk_stream] = {waiting->ref.covers_epoch, waiting->ref.covers_seq, waiting->ref.covers_hash};
+        work_on_base();
+      }
       ++status_.duplicates;
       return;
     }

@@ -472,6 +472,34 @@ TEST(Follower, ANodeThatIsUpToDateTakesTheBaseWithoutItsItems) {
   EXPECT_EQ(b.applied.back().head.stream, "base/all");
 }
 
+TEST(Follower, ABaseOfferedAgainAfterACutStandsForWhatWasLostWithTheConnection) {
+  Bench b;
+  b.hello();
+  const Segment s({{"indicators", "one"}}), items({{"rules", "in force"}});
+  const Entry one = b.log.next("bulk/all", encode(s.ref), "segment");
+  b.send(one, {0, 1});
+  const BaseRef ref{{hash_of("base file"), 9}, items.ref, 1, 1, hash_of(one.head)};
+  const Entry base = b.log.next("base/all", encode(ref), "base");
+  b.send(base, {}, "base");
+  b.follower.on_base_found(b.now, b.of<FindBase>(b.settle()).at(0).id, Follower::Found{"/shared/base", 0});
+  b.follower.on_end(b.now, {Code::unavailable, "cut", {}});  // with it goes the entry that was accepted and not applied
+  EXPECT_EQ(b.of<Connect>(b.settle()).at(0).have, "");
+  b.hello();
+  b.send(base, {}, "base");  // and the hub goes on behind what it covers
+  const auto fetch = b.of<Fetch>(b.settle());
+  ASSERT_EQ(fetch.size(), 1U);
+  EXPECT_EQ(fetch[0].path, "/beacon/v1/base/all/1/items");
+  b.follower.on_part(b.now, fetch[0].id, items.part(fetch[0]));
+  b.settle();
+  EXPECT_EQ(b.payloads, (std::vector<std::string>{"in force"}));
+  const Segment two({{"indicators", "two"}});
+  b.send(b.log.next("bulk/all", encode(two.ref), "segment"), {0, 2});
+  const auto next = b.of<Fetch>(b.settle()).at(0);
+  b.follower.on_part(b.now, next.id, two.part(next));
+  b.settle();
+  EXPECT_EQ(b.payloads.back(), "two");
+}
+
 TEST(Follower, ABaseThatStandsOnAnotherEntryThanOursIsAFork) {
   Bench b;
   b.hello();
