@@ -43,12 +43,15 @@ struct BenchOptions {
   std::uint64_t count = 0;
   std::vector<std::string> only;  // hotpath: these lanes; empty: all
   int rounds = 3;                 // hotpath: the median of these counts
+  unsigned seconds = 0;   // of intake; 0: a sane default
+  unsigned overload = 0;  // times what it can take
   std::string directory;
   bool json = false;
 };
 int bench_hotpath(const BenchOptions& options);
 int bench_history(const BenchOptions& options);
 int bench_indicators(const BenchOptions& options);
+int bench_intake(const BenchOptions& options);
 
 struct IngestOptions {
   std::string data, source, format;
@@ -67,6 +70,14 @@ struct HuntOptions {
   unsigned jobs = 0, repeat = 1;
 };
 int hunt_command(const HuntOptions& options);
+
+struct AlertsOptions {
+  std::string action;  // list, show, ack, close, rules, rule
+  std::string data, id, why, state, place;
+  std::int64_t limit = 100;
+  bool json = false;
+};
+int alerts_command(const AlertsOptions& options);
 
 struct DoctorOptions {
   std::string data, erase_source, erase_day, erase_person;

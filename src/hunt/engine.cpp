@@ -1,8 +1,10 @@
 #include "hunt/engine.hpp"
 
 #include <algorithm>
+#include <filesystem>
 
 #include "base/content.hpp"
+#include "base/files.hpp"
 
 namespace bavn::hunt {
 
@@ -21,6 +23,28 @@ void fields_of(const sigma::RuleSet& set, const sigma::Node& n, std::vector<std:
     return;
   }
   for (const auto& c : n.children) fields_of(set, c, out);
+}
+
+/// Rule files of a folder (or the one file), to be loaded together with those of the binary.
+Result<void> read_rules(const std::string& path, std::vector<std::pair<std::string, std::string>>& texts) {
+  namespace fs = std::filesystem;
+  std::vector<std::string> found;
+  std::error_code ec;
+  if (fs::is_directory(path, ec)) {
+    for (auto it = fs::recursive_directory_iterator(path, ec); !ec && it != fs::recursive_directory_iterator(); it.increment(ec))
+      if (it->is_regular_file(ec) && (it->path().extension() == ".yml" || it->path().extension() == ".yaml"))
+        found.push_back(it->path().string());
+  } else {
+    found.push_back(path);
+  }
+  if (ec) return fail(Code::not_found, "cannot read the rules: " + ec.message(), path);
+  std::sort(found.begin(), found.end());
+  DiskFiles disk;
+  for (const std::string& file : found) {
+    BAVN_TRY(std::string text, read_file(disk, file, 64U << 20U));
+    texts.emplace_back(file, std::move(text));
+  }
+  return {};
 }
 
 }  // namespace
@@ -67,10 +91,11 @@ Result<std::unique_ptr<Engine>> Engine::open(const EngineOptions& options) {
   sigma::Options load;
   load.placeholders_file = options.placeholders_file;
   load.cache_file = options.rule_cache;
-  if (options.builtin_rules && options.rules.empty()) {
+  if (options.builtin_rules) {
     std::vector<std::pair<std::string, std::string>> texts;
     for (std::string_view path : content::list("content/rules/"))
       if (path.ends_with(".yml")) texts.emplace_back(std::string(path), std::string(*content::file(path)));
+    for (const std::string& path : options.rules) BAVN_CHECK(read_rules(path, texts));
     BAVN_TRY(auto set, sigma::load_texts(texts, load));
     e->rules_ = std::make_shared<const sigma::RuleSet>(std::move(set));
   } else {

@@ -22,7 +22,7 @@ namespace bavn::hunt {
 
 struct EngineOptions {
   std::vector<std::string> rules;  // files and folders
-  bool builtin_rules = false;      // also the rules that are part of the binary
+  bool builtin_rules = false;      // also the rules that are part of the binary, beside `rules`
   std::string placeholders_file;
   std::string rule_cache;               // empty: none
   std::vector<std::string> formats;     // a user's own format descriptions (format.yml files)
