@@ -80,7 +80,8 @@ TEST_F(BookTest, FindingsOfOneRuleAndAccountAreOneAlertWithCountFirstAndLastSeen
   record({finding("a", "kari", now() + kHour, 4)});
   const auto all = list();
   ASSERT_EQ(all.alerts.size(), 2U);
-  const auto kari = std::find_if(all.alerts.begin(), all.alerts.end(), [](const Alert& a) { return a.concern == "kari"; });
+  const auto kari =
+      std::find_if(all.alerts.begin(), all.alerts.end(), [](const Alert& a) { return a.concern == "kari"; });
   EXPECT_EQ(kari->count, 3);
   EXPECT_EQ(kari->first_seen_us, now() - kHour);
   EXPECT_EQ(kari->last_seen_us, now() + kHour);
@@ -155,7 +156,8 @@ TEST_F(BookTest, ARuleThatBreaksItsBudgetIsDemotedAndComesBackByAPerson) {
   record({finding("storm", "and one", now(), 3, "critical")});
   EXPECT_EQ(rule("sigma:storm").state, "live");
   EXPECT_EQ(rule("sigma:storm").by_whom, owner.who());
-  const auto noted = state->read([](store::Reader& db) { return db.number("SELECT count(*) FROM audit WHERE action LIKE 'rule.%'"); });
+  const auto noted =
+      state->read([](store::Reader& db) { return db.number("SELECT count(*) FROM audit WHERE action LIKE 'rule.%'"); });
   ASSERT_TRUE(noted) << to_string(noted.error());
   EXPECT_EQ(*noted, 2);
 }
@@ -201,9 +203,11 @@ TEST_F(BookTest, ACountingRuleHasABoundedListAndAnUnboundedCount) {
 TEST_F(BookTest, WhoDoesNotSeeAMunicipalityDoesNotSeeItsAlerts) {
   record({finding("a", "kari", now())});
   const std::int64_t id = list().alerts[0].id;
-  const auto rights = static_cast<std::uint32_t>(event::Right::alert_read) | static_cast<std::uint32_t>(event::Right::alert_write);
+  const auto rights =
+      static_cast<std::uint32_t>(event::Right::alert_read) | static_cast<std::uint32_t>(event::Right::alert_write);
   const event::Scope other("other", {MunicipalityId{301}}, rights, event::Tlp::red);
-  const event::Scope reading("reader", {MunicipalityId{101}}, static_cast<std::uint32_t>(event::Right::alert_read), event::Tlp::red);
+  const event::Scope reading("reader", {MunicipalityId{101}}, static_cast<std::uint32_t>(event::Right::alert_read),
+                             event::Tlp::red);
   const event::Scope nobody("nobody", {MunicipalityId{101}}, 0, event::Tlp::red);
   EXPECT_TRUE(reader->list(other, {})->alerts.empty());
   EXPECT_EQ(reader->find(other, id).error().code, Code::not_found);

@@ -11,15 +11,17 @@ using event::Right;
 using event::Scope;
 
 BOOST_DESCRIBE_STRUCT(Alert, (),
-                      (id, municipality, tenant, kind, rule, title, level, action, concern_kind, concern, count, first_seen_us,
-                       last_seen_us, opened_at_us, updated_at_us, state, place, rank, state_by, state_at_us, state_why))
+                      (id, municipality, tenant, kind, rule, title, level, action, concern_kind, concern, count,
+                       first_seen_us, last_seen_us, opened_at_us, updated_at_us, state, place, rank, state_by,
+                       state_at_us, state_why))
 BOOST_DESCRIBE_STRUCT(Example, (),
-                      (finding, segment, frame, line, line_hash, source, format, happened_at_us, received_at_us, fields))
+                      (finding, segment, frame, line, line_hash, source, format, happened_at_us, received_at_us,
+                       fields))
 
 namespace {
 
-#define BAVN_ALERT_COLUMNS                                                                                            \
-  "id, municipality, tenant, kind, rule, title, level, action, concern_kind, concern, count, first_seen_us, "         \
+#define BAVN_ALERT_COLUMNS                                                                                    \
+  "id, municipality, tenant, kind, rule, title, level, action, concern_kind, concern, count, first_seen_us, " \
   "last_seen_us, opened_at_us, updated_at_us, state, place, rank, state_by, state_at_us, state_why"
 
 struct MunicipalityRow {
@@ -38,8 +40,8 @@ struct LifeRow {
                not_listed = 0;
 };
 BOOST_DESCRIBE_STRUCT(LifeRow, (),
-                      (rule, title, level, state, why, by_whom, since_us, added_at_us, present, measured_until_us, days, alerts,
-                       findings, not_listed))
+                      (rule, title, level, state, why, by_whom, since_us, added_at_us, present, measured_until_us, days,
+                       alerts, findings, not_listed))
 
 Result<void> need(const Scope& scope, Right right, const char* doing) {
   if (scope.may(right)) return {};
@@ -68,23 +70,26 @@ Result<AlertList> AlertReader::list(const Scope& scope, const AlertFilter& filte
     for (const MunicipalityRow& m : municipalities) {
       const MunicipalityId id{static_cast<std::uint16_t>(m.municipality)};
       if (!scope.sees(id) || (filter.municipality && *filter.municipality != id)) continue;
-      BAVN_TRY(auto rows,
-               db.all<Alert>("SELECT " BAVN_ALERT_COLUMNS
-                             " FROM alert WHERE municipality = :m AND (:state = '' OR state = :state) AND (:place = '' OR place = "
-                             ":place) AND (:rule = '' OR rule = :rule) AND (:before = 0 OR id < :before) ORDER BY CASE WHEN "
-                             ":before = 0 THEN rank ELSE 0 END DESC, id DESC LIMIT :limit",
-                             {{"m", m.municipality},
-                              {"state", filter.state},
-                              {"place", filter.place},
-                              {"rule", filter.rule},
-                              {"before", filter.before_id},
-                              {"limit", limit}}));
+      BAVN_TRY(
+          auto rows,
+          db.all<Alert>(
+              "SELECT " BAVN_ALERT_COLUMNS
+              " FROM alert WHERE municipality = :m AND (:state = '' OR state = :state) AND (:place = '' OR place = "
+              ":place) AND (:rule = '' OR rule = :rule) AND (:before = 0 OR id < :before) ORDER BY CASE WHEN "
+              ":before = 0 THEN rank ELSE 0 END DESC, id DESC LIMIT :limit",
+              {{"m", m.municipality},
+               {"state", filter.state},
+               {"place", filter.place},
+               {"rule", filter.rule},
+               {"before", filter.before_id},
+               {"limit", limit}}));
       out.alerts.insert(out.alerts.end(), std::make_move_iterator(rows.begin()), std::make_move_iterator(rows.end()));
       BAVN_TRY(const auto counts,
-               db.one<Counts>("SELECT coalesce(sum(place = 'queue'), 0) AS queue, coalesce(sum(place = 'over_budget'), 0) AS "
-                              "over_budget, coalesce(sum(place = 'counted'), 0) AS counted FROM alert WHERE municipality = :m AND "
-                              "state = 'open'",
-                              {{"m", m.municipality}}));
+               db.one<Counts>(
+                   "SELECT coalesce(sum(place = 'queue'), 0) AS queue, coalesce(sum(place = 'over_budget'), 0) AS "
+                   "over_budget, coalesce(sum(place = 'counted'), 0) AS counted FROM alert WHERE municipality = :m AND "
+                   "state = 'open'",
+                   {{"m", m.municipality}}));
       if (counts) {
         out.queue += counts->queue;
         out.over_budget += counts->over_budget;
@@ -113,9 +118,10 @@ Result<std::pair<Alert, std::vector<Example>>> AlertReader::find(const Scope& sc
     if (!alert || !scope.sees(MunicipalityId{static_cast<std::uint16_t>(alert->municipality)}))
       return std::unexpected(no_alert(id));
     BAVN_TRY(auto examples,
-             db.all<Example>("SELECT finding, segment, frame, line, line_hash, source, format, happened_at_us, received_at_us, "
-                             "fields FROM alert_example WHERE alert = :id ORDER BY segment, frame, line",
-                             {{"id", id}}));
+             db.all<Example>(
+                 "SELECT finding, segment, frame, line, line_hash, source, format, happened_at_us, received_at_us, "
+                 "fields FROM alert_example WHERE alert = :id ORDER BY segment, frame, line",
+                 {{"id", id}}));
     return std::pair(std::move(*alert), std::move(examples));
   });
 }
@@ -123,13 +129,17 @@ Result<std::pair<Alert, std::vector<Example>>> AlertReader::find(const Scope& sc
 Result<std::vector<RuleRow>> AlertReader::rules(const Scope& scope) const {
   BAVN_CHECK(need(scope, Right::alert_read, "read the rules' rates"));
   return state_.read([&](store::Reader& db) -> Result<std::vector<RuleRow>> {
-    BAVN_TRY(const auto rows,
-             db.all<LifeRow>(
-                 "WITH d AS (SELECT day FROM alert_day ORDER BY day DESC LIMIT 30) SELECT l.rule, l.title, l.level, l.state, l.why, "
-                 "l.by_whom, l.since_us, l.added_at_us, l.present, l.measured_until_us, (SELECT count(*) FROM d) AS days, "
-                 "coalesce(sum(n.alerts), 0) AS alerts, coalesce(sum(n.findings), 0) AS findings, coalesce(sum(n.not_listed), 0) AS "
-                 "not_listed FROM alert_rule l LEFT JOIN alert_rule_day n ON n.rule = l.rule AND n.day IN (SELECT day FROM d) "
-                 "GROUP BY l.rule ORDER BY alerts DESC, l.rule"));
+    BAVN_TRY(
+        const auto rows,
+        db.all<LifeRow>(
+            "WITH d AS (SELECT day FROM alert_day ORDER BY day DESC LIMIT 30) SELECT l.rule, l.title, l.level, "
+            "l.state, l.why, "
+            "l.by_whom, l.since_us, l.added_at_us, l.present, l.measured_until_us, (SELECT count(*) FROM d) AS days, "
+            "coalesce(sum(n.alerts), 0) AS alerts, coalesce(sum(n.findings), 0) AS findings, "
+            "coalesce(sum(n.not_listed), 0) AS "
+            "not_listed FROM alert_rule l LEFT JOIN alert_rule_day n ON n.rule = l.rule AND n.day IN (SELECT day FROM "
+            "d) "
+            "GROUP BY l.rule ORDER BY alerts DESC, l.rule"));
     std::vector<RuleRow> out;
     for (const LifeRow& r : rows) {
       RuleRow o;
@@ -166,9 +176,10 @@ Result<void> AlertReader::change(const Scope& scope, std::int64_t id, std::strin
       return fail(Code::conflict, "alert " + std::to_string(id) + " was closed by " + alert->state_by);
     if (alert->state == state)
       return fail(Code::conflict, "alert " + std::to_string(id) + " is " + state + " already, by " + alert->state_by);
-    BAVN_CHECK(tx.exec("UPDATE alert SET state = :state, state_by = :who, state_at_us = :now, state_why = :why, updated_at_us = "
-                       ":now WHERE id = :id",
-                       {{"state", state}, {"who", scope.who()}, {"now", tx.now()}, {"why", why}, {"id", id}}));
+    BAVN_CHECK(tx.exec(
+        "UPDATE alert SET state = :state, state_by = :who, state_at_us = :now, state_why = :why, updated_at_us = "
+        ":now WHERE id = :id",
+        {{"state", state}, {"who", scope.who()}, {"now", tx.now()}, {"why", why}, {"id", id}}));
     std::string detail;
     JsonWriter w(detail);
     w.object().member("state", state).member("why", why).member("rule", alert->rule).end();
@@ -186,19 +197,21 @@ Result<void> AlertReader::close(const Scope& scope, std::int64_t id, std::string
   return change(scope, id, "closed", std::string(why));
 }
 
-Result<void> AlertReader::set_rule(const Scope& scope, std::string_view rule, std::string_view state, std::string_view why) {
+Result<void> AlertReader::set_rule(const Scope& scope, std::string_view rule, std::string_view state,
+                                   std::string_view why) {
   BAVN_CHECK(need(scope, Right::alert_write, "change rules"));
   if (state != "live" && state != "count_only" && state != "demoted")
     return fail(Code::bad_input, "a rule can be live, count_only or demoted, not '" + std::string(state) + "'");
   if (why.empty()) return fail(Code::bad_input, "changing a rule by hand needs a reason");
   return state_.write_now([&](store::Tx& tx) -> Result<void> {
-    BAVN_TRY(const std::int64_t changed,
-             tx.exec("UPDATE alert_rule SET state = :state, since_us = :now, why = :why, by_whom = :who WHERE rule = :rule",
-                     {{"state", std::string(state)},
-                      {"now", tx.now()},
-                      {"why", std::string(why)},
-                      {"who", scope.who()},
-                      {"rule", std::string(rule)}}));
+    BAVN_TRY(
+        const std::int64_t changed,
+        tx.exec("UPDATE alert_rule SET state = :state, since_us = :now, why = :why, by_whom = :who WHERE rule = :rule",
+                {{"state", std::string(state)},
+                 {"now", tx.now()},
+                 {"why", std::string(why)},
+                 {"who", scope.who()},
+                 {"rule", std::string(rule)}}));
     if (changed == 0) return fail(Code::not_found, "there is no rule '" + std::string(rule) + "'");
     // Back by a person: what it gave until today does not demote it again.
     if (state == "live")
@@ -223,7 +236,9 @@ void members(JsonWriter& w, const Alert& a) {
   w.member("rule", a.rule).member("title", a.title).member("level", a.level);
   if (!a.action.empty()) w.member("action", a.action);
   w.key("concern").object().member("kind", a.concern_kind).member("value", a.concern).end();
-  w.member("count", a.count).member("first_seen", time_text(a.first_seen_us)).member("last_seen", time_text(a.last_seen_us));
+  w.member("count", a.count)
+      .member("first_seen", time_text(a.first_seen_us))
+      .member("last_seen", time_text(a.last_seen_us));
   w.member("opened_at", time_text(a.opened_at_us)).member("updated_at", time_text(a.updated_at_us));
   w.member("state", a.state).member("place", a.place).member("rank", a.rank);
   if (!a.state_by.empty())
@@ -245,7 +260,11 @@ void append_json(std::string& out, const Alert& a, const std::vector<Example>& e
   members(w, a);
   w.key("examples").array();
   for (const Example& e : examples) {
-    w.object().member("finding", e.finding).member("segment", e.segment).member("frame", e.frame).member("line", e.line);
+    w.object()
+        .member("finding", e.finding)
+        .member("segment", e.segment)
+        .member("frame", e.frame)
+        .member("line", e.line);
     w.member("source", e.source).member("format", e.format).member("happened_at", time_text(e.happened_at_us));
     w.member("received_at", time_text(e.received_at_us)).key("fields").raw(e.fields).end();
   }
@@ -267,7 +286,10 @@ void append_json(std::string& out, const AlertList& list) {
 void append_json(std::string& out, const RuleRow& r) {
   JsonWriter w(out);
   w.object().member("rule", r.rule).member("title", r.title).member("level", r.level).member("state", r.state);
-  w.member("why", r.why).member("by", r.by_whom).member("since", time_text(r.since_us)).member("loaded", r.present != 0);
+  w.member("why", r.why)
+      .member("by", r.by_whom)
+      .member("since", time_text(r.since_us))
+      .member("loaded", r.present != 0);
   w.member("rate_known", r.rate_known).member("days", r.days).member("alerts_per_day", r.alerts_per_day);
   w.member("findings_per_day", r.findings_per_day).member("not_listed", r.not_listed).end();
 }

@@ -51,8 +51,8 @@ struct AlertList {
 struct RuleRow {
   std::string rule, title, level, state, why, by_whom;
   std::int64_t since_us = 0, added_at_us = 0, present = 0;
-  std::int64_t days = 0;            // of records that the rate is over
-  double alerts_per_day = 0;        // distinct concerns
+  std::int64_t days = 0;      // of records that the rate is over
+  double alerts_per_day = 0;  // distinct concerns
   double findings_per_day = 0;
   std::int64_t not_listed = 0;
   bool rate_known = false;

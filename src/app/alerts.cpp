@@ -17,8 +17,9 @@ std::string short_time(std::int64_t us) {
 }
 
 void print_alert(const alerts::Alert& a) {
-  fmt::print("{:>6}  {:<13} {:<13} {:<12} {:>7} x  {} .. {}  {} [{} {}]\n", a.id, a.level.empty() ? a.action : a.level, a.place,
-             a.state, a.count, short_time(a.first_seen_us), short_time(a.last_seen_us), a.title, a.concern_kind, a.concern);
+  fmt::print("{:>6}  {:<13} {:<13} {:<12} {:>7} x  {} .. {}  {} [{} {}]\n", a.id, a.level.empty() ? a.action : a.level,
+             a.place, a.state, a.count, short_time(a.first_seen_us), short_time(a.last_seen_us), a.title,
+             a.concern_kind, a.concern);
 }
 
 int list(alerts::AlertReader& reader, const event::Scope& scope, const AlertsOptions& options) {
@@ -38,8 +39,8 @@ int list(alerts::AlertReader& reader, const event::Scope& scope, const AlertsOpt
   } else {
     for (const alerts::Alert& a : found->alerts) print_alert(a);
   }
-  fmt::print(stderr, "{} open in the queue, {} beyond its budget, {} of rules that only count\n", found->queue, found->over_budget,
-             found->counted);
+  fmt::print(stderr, "{} open in the queue, {} beyond its budget, {} of rules that only count\n", found->queue,
+             found->over_budget, found->counted);
   return kDone;
 }
 
@@ -72,8 +73,8 @@ int rules_of(alerts::AlertReader& reader, const event::Scope& scope, const Alert
       fmt::print("{}\n", out);
     } else {
       fmt::print("{:<10} {:>8} alerts a day  {:>10.1f} findings  {:<13} {}  ({})\n", r.state,
-                 r.rate_known ? fmt::format("{:.1f}", r.alerts_per_day) : fmt::format("?{:.1f}", r.alerts_per_day), r.findings_per_day,
-                 r.level, r.title, r.why);
+                 r.rate_known ? fmt::format("{:.1f}", r.alerts_per_day) : fmt::format("?{:.1f}", r.alerts_per_day),
+                 r.findings_per_day, r.level, r.title, r.why);
     }
   }
   return kDone;
@@ -105,7 +106,8 @@ int alerts_command(const AlertsOptions& options) {
     return kUsage;
   }
   if (options.action == "show") return show(reader, scope, options, id);
-  const auto ok = options.action == "ack" ? reader.acknowledge(scope, id, options.why) : reader.close(scope, id, options.why);
+  const auto ok =
+      options.action == "ack" ? reader.acknowledge(scope, id, options.why) : reader.close(scope, id, options.why);
   return ok ? kDone : failed(ok.error());
 }
 

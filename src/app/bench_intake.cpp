@@ -70,11 +70,14 @@ std::vector<std::string> made_up_bodies() {
     for (std::size_t n = 0; n < kEventsPerRequest; ++n) {
       at += 1500;
       const std::string time = format_time(from_micros(at));
-      const std::string user = fmt::format("person{}", pick(5000)), id = fmt::format("{:016x}{:016x}", random(), random());
+      const std::string user = fmt::format("person{}", pick(5000)),
+                        id = fmt::format("{:016x}{:016x}", random(), random());
       switch (pick(3)) {
         case 0: {
-          constexpr std::string_view kOperations[] = {"MailItemsAccessed", "FileAccessed", "FileModified", "UserLoggedIn", "Send"};
-          const std::string_view operation = pick(1000) == 0 ? "New-InboxRule" : kOperations[pick(std::size(kOperations))];
+          constexpr std::string_view kOperations[] = {"MailItemsAccessed", "FileAccessed", "FileModified",
+                                                      "UserLoggedIn", "Send"};
+          const std::string_view operation =
+              pick(1000) == 0 ? "New-InboxRule" : kOperations[pick(std::size(kOperations))];
           body += fmt::format(
               R"j({{"CreationTime":"{}","Id":"{}","Operation":"{}","OrganizationId":"10000000-0000-4000-8000-000000000001","RecordType":50,"ResultStatus":"Succeeded","UserKey":"{}","UserType":0,"Version":1,"Workload":"Exchange","ClientIP":"192.0.2.{}","UserId":"{}@kommune.example.org","AppId":"4765445b-32c6-49b0-83e6-1d93765276ca","ClientInfoString":"Client=OWA;Action=ViaProxy","ExternalAccess":false,"InternalLogonType":0,"LogonType":0,"MailboxOwnerUPN":"{}@kommune.example.org","OrganizationName":"kommune.example.org","OriginatingServer":"DB9PR01MB0001 (15.20.4200.000)","OperationProperties":[{{"Name":"MailAccessType","Value":"Bind"}},{{"Name":"IsThrottled","Value":"False"}}],"Folders":[{{"Path":"\\Inbox","FolderItems":[{{"InternetMessageId":"<{}@mail.example.net>"}}]}}]}})j",
               time.substr(0, 19), id, operation, user, pick(250), user, user, id);
@@ -83,14 +86,15 @@ std::vector<std::string> made_up_bodies() {
         case 1:
           body += fmt::format(
               R"j({{"Channel":"Microsoft-Windows-Sysmon/Operational","EventID":1,"Computer":"PC-{}.kommune.example.org","SystemTime":"{}","EventRecordID":{},"Provider_Name":"Microsoft-Windows-Sysmon","UtcTime":"{}","ProcessGuid":"{{{}}}","ProcessId":{},"Image":"C:\\Program Files\\Microsoft Office\\root\\Office16\\{}.EXE","FileVersion":"16.0.1.{}","Description":"Microsoft Office","CommandLine":"\"C:\\Program Files\\Microsoft Office\\root\\Office16\\APP.EXE\" /n \"C:\\Users\\{}\\Documents\\case {}.docx\"","CurrentDirectory":"C:\\Users\\{}\\","User":"KOMMUNE\\{}","IntegrityLevel":"Medium","Hashes":"SHA256={}{}","ParentImage":"C:\\Windows\\explorer.exe","ParentCommandLine":"C:\\Windows\\Explorer.EXE"}})j",
-              pick(3000), time, pick(100'000'000), time, id, pick(60'000), pick(2) ? "WINWORD" : "EXCEL", pick(50), user, pick(100'000),
-              user, user, id, id);
+              pick(3000), time, pick(100'000'000), time, id, pick(60'000), pick(2) ? "WINWORD" : "EXCEL", pick(50),
+              user, pick(100'000), user, user, id, id);
           break;
         default:
           body += fmt::format(
               R"j({{"timestamp":"{}","flow_id":{},"in_iface":"eth0","event_type":"http","src_ip":"10.20.{}.{}","src_port":{},"dest_ip":"198.51.100.{}","dest_port":80,"proto":"TCP","tx_id":{},"community_id":"1:{}","http":{{"hostname":"host{}.example.net","url":"/articles/{}/page-{}.html","http_user_agent":"Mozilla/5.0 (Windows NT 10.0; Win64; x64) made-up/1.0","http_content_type":"text/html","http_refer":"https://start.example.org/","http_method":"GET","protocol":"HTTP/1.1","status":200,"length":{}}},"app_proto":"http","flow":{{"pkts_toserver":{},"pkts_toclient":{},"bytes_toserver":{},"bytes_toclient":{},"start":"{}"}}}})j",
-              time, pick(1ULL << 50U), pick(16), pick(250), 1024 + pick(60'000), pick(250), pick(100), id.substr(0, 24), pick(20'000),
-              pick(100'000), pick(50), pick(100'000), pick(30), pick(50), pick(9000), pick(900'000), time);
+              time, pick(1ULL << 50U), pick(16), pick(250), 1024 + pick(60'000), pick(250), pick(100), id.substr(0, 24),
+              pick(20'000), pick(100'000), pick(50), pick(100'000), pick(30), pick(50), pick(9000), pick(900'000),
+              time);
       }
       body += '\n';
     }
@@ -152,7 +156,9 @@ int serve(int in, int out, const std::string& folder, const BenchOptions& option
   live::add_intake_routes(router, **tokens, **pipeline);
   net::RouteOptions null_options;
   null_options.max_body = live::kMostIntakeBody;
-  router.post("/null", net::Needs::event_write, [](const net::Request& q) { return net::text(std::to_string(q.body.size())); }, null_options);
+  router.post(
+      "/null", net::Needs::event_write, [](const net::Request& q) { return net::text(std::to_string(q.body.size())); },
+      null_options);
   net::ServerOptions so;
   so.handlers = runtime.queue({.name = "http", .threads = 1, .limit = 10'000});
   auto server = net::Server::start(runtime, router, so);
@@ -162,8 +168,9 @@ int serve(int in, int out, const std::string& folder, const BenchOptions& option
   for (char c = 0; ::read(in, &c, 1) == 1;) {
     const live::Stats s = (*pipeline)->stats();
     const auto stored = (*pipeline)->history().stats();
-    const std::string line = fmt::format("{} {} {} {} {} {} {} {}\n", cpu_seconds(), peak_rss_mb(), s.records, s.findings,
-                                         stored.segment_bytes, stored.records, (*pipeline)->idle() ? 1 : 0, s.behind ? 1 : 0);
+    const std::string line =
+        fmt::format("{} {} {} {} {} {} {} {}\n", cpu_seconds(), peak_rss_mb(), s.records, s.findings,
+                    stored.segment_bytes, stored.records, (*pipeline)->idle() ? 1 : 0, s.behind ? 1 : 0);
     if (::write(out, line.data(), line.size()) < 0) break;
   }
   server->reset();
@@ -182,7 +189,8 @@ class Node {
  public:
   static Result<std::unique_ptr<Node>> start(const std::string& folder, const BenchOptions& options) {
     int to[2], from[2];
-    if (::pipe2(to, O_CLOEXEC) != 0 || ::pipe2(from, O_CLOEXEC) != 0) return fail(Code::unavailable, "cannot make a pipe");
+    if (::pipe2(to, O_CLOEXEC) != 0 || ::pipe2(from, O_CLOEXEC) != 0)
+      return fail(Code::unavailable, "cannot make a pipe");
     std::fflush(nullptr);
     const pid_t child = ::fork();  // nothing of this process runs on another thread yet
     if (child < 0) return fail(Code::unavailable, "cannot start a process");
@@ -197,7 +205,8 @@ class Node {
     auto node = std::unique_ptr<Node>(new Node(child, to[1], from[0]));
     const std::string hello = node->line();
     const std::size_t space = hello.find(' ');
-    if (hello.empty() || hello[0] == '!') return fail(Code::unavailable, hello.empty() ? "the node ended" : hello.substr(2));
+    if (hello.empty() || hello[0] == '!')
+      return fail(Code::unavailable, hello.empty() ? "the node ended" : hello.substr(2));
     node->port = static_cast<std::uint16_t>(std::stoul(hello.substr(0, space)));
     node->token = hello.substr(space + 1);
     return node;
@@ -212,8 +221,8 @@ class Node {
     Figures f;
     if (::write(to_, "?", 1) != 1) return f;
     const std::string text = line();
-    (void)std::sscanf(text.c_str(), "%lf %lf %lu %lu %lu %lu %d %d", &f.cpu, &f.peak_mb, &f.records, &f.findings, &f.disk, &f.stored,
-                      &f.idle, &f.behind);
+    (void)std::sscanf(text.c_str(), "%lf %lf %lu %lu %lu %lu %d %d", &f.cpu, &f.peak_mb, &f.records, &f.findings,
+                      &f.disk, &f.stored, &f.idle, &f.behind);
     return f;
   }
   std::uint16_t port = 0;
@@ -334,10 +343,11 @@ struct Load {
 };
 
 /// requests_per_second 0: as fast as answers come. Every record of a request that was not answered with 200 counts as refused.
-Load drive(const Node& node, const std::string& path, const std::vector<std::string>& bodies, unsigned connections, double seconds,
-           double requests_per_second, bool wait) {
+Load drive(const Node& node, const std::string& path, const std::vector<std::string>& bodies, unsigned connections,
+           double seconds, double requests_per_second, bool wait) {
   std::vector<std::uint64_t> records;
-  for (const std::string& b : bodies) records.push_back(static_cast<std::uint64_t>(std::count(b.begin(), b.end(), '\n')));
+  for (const std::string& b : bodies)
+    records.push_back(static_cast<std::uint64_t>(std::count(b.begin(), b.end(), '\n')));
   std::vector<Load> loads(connections);
   std::atomic<std::uint64_t> next{0};
   const auto start = Clock::now();
@@ -357,10 +367,11 @@ Load drive(const Node& node, const std::string& path, const std::vector<std::str
             std::this_thread::sleep_until(due);  // the pace is the bench's input
           }
           const std::size_t b = n % bodies.size();
-          const std::string head =
-              fmt::format("POST {} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {}\r\nContent-Type: application/x-ndjson\r\n{}"
-                          "Content-Length: {}\r\n\r\n",
-                          path, node.token, wait ? "Expect: 100-continue\r\n" : "", bodies[b].size());
+          const std::string head = fmt::format(
+              "POST {} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {}\r\nContent-Type: "
+              "application/x-ndjson\r\n{}"
+              "Content-Length: {}\r\n\r\n",
+              path, node.token, wait ? "Expect: 100-continue\r\n" : "", bodies[b].size());
           const auto sent = Clock::now();
           const int status = connection.post(head, bodies[b], wait, reply);
           l.latencies_ms.push_back(seconds_since(sent) * 1000);
@@ -452,7 +463,8 @@ int bench_intake(const BenchOptions& options) {
   const double seconds = options.seconds != 0 ? options.seconds : 10;
   const unsigned overload = options.overload != 0 ? options.overload : 10;
   std::string folder =
-      (options.directory.empty() ? std::filesystem::temp_directory_path().string() : options.directory) + "/bavn_intake_XXXXXX";
+      (options.directory.empty() ? std::filesystem::temp_directory_path().string() : options.directory) +
+      "/bavn_intake_XXXXXX";
   if (::mkdtemp(folder.data()) == nullptr) return failed({Code::unavailable, "cannot make a folder", folder});
   struct Remove {
     std::string path;
@@ -509,7 +521,10 @@ int bench_intake(const BenchOptions& options) {
     w.member("cores_used", server_cpu / full.seconds).member("client_cores_used", client_cpu / full.seconds);
     w.member("events_per_server_cpu_second", static_cast<double>(full.accepted) / std::max(1e-9, server_cpu));
     w.member("findings", after.findings - before.findings).member("disk_bytes", last.disk);
-    w.key("overload").object().member("times_wanted", static_cast<std::uint64_t>(overload)).member("times_offered", offered_ratio);
+    w.key("overload")
+        .object()
+        .member("times_wanted", static_cast<std::uint64_t>(overload))
+        .member("times_offered", offered_ratio);
     w.member("offered", over.offered).member("accepted", over.accepted).member("refused", over.refused);
     w.member("events_per_second", static_cast<double>(over.accepted) / over.seconds);
     w.member("refused_requests", over.refused_requests).member("other_answers", over.other).end();
@@ -521,17 +536,24 @@ int bench_intake(const BenchOptions& options) {
     w.end();
     fmt::print("{}\n", out);
   } else {
-    fmt::print("{:.0f} events/s durable ({:.1f} MB/s, {:.0f} bytes each), p50 {:.1f} ms, p99 {:.1f} ms; the node used {:.2f} cores, the "
-               "clients {:.2f}\n",
-               rate, static_cast<double>(full.bytes) / 1e6 / full.seconds, static_cast<double>(bytes) / static_cast<double>(lines),
-               full.p(0.5), full.p(0.99), server_cpu / full.seconds, client_cpu / full.seconds);
-    fmt::print("{:.1f} x that offered: {} offered = {} accepted + {} refused ({:.0f} events/s accepted)\n", offered_ratio, over.offered,
-               over.accepted, over.refused, static_cast<double>(over.accepted) / over.seconds);
+    fmt::print(
+        "{:.0f} events/s durable ({:.1f} MB/s, {:.0f} bytes each), p50 {:.1f} ms, p99 {:.1f} ms; the node used {:.2f} "
+        "cores, the "
+        "clients {:.2f}\n",
+        rate, static_cast<double>(full.bytes) / 1e6 / full.seconds,
+        static_cast<double>(bytes) / static_cast<double>(lines), full.p(0.5), full.p(0.99), server_cpu / full.seconds,
+        client_cpu / full.seconds);
+    fmt::print("{:.1f} x that offered: {} offered = {} accepted + {} refused ({:.0f} events/s accepted)\n",
+               offered_ratio, over.offered, over.accepted, over.refused,
+               static_cast<double>(over.accepted) / over.seconds);
     fmt::print("peak memory {:.0f} MB of {:.0f} MB\n", last.peak_mb, kBudgetMb);
-    fmt::print("limits: disk {:.0f} MB/s, reading and matching {:.0f} events a CPU second, HTTP alone {:.0f} events/s\n", *disk, *matched,
-               static_cast<double>(http.accepted) / http.seconds);
+    fmt::print(
+        "limits: disk {:.0f} MB/s, reading and matching {:.0f} events a CPU second, HTTP alone {:.0f} events/s\n",
+        *disk, *matched, static_cast<double>(http.accepted) / http.seconds);
   }
-  if (!whole) fmt::print(stderr, "offered is not accepted + refused, or some requests had no proper answer ({} others)\n", full.other + over.other);
+  if (!whole)
+    fmt::print(stderr, "offered is not accepted + refused, or some requests had no proper answer ({} others)\n",
+               full.other + over.other);
   if (!bounded) fmt::print(stderr, "the node's memory was above its budget\n");
   return whole && bounded ? kDone : kFailed;
 }

@@ -135,18 +135,23 @@ int run_command_line(int argc, char** argv) {
   beacon_cmd->add_flag("--json", bb.json, "One JSON object on stdout");
   beacon_cmd->callback([&] { rc = bench_beacon(bb); });
 
-  auto* intake_cmd = bench_cmd->add_subcommand("intake", "Durable intake over HTTP on this machine, then more than it can take");
+  auto* intake_cmd =
+      bench_cmd->add_subcommand("intake", "Durable intake over HTTP on this machine, then more than it can take");
   intake_cmd->add_option("--seconds", bo.seconds, "Length of each part; 10 when not given");
-  intake_cmd->add_option("--overload", bo.overload, "How many times what it can take is offered then; 10 when not given");
-  intake_cmd->add_option("--rules", bo.rules, "Sigma rules instead of those that come with Bavn (repeatable)")->allow_extra_args(false);
-  intake_cmd->add_option("--events", bo.events, "Event files or folders instead of made-up ones")->allow_extra_args(false);
+  intake_cmd->add_option("--overload", bo.overload,
+                         "How many times what it can take is offered then; 10 when not given");
+  intake_cmd->add_option("--rules", bo.rules, "Sigma rules instead of those that come with Bavn (repeatable)")
+      ->allow_extra_args(false);
+  intake_cmd->add_option("--events", bo.events, "Event files or folders instead of made-up ones")
+      ->allow_extra_args(false);
   intake_cmd->add_option("--directory", bo.directory,
                          "Where a folder is made and removed again; the temporary folder when not given");
   intake_cmd->add_flag("--json", bo.json, "One JSON object on stdout");
   intake_cmd->callback([&] { rc = bench_intake(bo); });
 
   AlertsOptions ao;
-  auto* alerts_cmd = app.add_subcommand("alerts", "What was found: list, show, acknowledge, close; rules with their rates");
+  auto* alerts_cmd =
+      app.add_subcommand("alerts", "What was found: list, show, acknowledge, close; rules with their rates");
   alerts_cmd->require_subcommand(1);
   for (const auto& [action, help] :
        {std::pair{"list", "Alerts, the worst first"}, std::pair{"show", "One alert with its examples"},
@@ -154,12 +159,14 @@ int run_command_line(int argc, char** argv) {
         std::pair{"rules", "Rules with their rates and states"}, std::pair{"rule", "Change a rule's state by hand"}}) {
     auto* sub = alerts_cmd->add_subcommand(action, help);
     const std::string name = action;
-    if (name == "show" || name == "ack" || name == "close") sub->add_option("id", ao.id, "The alert's number")->required();
+    if (name == "show" || name == "ack" || name == "close")
+      sub->add_option("id", ao.id, "The alert's number")->required();
     if (name == "rule") {
       sub->add_option("rule", ao.id, "The rule, as `bavn alerts rules --json` names it")->required();
       sub->add_option("state", ao.state, "live, count_only or demoted")->required();
     }
-    if (name == "ack" || name == "close" || name == "rule") sub->add_option("--why", ao.why, "The reason, for the audit log");
+    if (name == "ack" || name == "close" || name == "rule")
+      sub->add_option("--why", ao.why, "The reason, for the audit log");
     if (name == "list") {
       sub->add_option("--state", ao.state, "open, acknowledged or closed");
       sub->add_option("--place", ao.place, "queue, over_budget or counted");

@@ -52,7 +52,9 @@ std::string bytes_of(std::uint64_t n, std::uint64_t* findings = nullptr) {
   for (std::uint64_t i = 0; i < 1 + n % 7; ++i) {
     const bool hit = (n + i) % 3 == 0;
     hits += hit ? 1 : 0;
-    bytes += record(kTime + static_cast<std::int64_t>(n) * 1000, hit ? "New-InboxRule" : "Send", "user" + std::to_string(n % 4), n * 10 + i) + "\n";
+    bytes += record(kTime + static_cast<std::int64_t>(n) * 1000, hit ? "New-InboxRule" : "Send",
+                    "user" + std::to_string(n % 4), n * 10 + i) +
+             "\n";
   }
   if (findings != nullptr) *findings = hits;
   return bytes;
@@ -105,7 +107,8 @@ TEST(LiveCrash, WhatWasAnsweredIsInHistoryOnceAndItsFindingsInTheAlertsOnce) {
     std::vector<char*> envp;
     for (auto& e : environment) envp.push_back(e.data());
     envp.push_back(nullptr);
-    std::string exe = std::filesystem::read_symlink("/proc/self/exe").string(), filter = "--gtest_filter=LiveCrashChild.*";
+    std::string exe = std::filesystem::read_symlink("/proc/self/exe").string(),
+                filter = "--gtest_filter=LiveCrashChild.*";
     char* argv[] = {exe.data(), filter.data(), nullptr};
     posix_spawn_file_actions_t files;
     posix_spawn_file_actions_init(&files);
@@ -135,16 +138,17 @@ TEST(LiveCrash, WhatWasAnsweredIsInHistoryOnceAndItsFindingsInTheAlertsOnce) {
     std::map<std::uint64_t, std::uint64_t> there;
     std::set<std::string> ids;
     std::uint64_t records = 0;
-    ASSERT_TRUE(now.pipeline->history().for_each_frame(owner(), {}, {}, [&](const history::FrameInfo&, const history::FrameText& t) {
-      for (const auto line : split(t.lines(), '\n')) {
-        const std::size_t at = line.find("\"Id\":\"n") + 7;
-        const std::string id(line.substr(at, line.find('"', at) - at));
-        EXPECT_TRUE(ids.insert(id).second) << "record " << id << " twice";
-        ++there[std::strtoull(id.c_str(), nullptr, 10) / 10];
-        ++records;
-      }
-      return true;
-    }));
+    ASSERT_TRUE(now.pipeline->history().for_each_frame(
+        owner(), {}, {}, [&](const history::FrameInfo&, const history::FrameText& t) {
+          for (const auto line : split(t.lines(), '\n')) {
+            const std::size_t at = line.find("\"Id\":\"n") + 7;
+            const std::string id(line.substr(at, line.find('"', at) - at));
+            EXPECT_TRUE(ids.insert(id).second) << "record " << id << " twice";
+            ++there[std::strtoull(id.c_str(), nullptr, 10) / 10];
+            ++records;
+          }
+          return true;
+        }));
     std::uint64_t findings = 0;
     for (const auto& [n, count] : there) {
       std::uint64_t of_this = 0;
@@ -159,8 +163,8 @@ TEST(LiveCrash, WhatWasAnsweredIsInHistoryOnceAndItsFindingsInTheAlertsOnce) {
     ASSERT_EQ(rows->size(), 1U);
     EXPECT_EQ(rows->at(0).records, static_cast<std::int64_t>(records));
   }
-  std::printf("%d kills, %zu answered deliveries found once with their findings, %llu frames matched again\n", kills, answered.size(),
-              static_cast<unsigned long long>(again));
+  std::printf("%d kills, %zu answered deliveries found once with their findings, %llu frames matched again\n", kills,
+              answered.size(), static_cast<unsigned long long>(again));
 }
 
 }  // namespace

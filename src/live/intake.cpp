@@ -57,33 +57,36 @@ Result<std::unique_ptr<IntakeTokens>> IntakeTokens::open(store::State& state) {
 
 Result<void> IntakeTokens::load() {
   BAVN_TRY(auto rows, state_.read([](store::Reader& db) {
-    return db.all<IntakeToken>("SELECT id, source, municipality, tenant, format, hash, made_by, made_at_us, revoked_at_us FROM "
-                               "intake_token WHERE revoked_at_us = 0 ORDER BY hash");
+    return db.all<IntakeToken>(
+        "SELECT id, source, municipality, tenant, format, hash, made_by, made_at_us, revoked_at_us FROM "
+        "intake_token WHERE revoked_at_us = 0 ORDER BY hash");
   }));
   auto fresh = std::make_shared<const std::vector<IntakeToken>>(std::move(rows));
   known_.with([&](auto& known) { known = fresh; });
   return {};
 }
 
-Result<std::string> IntakeTokens::issue(const event::Scope& scope, const std::string& source, MunicipalityId municipality,
-                                        TenantId tenant, const std::string& format) {
+Result<std::string> IntakeTokens::issue(const event::Scope& scope, const std::string& source,
+                                        MunicipalityId municipality, TenantId tenant, const std::string& format) {
   BAVN_CHECK(need(scope, event::Right::operate, "issue tokens"));
-  if (!scope.sees(municipality)) return fail(Code::forbidden, scope.who() + " may not issue tokens for this municipality");
+  if (!scope.sees(municipality))
+    return fail(Code::forbidden, scope.who() + " may not issue tokens for this municipality");
   if (!is_source_name(source))
     return fail(Code::bad_input, "a source has a name of letters, digits, '.', '-' and '_', at most 100", source);
   std::string secret(32, '\0');
   random_bytes(secret);
   const std::string token = std::string(kTokenStart) + to_base64url(secret);
   BAVN_CHECK(state_.write_now([&](store::Tx& tx) -> Result<void> {
-    BAVN_CHECK(tx.exec("INSERT INTO intake_token (source, municipality, tenant, format, hash, made_by, made_at_us, revoked_at_us) "
-                       "VALUES (:source, :m, :t, :format, :hash, :who, :now, 0)",
-                       {{"source", source},
-                        {"m", municipality},
-                        {"t", tenant},
-                        {"format", format},
-                        {"hash", to_hex(blake2b256(token))},
-                        {"who", scope.who()},
-                        {"now", tx.now()}}));
+    BAVN_CHECK(tx.exec(
+        "INSERT INTO intake_token (source, municipality, tenant, format, hash, made_by, made_at_us, revoked_at_us) "
+        "VALUES (:source, :m, :t, :format, :hash, :who, :now, 0)",
+        {{"source", source},
+         {"m", municipality},
+         {"t", tenant},
+         {"format", format},
+         {"hash", to_hex(blake2b256(token))},
+         {"who", scope.who()},
+         {"now", tx.now()}}));
     std::string detail;
     JsonWriter(detail).object().member("source", source).end();
     return tx.audit({scope.who(), "intake_token.issued", std::to_string(tx.last_id()), detail});
@@ -95,8 +98,9 @@ Result<std::string> IntakeTokens::issue(const event::Scope& scope, const std::st
 Result<void> IntakeTokens::revoke(const event::Scope& scope, std::int64_t id) {
   BAVN_CHECK(need(scope, event::Right::operate, "revoke tokens"));
   BAVN_CHECK(state_.write_now([&](store::Tx& tx) -> Result<void> {
-    BAVN_TRY(const std::int64_t changed, tx.exec("UPDATE intake_token SET revoked_at_us = :now WHERE id = :id AND revoked_at_us = 0",
-                                                 {{"now", tx.now()}, {"id", id}}));
+    BAVN_TRY(const std::int64_t changed,
+             tx.exec("UPDATE intake_token SET revoked_at_us = :now WHERE id = :id AND revoked_at_us = 0",
+                     {{"now", tx.now()}, {"id", id}}));
     if (changed == 0) return fail(Code::not_found, "there is no valid token " + std::to_string(id));
     return tx.audit({scope.who(), "intake_token.revoked", std::to_string(id), "{}"});
   }));
@@ -106,8 +110,9 @@ Result<void> IntakeTokens::revoke(const event::Scope& scope, std::int64_t id) {
 Result<std::vector<IntakeToken>> IntakeTokens::list(const event::Scope& scope) const {
   BAVN_CHECK(need(scope, event::Right::operate, "list tokens"));
   BAVN_TRY(auto rows, state_.read([](store::Reader& db) {
-    return db.all<IntakeToken>("SELECT id, source, municipality, tenant, format, '' AS hash, made_by, made_at_us, revoked_at_us FROM "
-                               "intake_token ORDER BY id");
+    return db.all<IntakeToken>(
+        "SELECT id, source, municipality, tenant, format, '' AS hash, made_by, made_at_us, revoked_at_us FROM "
+        "intake_token ORDER BY id");
   }));
   std::erase_if(rows, [&](const IntakeToken& t) {
     return !scope.sees(MunicipalityId{static_cast<std::uint16_t>(t.municipality)});
@@ -117,7 +122,8 @@ Result<std::vector<IntakeToken>> IntakeTokens::list(const event::Scope& scope) c
 
 std::shared_ptr<const IntakeToken> IntakeTokens::of(const net::Request& request) const {
   const std::string* header = request.headers.find("Authorization");
-  if (header == nullptr || header->size() < 7 || !iequals(std::string_view(*header).substr(0, 7), "Bearer ")) return nullptr;
+  if (header == nullptr || header->size() < 7 || !iequals(std::string_view(*header).substr(0, 7), "Bearer "))
+    return nullptr;
   const std::string_view token = trim(std::string_view(*header).substr(7));
   if (!token.starts_with(kTokenStart) || token.size() > 100) return nullptr;
   // Found by its hash: how long that takes says nothing about a token.
@@ -135,7 +141,8 @@ Result<event::Scope> IntakeTokens::authenticate(const net::Request& request) con
     return fail(Code::not_found, "the request has no intake token");
   const auto token = of(request);
   if (!token) return fail(Code::forbidden, "the intake token is unknown or was revoked");
-  return event::Scope(std::string(kWho) + token->source, {MunicipalityId{static_cast<std::uint16_t>(token->municipality)}},
+  return event::Scope(std::string(kWho) + token->source,
+                      {MunicipalityId{static_cast<std::uint16_t>(token->municipality)}},
                       static_cast<std::uint32_t>(event::Right::event_write), event::Tlp::clear);
 }
 
@@ -158,7 +165,8 @@ void add_intake_routes(net::Router& router, IntakeTokens& tokens, input::Sink& s
         for (const char* name : {"Idempotency-Key", "X-Batch-Id"})
           if (const std::string* id = request.headers.find(name); id != nullptr && d.id.empty()) d.id = *id;
         if (d.id.size() > 256) return respond(net::problem(400, "Bad Request", "a batch id has at most 256 bytes"));
-        if (request.body.empty()) return respond(net::problem(400, "Bad Request", "the body is empty; lines are wanted"));
+        if (request.body.empty())
+          return respond(net::problem(400, "Bad Request", "the body is empty; lines are wanted"));
         d.bytes = std::move(request.body);
         sink.deliver(std::move(d), [respond = std::move(respond)](Result<input::Receipt> receipt) mutable {
           if (!receipt) return respond(come_back(receipt.error()));

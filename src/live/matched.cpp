@@ -13,7 +13,7 @@ namespace bavn::live {
 namespace {
 
 constexpr std::int64_t kDay = 24LL * 3600 * 1'000'000;
-constexpr std::string_view kHostNames[] = {"Computer",   "ComputerName", "Hostname",   "hostname",   "host.name",
+constexpr std::string_view kHostNames[] = {"Computer",   "ComputerName", "Hostname",   "hostname",    "host.name",
                                            "DeviceName", "deviceName",   "agent.name", "MachineName", "dvc_hostname"};
 
 /// Accounts under which machines work for themselves: they say nothing about who.
@@ -79,7 +79,8 @@ alerts::Concern Desk::concern(const event::EventBatch& batch, const event::Recor
     return {};
   };
   const auto any = [](std::string_view t) { return t != "-"; };
-  if (std::string who = first(event::Role::account, [](std::string_view t) { return !is_service_account(t); }); !who.empty())
+  if (std::string who = first(event::Role::account, [](std::string_view t) { return !is_service_account(t); });
+      !who.empty())
     return {"account", std::move(who)};
   const match::hotpath::BatchRecordView view(engine_.plan(), batch, r);
   for (const std::string_view name : kHostNames) {
@@ -136,9 +137,9 @@ void Desk::collect(const event::EventBatch& batch, Instant now, bool findings, F
     const sigma::Rule& rule = engine.rules().rules[hit.rule];
     if (loaded_.capture.wants(hit.rule)) {
       const match::hotpath::BatchRecordView view(engine.plan(), batch, r);
-      frame->hits.push_back(
-          loaded_.capture.capture(hit.rule, HappenedAt{from_micros(r.happened_us)}, view,
-                                  {municipality_text(frame->municipality), engine.catalogue().at(r.format).name, {}, line}));
+      frame->hits.push_back(loaded_.capture.capture(
+          hit.rule, HappenedAt{from_micros(r.happened_us)}, view,
+          {municipality_text(frame->municipality), engine.catalogue().at(r.format).name, {}, line}));
     }
     if (!findings || !rule.reports || rule.meta.level < engine.min_level()) continue;
     alerts::Concern c = concern(batch, r, frame->source);
@@ -203,7 +204,8 @@ Result<ReadDelivery> Desk::read(const input::Delivery& d, std::size_t frame_byte
     if (batch_.raw.back() != '\n') batch_.raw += '\n';
     const std::size_t to = batch_.raw.size();
     batch_.raw.append(64, '\0');
-    reader.read(batch_, 0, to, 1);  // header lines give no records; if they are none, the records of it are not the sender's
+    reader.read(batch_, 0, to,
+                1);  // header lines give no records; if they are none, the records of it are not the sender's
   }
   std::map<event::FormatId, Open> open;  // of this chunk
   std::vector<Where> where;
@@ -270,7 +272,8 @@ Result<ReadDelivery> Desk::read(const input::Delivery& d, std::size_t frame_byte
           p.lines += text;
           p.happened_us.push_back(r.happened_us);
           ++out.receipt.accepted;
-          if (r.happened_us > micros(out.receipt.newest_happened)) out.receipt.newest_happened = from_micros(r.happened_us);
+          if (r.happened_us > micros(out.receipt.newest_happened))
+            out.receipt.newest_happened = from_micros(r.happened_us);
           last = {&o, static_cast<std::uint32_t>(p.happened_us.size())};
         }
         if (last.open != &o) continue;
@@ -293,8 +296,8 @@ Result<ReadDelivery> Desk::read(const input::Delivery& d, std::size_t frame_byte
     p->matched.records = p->happened_us.size();
     p->matched.bytes = p->lines.size() + 1;
     if (d.id.empty()) continue;
-    const std::string digest =
-        blake2b256(std::to_string(d.id.size()) + ":" + d.id + std::to_string(n++) + ":" + p->format_name + ":" + p->lines);
+    const std::string digest = blake2b256(std::to_string(d.id.size()) + ":" + d.id + std::to_string(n++) + ":" +
+                                          p->format_name + ":" + p->lines);
     std::memcpy(p->id.data(), digest.data(), p->id.size());
   }
   return out;
@@ -314,9 +317,9 @@ alerts::Found found_of(const sigma::RuleSet& set, const sigma::CorrelationFindin
     if (!f.concern.value.empty()) f.concern.value += ", ";
     f.concern.value += to_lower(value.substr(0, 200));
   }
-  f.concern.kind = c.group.size() == 1 && (icontains(c.group[0].first, "user") || icontains(c.group[0].first, "account"))
-                       ? "account"
-                       : "group";
+  f.concern.kind =
+      c.group.size() == 1 && (icontains(c.group[0].first, "user") || icontains(c.group[0].first, "account")) ? "account"
+                                                                                                             : "group";
   if (c.group.empty()) f.concern = {"source", from.source};
   // Where its last event lies.
   if (!c.contributing.empty()) {

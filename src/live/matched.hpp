@@ -79,7 +79,8 @@ class Desk {
   void match(const history::FrameRef& ref, const history::FrameText& text, bool findings, MatchedFrame& into);
 
  private:
-  using Key = std::tuple<bool, std::uint64_t, std::string, std::string, std::int64_t>;  // rule or indicator, concern, day
+  using Key =
+      std::tuple<bool, std::uint64_t, std::string, std::string, std::int64_t>;  // rule or indicator, concern, day
   struct Open {
     Piece* piece = nullptr;
     std::map<Key, std::size_t> at;  // index into piece->matched.found

@@ -19,9 +19,9 @@ namespace bavn::live {
 namespace {
 
 constexpr std::int64_t kDay = 24LL * 3600 * 1'000'000;
-constexpr std::size_t kCatchUpBytes = 4U << 20U;       // of lines in one unit of the catch-up
-constexpr std::size_t kUnitWeight = 10'000;            // findings and hits in one unit of the state
-constexpr Duration kRetry = std::chrono::seconds(1);   // after a failed write of the state
+constexpr std::size_t kCatchUpBytes = 4U << 20U;             // of lines in one unit of the catch-up
+constexpr std::size_t kUnitWeight = 10'000;                  // findings and hits in one unit of the state
+constexpr Duration kRetry = std::chrono::seconds(1);         // after a failed write of the state
 constexpr Duration kQuiet = std::chrono::milliseconds(500);  // between units that only move the cursor
 constexpr std::string_view kSavedMagic = "BVCORR1\n";
 
@@ -66,44 +66,49 @@ struct Taken {
 };
 
 Result<void> write_counts(store::Tx& tx, const SourceKey& key, const Counts& c) {
-  BAVN_CHECK(tx.exec(
-      "INSERT INTO live_source (source, municipality, tenant, first_at_us, last_at_us, newest_happened_us, lag_us, records, bytes, "
-      "refused, duplicates) VALUES (:source, :m, :t, :at, :at, :newest, :lag, :records, :bytes, :refused, :duplicates) ON CONFLICT "
-      "(source, municipality, tenant) DO UPDATE SET last_at_us = max(last_at_us, :at), newest_happened_us = "
-      "max(newest_happened_us, :newest), lag_us = CASE WHEN :lag >= 0 THEN :lag ELSE lag_us END, records = records + :records, "
-      "bytes = bytes + :bytes, refused = refused + :refused, duplicates = duplicates + :duplicates",
-      {{"source", key.source},
-       {"m", key.municipality},
-       {"t", key.tenant},
-       {"at", c.last_at_us},
-       {"newest", c.newest_happened_us},
-       {"lag", c.lag_us},
-       {"records", static_cast<std::int64_t>(c.records)},
-       {"bytes", static_cast<std::int64_t>(c.bytes)},
-       {"refused", static_cast<std::int64_t>(c.refused)},
-       {"duplicates", static_cast<std::int64_t>(c.duplicates)}}));
+  BAVN_CHECK(
+      tx.exec("INSERT INTO live_source (source, municipality, tenant, first_at_us, last_at_us, newest_happened_us, "
+              "lag_us, records, bytes, "
+              "refused, duplicates) VALUES (:source, :m, :t, :at, :at, :newest, :lag, :records, :bytes, :refused, "
+              ":duplicates) ON CONFLICT "
+              "(source, municipality, tenant) DO UPDATE SET last_at_us = max(last_at_us, :at), newest_happened_us = "
+              "max(newest_happened_us, :newest), lag_us = CASE WHEN :lag >= 0 THEN :lag ELSE lag_us END, records = "
+              "records + :records, "
+              "bytes = bytes + :bytes, refused = refused + :refused, duplicates = duplicates + :duplicates",
+              {{"source", key.source},
+               {"m", key.municipality},
+               {"t", key.tenant},
+               {"at", c.last_at_us},
+               {"newest", c.newest_happened_us},
+               {"lag", c.lag_us},
+               {"records", static_cast<std::int64_t>(c.records)},
+               {"bytes", static_cast<std::int64_t>(c.bytes)},
+               {"refused", static_cast<std::int64_t>(c.refused)},
+               {"duplicates", static_cast<std::int64_t>(c.duplicates)}}));
   for (const auto& [day, n] : c.days)
-    BAVN_CHECK(tx.exec("INSERT INTO live_source_day (source, municipality, tenant, day, records, bytes, refused) VALUES (:source, :m, "
-                       ":t, :day, :records, :bytes, :refused) ON CONFLICT (source, municipality, tenant, day) DO UPDATE SET records = "
-                       "records + :records, bytes = bytes + :bytes, refused = refused + :refused",
-                       {{"source", key.source},
-                        {"m", key.municipality},
-                        {"t", key.tenant},
-                        {"day", day},
-                        {"records", static_cast<std::int64_t>(n[0])},
-                        {"bytes", static_cast<std::int64_t>(n[1])},
-                        {"refused", static_cast<std::int64_t>(n[2])}}));
+    BAVN_CHECK(tx.exec(
+        "INSERT INTO live_source_day (source, municipality, tenant, day, records, bytes, refused) VALUES (:source, :m, "
+        ":t, :day, :records, :bytes, :refused) ON CONFLICT (source, municipality, tenant, day) DO UPDATE SET records = "
+        "records + :records, bytes = bytes + :bytes, refused = refused + :refused",
+        {{"source", key.source},
+         {"m", key.municipality},
+         {"t", key.tenant},
+         {"day", day},
+         {"records", static_cast<std::int64_t>(n[0])},
+         {"bytes", static_cast<std::int64_t>(n[1])},
+         {"refused", static_cast<std::int64_t>(n[2])}}));
   for (const auto& [reason, r] : c.reasons)
-    BAVN_CHECK(tx.exec("INSERT INTO live_refused (source, municipality, tenant, reason, count, first, first_at_us, last_at_us) VALUES "
-                       "(:source, :m, :t, :reason, :count, :first, :at, :at) ON CONFLICT (source, municipality, tenant, reason) DO "
-                       "UPDATE SET count = count + :count, last_at_us = :at",
-                       {{"source", key.source},
-                        {"m", key.municipality},
-                        {"t", key.tenant},
-                        {"reason", reason},
-                        {"count", static_cast<std::int64_t>(r.count)},
-                        {"first", r.first},
-                        {"at", c.last_at_us}}));
+    BAVN_CHECK(tx.exec(
+        "INSERT INTO live_refused (source, municipality, tenant, reason, count, first, first_at_us, last_at_us) VALUES "
+        "(:source, :m, :t, :reason, :count, :first, :at, :at) ON CONFLICT (source, municipality, tenant, reason) DO "
+        "UPDATE SET count = count + :count, last_at_us = :at",
+        {{"source", key.source},
+         {"m", key.municipality},
+         {"t", key.tenant},
+         {"reason", reason},
+         {"count", static_cast<std::int64_t>(r.count)},
+         {"first", r.first},
+         {"at", c.last_at_us}}));
   return {};
 }
 
@@ -125,13 +130,30 @@ std::vector<alerts::RuleInfo> rules_of(const hunt::Engine& engine) {
 }
 
 constexpr Setting kSettings[] = {
-    {"live.queue_bytes", Unit::bytes, std::int64_t{64} << 20, {1 << 20, 1 << 30},
-     "Deliveries that may wait to be read and stored; beyond it senders are told to come back.", Restart::yes},
-    {"live.workers", Unit::none, std::int64_t{0}, {0, 256}, "Threads that read and match; 0: one per core.", Restart::yes},
-    {"live.waiting_findings", Unit::none, std::int64_t{10'000}, {100, 1'000'000},
-     "Findings that may wait for the state; beyond it they are made again from history later.", Restart::yes},
-    {"live.correlation_bytes", Unit::bytes, std::int64_t{64} << 20, {1 << 20, 1 << 30},
-     "Memory of correlations; the longest unused group goes first, and is counted.", Restart::yes},
+    {"live.queue_bytes",
+     Unit::bytes,
+     std::int64_t{64} << 20,
+     {1 << 20, 1 << 30},
+     "Deliveries that may wait to be read and stored; beyond it senders are told to come back.",
+     Restart::yes},
+    {"live.workers",
+     Unit::none,
+     std::int64_t{0},
+     {0, 256},
+     "Threads that read and match; 0: one per core.",
+     Restart::yes},
+    {"live.waiting_findings",
+     Unit::none,
+     std::int64_t{10'000},
+     {100, 1'000'000},
+     "Findings that may wait for the state; beyond it they are made again from history later.",
+     Restart::yes},
+    {"live.correlation_bytes",
+     Unit::bytes,
+     std::int64_t{64} << 20,
+     {1 << 20, 1 << 30},
+     "Memory of correlations; the longest unused group goes first, and is counted.",
+     Restart::yes},
 };
 
 }  // namespace
@@ -244,8 +266,8 @@ struct Pipeline::Inner : std::enable_shared_from_this<Pipeline::Inner> {
   std::unique_ptr<history::History> history;
 
   std::atomic<std::size_t> waiting_bytes{0};
-  std::atomic<std::uint64_t> deliveries{0}, refused_full{0}, failed{0}, duplicates{0}, records{0}, refused_records{0}, bytes_taken{0},
-      findings{0}, correlated{0}, again{0}, unreadable{0};
+  std::atomic<std::uint64_t> deliveries{0}, refused_full{0}, failed{0}, duplicates{0}, records{0}, refused_records{0},
+      bytes_taken{0}, findings{0}, correlated{0}, again{0}, unreadable{0};
 
   std::mutex journal_mutex;
   std::deque<Job> journal;
@@ -256,7 +278,7 @@ struct Pipeline::Inner : std::enable_shared_from_this<Pipeline::Inner> {
   std::size_t waiting_weight = 0;
   std::map<SourceKey, Counts> counts;
   bool behind = true;
-  Cursor appended;          // of the last frame acknowledged by the journal in this life
+  Cursor appended;  // of the last frame acknowledged by the journal in this life
   bool composer_posted = false, in_flight = false, timer_set = false;
   std::string append_failing, state_failing;
 
@@ -298,10 +320,10 @@ Result<void> Pipeline::Inner::open() {
   matching = loaded;
   history::Options ho;
   // Asked when the index is made again, of whatever engine is in use then.
-  const history::Extract extract = [this](const history::FrameInfo& info, std::string_view context, std::string_view lines,
-                                          std::vector<history::Posting>& out) {
+  const history::Extract extract = [this](const history::FrameInfo& info, std::string_view context,
+                                          std::string_view lines, std::vector<history::Posting>& out) {
     const auto now = loaded_now();
-    hunt::extract_with(*now->engine)(info, context, lines, out);
+    hunt::extract_with (*now->engine)(info, context, lines, out);
   };
   if (options.guest) ho = history::Options::guest(extract);
   else ho.extract = extract;
@@ -555,18 +577,16 @@ void Pipeline::Inner::compose() {
     const std::lock_guard lock(mutex);
     composer_posted = false;
     if (in_flight) return;
-    if (!behind && std::any_of(waiting.begin(), waiting.end(), [&](const MatchedFrame& f) {
-          return f.generation != now->generation;
-        })) {
+    if (!behind && std::any_of(waiting.begin(), waiting.end(),
+                               [&](const MatchedFrame& f) { return f.generation != now->generation; })) {
       behind = true;  // matched by rules that are gone: once more with those of now
       waiting.clear();
       waiting_weight = 0;
     }
     must_catch_up = behind;
     if (!must_catch_up) {
-      const bool quiet = std::all_of(waiting.begin(), waiting.end(), [](const MatchedFrame& f) {
-        return f.found.empty() && f.hits.empty();
-      });
+      const bool quiet = std::all_of(waiting.begin(), waiting.end(),
+                                     [](const MatchedFrame& f) { return f.found.empty() && f.hits.empty(); });
       const Duration since = runtime.steady() - last_sent;
       if (quiet && since < kQuiet) {
         if (!timer_set && (!waiting.empty() || !counts.empty())) {
@@ -606,7 +626,8 @@ void Pipeline::Inner::take_engine(const std::shared_ptr<Loaded>& now) {
   co.max_memory = options.correlation_bytes;
   auto fresh = std::make_unique<sigma::CorrelationEngine>(now->engine->rules(), co);
   if (correlations && correlations->save(bytes))
-    if (auto ok = fresh->load(bytes); !ok) log::warn("correlations_not_taken_over", {{"reason", to_string(ok.error())}});
+    if (auto ok = fresh->load(bytes); !ok)
+      log::warn("correlations_not_taken_over", {{"reason", to_string(ok.error())}});
   correlations = std::move(fresh);
   matching = now;
   measure_until = fed;  // what comes after is counted as it is matched
@@ -634,7 +655,8 @@ void Pipeline::Inner::add(MatchedFrame& f, Taken& unit) {
   }
   correlate(f, unit);
   if (!stored.covers(f.segment, f.frame))
-    unit.found.insert(unit.found.end(), std::make_move_iterator(f.found.begin()), std::make_move_iterator(f.found.end()));
+    unit.found.insert(unit.found.end(), std::make_move_iterator(f.found.begin()),
+                      std::make_move_iterator(f.found.end()));
   fed.move(f.segment, f.frame);
   if (!stored.covers(f.segment, f.frame)) unit.cursor = fed;
 }
@@ -669,9 +691,10 @@ void Pipeline::Inner::send(std::shared_ptr<Taken> unit) {
         for (const auto& [day, n] : unit->happened_days) BAVN_CHECK(b.seen_records(tx, day, n));
         for (const auto& [key, c] : unit->sources) BAVN_CHECK(write_counts(tx, key, c));
         if (!unit->cursor.none)
-          BAVN_CHECK(tx.exec("INSERT INTO live_cursor (id, segment, frame) VALUES (1, :segment, :frame) ON CONFLICT (id) DO UPDATE "
-                             "SET segment = :segment, frame = :frame",
-                             {{"segment", unit->cursor.segment}, {"frame", unit->cursor.frame}}));
+          BAVN_CHECK(tx.exec(
+              "INSERT INTO live_cursor (id, segment, frame) VALUES (1, :segment, :frame) ON CONFLICT (id) DO UPDATE "
+              "SET segment = :segment, frame = :frame",
+              {{"segment", unit->cursor.segment}, {"frame", unit->cursor.frame}}));
         return {};
       },
       [weak = weak_from_this(), unit](Result<void> ok) {
@@ -769,7 +792,8 @@ void Pipeline::Inner::catch_up() {
         break;
       }
       ++unreadable;
-      log::error("frame_not_matched", {{"segment", ref.info.segment}, {"frame", ref.info.frame}, {"reason", to_string(ok.error())}});
+      log::error("frame_not_matched",
+                 {{"segment", ref.info.segment}, {"frame", ref.info.frame}, {"reason", to_string(ok.error())}});
       frame.segment = ref.info.segment;
       frame.frame = ref.info.frame;
       fed.move(frame.segment, frame.frame);

@@ -26,17 +26,17 @@ namespace bavn::live {
 std::span<const Setting> settings();
 
 struct Options {
-  std::string folder;                // data folder: folder/history, folder/correlations
-  hunt::EngineOptions engine;        // rules, formats, indicators
+  std::string folder;          // data folder: folder/history, folder/correlations
+  hunt::EngineOptions engine;  // rules, formats, indicators
   std::size_t queue_bytes = 64U << 20U;
   unsigned workers = 1;
-  std::size_t frame_bytes = 128U << 10U;       // of lines in a frame: what one hit costs to read
-  std::size_t group_bytes = 4U << 20U;         // of lines in one commit
+  std::size_t frame_bytes = 128U << 10U;  // of lines in a frame: what one hit costs to read
+  std::size_t group_bytes = 4U << 20U;    // of lines in one commit
   std::size_t waiting_findings = 10'000;
   std::size_t correlation_bytes = 64U << 20U;  // of groups that correlations keep
   std::size_t rebuild_bytes = 256U << 20U;     // of history read again when the correlations' state is lost
   Duration save_every = std::chrono::minutes(5);
-  bool guest = false;                          // small caches of the history
+  bool guest = false;                                   // small caches of the history
   std::function<void(history::Options&)> tune_history;  // tests: where its index lies, how large segments are
 
   static Options from(const Settings& settings, std::string folder);
@@ -45,13 +45,13 @@ struct Options {
 };
 
 struct Stats {
-  std::size_t waiting_bytes = 0;        // delivered, not yet answered
+  std::size_t waiting_bytes = 0;  // delivered, not yet answered
   std::uint64_t deliveries = 0, refused_full = 0, failed = 0, duplicates = 0;
   std::uint64_t records = 0, refused_records = 0, bytes = 0;  // answered since the start
   std::uint64_t findings = 0, correlation_findings = 0;       // given to the alerts since the start
   std::uint64_t frames_matched_again = 0, frames_unreadable = 0;
-  bool behind = false;                  // findings are being made again from history
-  std::string failing;                  // why deliveries or alerts fail now; empty: they do not
+  bool behind = false;  // findings are being made again from history
+  std::string failing;  // why deliveries or alerts fail now; empty: they do not
 };
 
 class Pipeline final : public input::Sink {

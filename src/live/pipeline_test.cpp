@@ -27,7 +27,8 @@ TEST(Pipeline, AnswersWhenRecordsAreStoredAndTheirFindingsBecomeAlerts) {
   EXPECT_EQ(receipt->accepted, 10U);
   EXPECT_EQ(receipt->refused, 1U);
   ASSERT_EQ(receipt->reasons.size(), 1U);
-  EXPECT_TRUE(receipt->reasons.begin()->second.first.starts_with("line 11: ")) << receipt->reasons.begin()->second.first;
+  EXPECT_TRUE(receipt->reasons.begin()->second.first.starts_with("line 11: "))
+      << receipt->reasons.begin()->second.first;
   EXPECT_EQ(node.pipeline->history().stats().records, 10U) << "stored when it was answered";
   node.settle();
   const Told all = told(*node.state);
@@ -98,12 +99,16 @@ TEST(Pipeline, SaysUnavailableAtOnceWhenItIsFullAndKeepsNothingOfIt) {
 TEST(Pipeline, CorrelationsSeeFramesInOrderAndSurviveARestart) {
   SimNode node;
   node.open();
-  for (std::uint64_t n = 0; n < 3; ++n) ASSERT_TRUE(node.give(delivery(record(node.now() + static_cast<std::int64_t>(n) * 1'000'000, "FileDownloaded", "ola", n))));
+  for (std::uint64_t n = 0; n < 3; ++n)
+    ASSERT_TRUE(
+        node.give(delivery(record(node.now() + static_cast<std::int64_t>(n) * 1'000'000, "FileDownloaded", "ola", n))));
   node.settle();
   EXPECT_EQ(told(*node.state).by_title.count("Many downloads"), 0U);
   node.open();  // stops in order: the state is saved
   node.settle();
-  for (std::uint64_t n = 3; n < 5; ++n) ASSERT_TRUE(node.give(delivery(record(node.now() + static_cast<std::int64_t>(n) * 1'000'000, "FileDownloaded", "ola", n))));
+  for (std::uint64_t n = 3; n < 5; ++n)
+    ASSERT_TRUE(
+        node.give(delivery(record(node.now() + static_cast<std::int64_t>(n) * 1'000'000, "FileDownloaded", "ola", n))));
   node.settle();
   EXPECT_EQ(told(*node.state).by_concern["Many downloads/ola@kommune.example.org"], 1);
   EXPECT_EQ(node.pipeline->stats().frames_matched_again, 0U);
@@ -113,7 +118,8 @@ TEST(Pipeline, CorrelationsSeeFramesInOrderAndSurviveARestart) {
 TEST(Pipeline, CorrelationsAreRebuiltFromHistoryWhenTheirStateIsLost) {
   SimNode node;
   node.open();
-  for (std::uint64_t n = 0; n < 4; ++n) ASSERT_TRUE(node.give(delivery(record(node.now(), "FileDownloaded", "ola", n))));
+  for (std::uint64_t n = 0; n < 4; ++n)
+    ASSERT_TRUE(node.give(delivery(record(node.now(), "FileDownloaded", "ola", n))));
   node.settle();
   node.pipeline.reset();
   ASSERT_TRUE(node.sim.files().unlink("/data/correlations"));
@@ -152,7 +158,8 @@ TEST(Pipeline, AFailingStateLosesNoFinding) {
     return {};
   }));
   log::Capture quiet;
-  for (std::uint64_t n = 0; n < 5; ++n) ASSERT_TRUE(node.give(delivery(record(node.now(), "New-InboxRule", "kari", n))));
+  for (std::uint64_t n = 0; n < 5; ++n)
+    ASSERT_TRUE(node.give(delivery(record(node.now(), "New-InboxRule", "kari", n))));
   node.sim.advance(10s);
   EXPECT_FALSE(node.pipeline->stats().failing.empty());
   ASSERT_TRUE(node.state->write_now([](store::Tx& tx) -> Result<void> {
@@ -184,9 +191,10 @@ TEST(Pipeline, OtherRulesTakeOverWhileItRunsAndIndicatorsStay) {
   node.open();
   ASSERT_TRUE(node.give(delivery(record(node.now(), "Send", "kari", 1))));
   node.settle();
-  node.folder.write("more.yml",
-                    "title: Mail sent\nid: 5b0e1f52-0000-4000-8000-00000000000a\nlogsource:\n  product: m365\n  service: audit\n"
-                    "detection:\n  selection:\n    Operation: Send\n  condition: selection\nlevel: critical\n");
+  node.folder.write(
+      "more.yml",
+      "title: Mail sent\nid: 5b0e1f52-0000-4000-8000-00000000000a\nlogsource:\n  product: m365\n  service: audit\n"
+      "detection:\n  selection:\n    Operation: Send\n  condition: selection\nlevel: critical\n");
   hunt::EngineOptions eo;
   eo.rules = {node.folder.path + "/rules.yml", node.folder.path + "/more.yml"};
   eo.shared_indicators = node.pipeline->engine()->shared_indicators();
@@ -226,13 +234,15 @@ TEST(Pipeline, PowerCutsFullDisksAndClockJumpsLoseAndDoubleNothing) {
         for (std::uint64_t n = 1 + random() % 8; n > 0; --n) {
           const bool hit = random() % 3 == 0;
           hits += hit ? 1 : 0;
-          bytes += record(node.now(), hit ? "New-InboxRule" : "Send", "user" + std::to_string(random() % 3), number++) + "\n";
+          bytes += record(node.now(), hit ? "New-InboxRule" : "Send", "user" + std::to_string(random() % 3), number++) +
+                   "\n";
         }
         findings_of[id] = hits;
         asked[id] = bytes;
       }
       if (random() % 5 == 0) {
-        node.sim.files().fail_at(1 + random() % 20, random() % 2 ? SimFiles::Fault::no_space : SimFiles::Fault::io_error, 1 + random() % 4);
+        node.sim.files().fail_at(
+            1 + random() % 20, random() % 2 ? SimFiles::Fault::no_space : SimFiles::Fault::io_error, 1 + random() % 4);
         ++failed;
       }
       if (random() % 10 == 0) node.sim.jump_clock(random() % 2 ? 7h : -5h);
@@ -270,12 +280,14 @@ TEST(Pipeline, PowerCutsFullDisksAndClockJumpsLoseAndDoubleNothing) {
     ASSERT_TRUE(asked.empty()) << "seed " << seed << ": " << node.pipeline->stats().failing;
     node.settle();
     std::map<std::string, int> lines;
-    ASSERT_TRUE(node.pipeline->history().for_each_frame(owner(), {}, {}, [&](const history::FrameInfo&, const history::FrameText& t) {
-      std::size_t at = 0;
-      const std::string all(t.lines());
-      while ((at = all.find("\"Id\":\"", at)) != std::string::npos) ++lines[all.substr(at + 6, all.find('"', at + 6) - at - 6)], ++at;
-      return true;
-    }));
+    ASSERT_TRUE(node.pipeline->history().for_each_frame(
+        owner(), {}, {}, [&](const history::FrameInfo&, const history::FrameText& t) {
+          std::size_t at = 0;
+          const std::string all(t.lines());
+          while ((at = all.find("\"Id\":\"", at)) != std::string::npos)
+            ++lines[all.substr(at + 6, all.find('"', at + 6) - at - 6)], ++at;
+          return true;
+        }));
     EXPECT_EQ(lines.size(), number) << "seed " << seed;
     for (const auto& [id, n] : lines) ASSERT_EQ(n, 1) << id << ", seed " << seed;
     EXPECT_EQ(told(*node.state).by_title["Mailbox rule that forwards"], static_cast<std::int64_t>(findings_of_answered))
@@ -321,7 +333,8 @@ TEST(Pipeline, LiveFindingsAreThoseOfAHuntOverTheHistoryAndOfAScanOfTheFile) {
         const std::size_t to = one.raw.size();
         one.raw.append(64, '\0');
         reader.read(one, 0, to, 1);
-        if (one.records.size() == 1 && one.records[0].happened_us != 0) events.emplace_back(one.records[0].happened_us, e.to_text());
+        if (one.records.size() == 1 && one.records[0].happened_us != 0)
+          events.emplace_back(one.records[0].happened_us, e.to_text());
       }
     }
   }
@@ -334,16 +347,16 @@ TEST(Pipeline, LiveFindingsAreThoseOfAHuntOverTheHistoryAndOfAScanOfTheFile) {
   std::string bytes;
   for (std::size_t n = 0; n < events.size(); ++n) {
     bytes += events[n].second + "\n";
-    const bool gap = n + 1 == events.size() || events[n + 1].first - events[n].first > 3600LL * 1'000'000 || events[n + 1].first == 0;
+    const bool gap = n + 1 == events.size() || events[n + 1].first - events[n].first > 3600LL * 1'000'000 ||
+                     events[n + 1].first == 0;
     if (!gap && random() % 10 != 0) continue;
     ASSERT_TRUE(node.give(delivery(std::exchange(bytes, {}))));
   }
   node.settle();
   std::multiset<std::string> hunted, scanned;
   auto engine = node.pipeline->engine();
-  const auto report = hunt::hunt_rules(*engine, node.sim, node.pipeline->history(), owner(), {}, [&](const event::Finding& f) {
-    hunted.insert(f.rule_title);
-  });
+  const auto report = hunt::hunt_rules(*engine, node.sim, node.pipeline->history(), owner(), {},
+                                       [&](const event::Finding& f) { hunted.insert(f.rule_title); });
   ASSERT_TRUE(report) << to_string(report.error());
   hunt::Worker worker(*engine);
   match::sigma::CorrelationOptions replay;
@@ -359,8 +372,9 @@ TEST(Pipeline, LiveFindingsAreThoseOfAHuntOverTheHistoryAndOfAScanOfTheFile) {
       const auto& r = batch.records[hit.record];
       if (correlations.wants(hit.rule)) {
         const match::hotpath::BatchRecordView view(engine->plan(), batch, r);
-        correlations.on_hit(correlations.capture(hit.rule, HappenedAt{from_micros(r.happened_us)}, view, {"101", "x", "f", r.line}),
-                            [](const auto&) {});
+        correlations.on_hit(
+            correlations.capture(hit.rule, HappenedAt{from_micros(r.happened_us)}, view, {"101", "x", "f", r.line}),
+            [](const auto&) {});
       }
       if (engine->rules().rules[hit.rule].reports) scanned.insert(engine->rules().rules[hit.rule].meta.title);
     }

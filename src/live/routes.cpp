@@ -116,24 +116,25 @@ void add_alert_routes(net::Router& router, alerts::AlertReader& alerts) {
 }
 
 void add_record_routes(net::Router& router, alerts::AlertReader& alerts, const history::History& history) {
-  router.get("/api/alerts/{id}/records", net::Needs::alert_read, [&alerts, &history](const net::Request& q) -> net::Reply {
-    const auto id = number_in(q.param("id"), "an alert's id");
-    if (!id) return net::problem(id.error());
-    const auto found = alerts.find(q.scope, *id);
-    if (!found) return net::problem(found.error());
-    std::string out;
-    JsonWriter w(out);
-    w.object().key("records").array();
-    for (const alerts::Example& e : found->second) {
-      const auto record = open_record(history, q.scope, found->first, e);
-      w.object().member("finding", e.finding).member("source", e.source);
-      if (record) w.member("line", *record);
-      else w.member("gone", record.error().what);
-      w.end();
-    }
-    w.end().end();
-    return net::json(out);
-  });
+  router.get("/api/alerts/{id}/records", net::Needs::alert_read,
+             [&alerts, &history](const net::Request& q) -> net::Reply {
+               const auto id = number_in(q.param("id"), "an alert's id");
+               if (!id) return net::problem(id.error());
+               const auto found = alerts.find(q.scope, *id);
+               if (!found) return net::problem(found.error());
+               std::string out;
+               JsonWriter w(out);
+               w.object().key("records").array();
+               for (const alerts::Example& e : found->second) {
+                 const auto record = open_record(history, q.scope, found->first, e);
+                 w.object().member("finding", e.finding).member("source", e.source);
+                 if (record) w.member("line", *record);
+                 else w.member("gone", record.error().what);
+                 w.end();
+               }
+               w.end().end();
+               return net::json(out);
+             });
 }
 
 void add_source_routes(net::Router& router, const SourcesReader& sources, Runtime& runtime) {

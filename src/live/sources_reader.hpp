@@ -19,8 +19,8 @@ struct RefusedReason {
 struct SourceRow {
   std::string source;
   std::int64_t municipality = 0, tenant = 0;
-  std::int64_t records = 0, bytes = 0, refused = 0, duplicates = 0;       // in all
-  std::int64_t records_today = 0, bytes_today = 0, refused_today = 0;     // UTC day of `now`
+  std::int64_t records = 0, bytes = 0, refused = 0, duplicates = 0;    // in all
+  std::int64_t records_today = 0, bytes_today = 0, refused_today = 0;  // UTC day of `now`
   std::int64_t first_at_us = 0, last_at_us = 0, newest_happened_us = 0;
   std::int64_t lag_us = -1;
   std::vector<RefusedReason> reasons;

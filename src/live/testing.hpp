@@ -73,9 +73,11 @@ struct Folder {
 inline std::string record(std::int64_t at_us, std::string_view operation, std::string_view user, std::uint64_t n) {
   std::string time = format_time(from_micros(at_us / 1'000'000 * 1'000'000));
   time.pop_back();  // Microsoft writes no Z
-  return "{\"CreationTime\":\"" + time + "\",\"Id\":\"n" + std::to_string(n) + "\",\"Operation\":\"" + std::string(operation) +
-         "\",\"RecordType\":1,\"UserType\":0,\"Workload\":\"Exchange\",\"ClientIP\":\"192.0.2." + std::to_string(n % 200) +
-         "\",\"UserId\":\"" + std::string(user) + "@kommune.example.org\",\"ObjectId\":\"some words that fill a line\"}";
+  return "{\"CreationTime\":\"" + time + "\",\"Id\":\"n" + std::to_string(n) + "\",\"Operation\":\"" +
+         std::string(operation) +
+         "\",\"RecordType\":1,\"UserType\":0,\"Workload\":\"Exchange\",\"ClientIP\":\"192.0.2." +
+         std::to_string(n % 200) + "\",\"UserId\":\"" + std::string(user) +
+         "@kommune.example.org\",\"ObjectId\":\"some words that fill a line\"}";
 }
 
 inline input::Delivery delivery(std::string bytes, std::string id = {}) {
