@@ -33,9 +33,9 @@ class Kills(Checks, unittest.TestCase):
         self.addCleanup(community.end)
         community.start_nodes()
         self.assertTrue(community.publish([SEEN], "seen.csv"))
-        pushers = [Pusher(n, community.token(n, "ledger"), SEED + i) for i, n in enumerate(community.nodes)]
         writers = [Writer(self.path / f"logs{number}", SEED + number) for number in (461, 480)]
         publisher = Publisher(community)
+        pushers = [Pusher(n, community.token(n, "ledger"), SEED + i, publisher) for i, n in enumerate(community.nodes)]
         clients = [*pushers, *writers, publisher]
         for c in clients:
             c.start()

@@ -45,8 +45,8 @@ class Network(Checks, unittest.TestCase):
         self.assertTrue(self.community.publish([SEEN], "seen.csv"))
 
     def test_a_bad_network_loses_nothing_and_nothing_takes_effect_twice(self):
-        pusher = Pusher(self.node, self.community.token(self.node, "ledger"), SEED)
         publisher = Publisher(self.community)
+        pusher = Pusher(self.node, self.community.token(self.node, "ledger"), SEED, publisher)
         self.proxy.chaos = True
         for c in (pusher, publisher):
             c.start()

@@ -35,16 +35,18 @@ class Client(threading.Thread):
 class Pusher(Client):
     """Sends a batch under its id until it is acknowledged, as shippers do."""
 
-    def __init__(self, node, token, seed):
+    def __init__(self, node, token, seed, publisher=None):
         super().__init__()
-        self.node, self.token, self.random = node, token, random.Random(seed)
+        self.node, self.token, self.random, self.publisher = node, token, random.Random(seed), publisher
         self.number, self.acknowledged, self.repeated = 0, [], 0
 
     def once(self):
         names = [f"p{self.number}x{i}.push.ledger.example.org" for i in range(BATCH)]
         self.number += 1
-        seen = self.random.random() < 0.1
-        body = "".join(json.dumps({"time": "2026-01-01T00:00:00Z", "query": n, "host": SEEN if seen and i == 0 else "h.example.org"})
+        # Now and then a record with what the hub published: an alert, and a report of it.
+        known = [SEEN, *(self.publisher.acknowledged if self.publisher else [])]
+        seen = self.random.choice(known) if self.random.random() < 0.2 else None
+        body = "".join(json.dumps({"time": "2026-01-01T00:00:00Z", "query": n, "host": seen if seen and i == 0 else "h.example.org"})
                        + "\n" for i, n in enumerate(names))
         tries = 0
         while push(self.node, self.token, "ledger", f"b{self.number}", body) is None:
