@@ -206,7 +206,7 @@ def fuzz(step):
 def tsan(step):
     """What threads share, under the thread sanitizer."""
     good, _ = step.one("configure tsan", "cmake", "--preset", "tsan")
-    for tests in ("base",) if good else ():
+    for tests in ("base", "net") if good else ():
         built, _ = step.one(f"build tsan {tests}", "cmake", "--build", "--preset", "tsan", "--target", f"{tests}_tests", seconds=3600)
         if built:
             step.one(f"{tests}_tests without data races", f"build/tsan/src/{tests}/{tests}_tests", TSAN_OPTIONS="halt_on_error=1")
