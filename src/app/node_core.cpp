@@ -11,6 +11,7 @@
 #include "base/log.hpp"
 #include "base/text.hpp"
 #include "event/observable.hpp"
+#include "input/settings.hpp"
 #include "net/json_views.hpp"
 
 namespace bavn::app {
@@ -110,6 +111,7 @@ std::vector<Setting> node_settings() {
   const auto add = [&](std::span<const Setting> more) { all.insert(all.end(), more.begin(), more.end()); };
   add(live::settings());
   add(alerts::settings());
+  add(input::settings());
   return all;
 }
 

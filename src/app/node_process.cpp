@@ -144,12 +144,12 @@ Result<std::unique_ptr<NodeProcess>> NodeProcess::open(Runtime& runtime, Metrics
   node->core_->start();
   node->enrolment_->start();
   node->parsers_ = std::make_unique<jail::Jail>(metrics);
-  BAVN_CHECK(node->start_sources());
+  BAVN_CHECK(node->start_sources(run.guest));
   return node;
 }
 
 /// What sources.toml says. A node without one is fine: records may come over HTTP, or from Microsoft 365.
-Result<void> NodeProcess::start_sources() {
+Result<void> NodeProcess::start_sources(bool guest) {
   DiskFiles files;
   const std::string path = folder_.at("sources.toml");
   if (!files.exists(path)) return {};
@@ -158,6 +158,7 @@ Result<void> NodeProcess::start_sources() {
   if (const auto who = enrolment_->identity()) served = who->municipalities;
   else served.push_back(MunicipalityId{});
   BAVN_TRY(input::SourcesFile wanted, input::read_sources(text, path, served, files, folder_.path()));
+  (guest ? input::Limits::guest() : input::Limits::from(*settings_)).apply(wanted);
   sources_ =
       input::RunningSources::start(runtime_, core_->state(), core_->sink(), *book_, parsers_.get(), std::move(wanted));
   return {};

@@ -10,6 +10,7 @@
 #include "app/node_core.hpp"
 #include "base/settings.hpp"
 #include "input/running.hpp"
+#include "input/settings.hpp"
 #include "jail/jail.hpp"
 #include "net/json_value.hpp"
 #include "net/server.hpp"
@@ -37,7 +38,7 @@ class NodeProcess {
  private:
   NodeProcess(Runtime& runtime, std::string folder) : runtime_(runtime), folder_(std::move(folder)) {}
   Result<void> listen();
-  Result<void> start_sources();
+  Result<void> start_sources(bool guest);
 
   Runtime& runtime_;
   Folder folder_;

@@ -16,7 +16,7 @@ namespace bavn {
 namespace {
 
 std::unexpected<Error> system_error(const char* doing, const std::string& path, int code) {
-  return fail(code == ENOENT                      ? Code::not_found
+  return fail(code == ENOENT                    ? Code::not_found
               : code == EACCES || code == EPERM ? Code::forbidden
                                                 : Code::unavailable,
               std::string(doing) + ": " + std::generic_category().message(code), path);

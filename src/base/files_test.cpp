@@ -3,8 +3,8 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
-#include <cstdlib>
 #include <stdlib.h>
+#include <cstdlib>
 
 #include "base/sim_files.hpp"
 

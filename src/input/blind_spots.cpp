@@ -23,7 +23,8 @@ Words3 words(const YAML::Node& node, std::string_view key) {
   if (!node.IsMap()) throw Bad{fmt::format("'{}' needs texts in da, nb and en", key)};
   const auto one = [&](const char* language) {
     const YAML::Node text = node[language];
-    if (!text || !text.IsScalar() || text.Scalar().empty()) throw Bad{fmt::format("'{}' has no text in {}", key, language)};
+    if (!text || !text.IsScalar() || text.Scalar().empty())
+      throw Bad{fmt::format("'{}' has no text in {}", key, language)};
     return text.Scalar();
   };
   return {one("da"), one("nb"), one("en")};
@@ -111,7 +112,8 @@ std::vector<Sight> blind_spots(const std::vector<Sight>& sights, const Seen& see
       return std::find(seen.formats.begin(), seen.formats.end(), f) != seen.formats.end();
     });
     const bool by_name = std::any_of(s.sources.begin(), s.sources.end(), [&](const std::string& kind) {
-      return std::any_of(seen.sources.begin(), seen.sources.end(), [&](const std::string& n) { return named(n, kind); });
+      return std::any_of(seen.sources.begin(), seen.sources.end(),
+                         [&](const std::string& n) { return named(n, kind); });
     });
     if (!by_format && !by_name) out.push_back(s);
   }

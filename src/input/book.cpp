@@ -67,8 +67,9 @@ Result<void> Book::load() {
   entries_.with([&](Entries& entries) {
     for (const StatusRow& r : rows) {
       Entry& e = entries[r.source];
-      e.status.report = {r.source,     state_from(r.state),           r.text,  from_micros(r.at_us),
-                         from_micros(r.last_success_us), r.lag_seconds, r.cursor};
+      e.status.report = {
+          r.source, state_from(r.state), r.text, from_micros(r.at_us), from_micros(r.last_success_us), r.lag_seconds,
+          r.cursor};
       e.status.since = from_micros(r.since_us);
       e.stored = from_micros(r.at_us);
     }
@@ -99,25 +100,28 @@ void Book::say(SourceReport report) {
   state_.write(
       [status, changed](store::Tx& tx) -> Result<void> {
         const SourceReport& r = status.report;
-        BAVN_CHECK(tx.exec("INSERT INTO source_status (source, state, text, at_us, since_us, last_success_us, lag_seconds, "
-                           "cursor) VALUES (:source, :state, :text, :at, :since, :success, :lag, :cursor) ON CONFLICT "
-                           "(source) DO UPDATE SET state = excluded.state, text = excluded.text, at_us = excluded.at_us, "
-                           "since_us = excluded.since_us, last_success_us = excluded.last_success_us, lag_seconds = "
-                           "excluded.lag_seconds, cursor = excluded.cursor",
-                           {{"source", r.source},
-                            {"state", to_string(r.state)},
-                            {"text", r.text},
-                            {"at", r.at},
-                            {"since", status.since},
-                            {"success", r.last_success},
-                            {"lag", r.lag_seconds},
-                            {"cursor", r.cursor}}));
+        BAVN_CHECK(
+            tx.exec("INSERT INTO source_status (source, state, text, at_us, since_us, last_success_us, lag_seconds, "
+                    "cursor) VALUES (:source, :state, :text, :at, :since, :success, :lag, :cursor) ON CONFLICT "
+                    "(source) DO UPDATE SET state = excluded.state, text = excluded.text, at_us = excluded.at_us, "
+                    "since_us = excluded.since_us, last_success_us = excluded.last_success_us, lag_seconds = "
+                    "excluded.lag_seconds, cursor = excluded.cursor",
+                    {{"source", r.source},
+                     {"state", to_string(r.state)},
+                     {"text", r.text},
+                     {"at", r.at},
+                     {"since", status.since},
+                     {"success", r.last_success},
+                     {"lag", r.lag_seconds},
+                     {"cursor", r.cursor}}));
         if (!changed) return {};
-        BAVN_CHECK(tx.exec("INSERT INTO source_change (source, at_us, state, text) VALUES (:source, :at, :state, :text)",
-                           {{"source", r.source}, {"at", r.at}, {"state", to_string(r.state)}, {"text", r.text}}));
-        BAVN_CHECK(tx.exec("DELETE FROM source_change WHERE source = :source AND id <= (SELECT id FROM source_change WHERE "
-                           "source = :source ORDER BY id DESC LIMIT 1 OFFSET 1000)",
-                           {{"source", r.source}}));
+        BAVN_CHECK(
+            tx.exec("INSERT INTO source_change (source, at_us, state, text) VALUES (:source, :at, :state, :text)",
+                    {{"source", r.source}, {"at", r.at}, {"state", to_string(r.state)}, {"text", r.text}}));
+        BAVN_CHECK(
+            tx.exec("DELETE FROM source_change WHERE source = :source AND id <= (SELECT id FROM source_change WHERE "
+                    "source = :source ORDER BY id DESC LIMIT 1 OFFSET 1000)",
+                    {{"source", r.source}}));
         return {};
       },
       logged);
@@ -141,10 +145,11 @@ void Book::refused(std::string_view source, std::string_view reason, std::uint64
   state_.write(
       [source = std::string(source), reason = std::string(reason), count, first = std::move(first),
        now](store::Tx& tx) -> Result<void> {
-        BAVN_CHECK(tx.exec("INSERT INTO source_refused (source, reason, count, first, first_at_us, last_at_us) VALUES "
-                           "(:source, :reason, :count, :first, :at, :at) ON CONFLICT (source, reason) DO UPDATE SET count = "
-                           "count + excluded.count, last_at_us = excluded.last_at_us",
-                           {{"source", source}, {"reason", reason}, {"count", count}, {"first", first}, {"at", now}}));
+        BAVN_CHECK(
+            tx.exec("INSERT INTO source_refused (source, reason, count, first, first_at_us, last_at_us) VALUES "
+                    "(:source, :reason, :count, :first, :at, :at) ON CONFLICT (source, reason) DO UPDATE SET count = "
+                    "count + excluded.count, last_at_us = excluded.last_at_us",
+                    {{"source", source}, {"reason", reason}, {"count", count}, {"first", first}, {"at", now}}));
         return {};
       },
       logged);

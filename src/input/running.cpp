@@ -66,8 +66,8 @@ std::unique_ptr<RunningSources> RunningSources::start(Runtime& runtime, store::S
   if (!file.files.empty()) inner->watch = std::make_unique<sources::files::FolderWatch>(runtime);
   for (auto& o : file.files) {
     o.parsers = parsers;
-    inner->files.push_back(sources::files::FileSource::start(runtime, inner->queue, sink, book, inner->cursors, std::move(o),
-                                                             inner->watch.get()));
+    inner->files.push_back(sources::files::FileSource::start(runtime, inner->queue, sink, book, inner->cursors,
+                                                             std::move(o), inner->watch.get()));
   }
   for (const auto& o : file.syslog) inner->listen(o);
   return std::unique_ptr<RunningSources>(new RunningSources(std::move(inner)));

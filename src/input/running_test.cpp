@@ -76,7 +76,8 @@ TEST(RunningSources, FollowWhatTheFileSaysRememberItAndShowWhatIsGoneAsOff) {
         EXPECT_TRUE(fw->report.text.contains("Address already in use")) << fw->report.text;
       });
   state.reset();
-  for (const char* name : {"/a.log", "/state.sqlite", "/state.sqlite-wal", "/state.sqlite-shm"}) ::unlink((folder + name).c_str());
+  for (const char* name : {"/a.log", "/state.sqlite", "/state.sqlite-wal", "/state.sqlite-shm"})
+    ::unlink((folder + name).c_str());
   ::rmdir(folder.c_str());
 }
 

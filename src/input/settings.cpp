@@ -7,13 +7,30 @@ namespace bavn::input {
 namespace {
 
 constexpr Setting kSettings[] = {
-    {"input.files_in_flight", Unit::bytes, 4LL << 20, {64 << 10, 256 << 20},
-     "Of each source of files, what may be on its way to the history at once.", Restart::yes},
-    {"input.files_open", Unit::none, 128LL, {1, 10000}, "Of each source of files, how many are kept open.", Restart::yes},
-    {"input.files_forget", Unit::days, 14LL, {1, 3650},
-     "How long it is remembered how far a file was read that is gone; it may come back packed.", Restart::yes},
-    {"input.syslog_hold", Unit::bytes, 8LL << 20, {64 << 10, 1 << 30},
-     "Of each syslog listener, what may wait for the history; then senders over TCP wait, and datagrams are dropped and counted.",
+    {"input.files_in_flight",
+     Unit::bytes,
+     4LL << 20,
+     {64 << 10, 256 << 20},
+     "Of each source of files, what may be on its way to the history at once.",
+     Restart::yes},
+    {"input.files_open",
+     Unit::none,
+     128LL,
+     {1, 10000},
+     "Of each source of files, how many are kept open.",
+     Restart::yes},
+    {"input.files_forget",
+     Unit::days,
+     14LL,
+     {1, 3650},
+     "How long it is remembered how far a file was read that is gone; it may come back packed.",
+     Restart::yes},
+    {"input.syslog_hold",
+     Unit::bytes,
+     8LL << 20,
+     {64 << 10, 1 << 30},
+     "Of each syslog listener, what may wait for the history; then senders over TCP wait, and datagrams are dropped "
+     "and counted.",
      Restart::yes},
 };
 

@@ -139,8 +139,7 @@ struct Common {
 Common common_of(Table& t, std::span<const MunicipalityId> served, std::set<std::string>& names) {
   Common c;
   c.name = t.text("name", "");
-  if (!good_name(c.name))
-    t.error("name", "a source needs a 'name' of letters, digits, '.', '-' and '_', at most 64");
+  if (!good_name(c.name)) t.error("name", "a source needs a 'name' of letters, digits, '.', '-' and '_', at most 64");
   else if (c.name.starts_with("m365.") || c.name.starts_with("http."))
     t.error("name", fmt::format("'{}': names that begin with 'm365.' and 'http.' are those of other sources", c.name));
   else if (!names.insert(c.name).second)
@@ -149,10 +148,8 @@ Common common_of(Table& t, std::span<const MunicipalityId> served, std::set<std:
   c.tenant = TenantId{static_cast<std::uint16_t>(t.number("tenant", 0, 0, 65535))};
   if (t.has("municipality"))
     c.municipality = MunicipalityId{static_cast<std::uint16_t>(t.number("municipality", 0, 1, 65535))};
-  else if (served.size() == 1)
-    c.municipality = served[0];
-  else
-    t.error("municipality", "this node serves several municipalities: say whose source it is, 'municipality = 461'");
+  else if (served.size() == 1) c.municipality = served[0];
+  else t.error("municipality", "this node serves several municipalities: say whose source it is, 'municipality = 461'");
   if (t.has("municipality") && c.municipality.value != 0 &&
       std::find(served.begin(), served.end(), c.municipality) == served.end())
     t.error("municipality", fmt::format("this node does not serve municipality {}", c.municipality.value));
@@ -245,8 +242,8 @@ Result<SourcesFile> read_sources(std::string_view text, const std::string& file,
   for (const auto& [key, value] : parsed.table()) {
     const toml::array* list = key == "source" ? value.as_array() : nullptr;
     if (list == nullptr || !list->is_array_of_tables()) {
-      errors.push_back(fmt::format("{}:{}: here stand tables of [[source]] only, not '{}'", file, key.source().begin.line,
-                                   key.str()));
+      errors.push_back(fmt::format("{}:{}: here stand tables of [[source]] only, not '{}'", file,
+                                   key.source().begin.line, key.str()));
       continue;
     }
     if (list->size() > kMaxSources) return fail(Code::bad_input, "more than 1,000 sources", file);
@@ -272,7 +269,8 @@ Result<SourcesFile> read_sources(std::string_view text, const std::string& file,
 }
 
 std::string explain_sources() {
-  std::string out = "# What this node follows and listens to. Checked by `bavn config check`; changes need a restart.\n";
+  std::string out =
+      "# What this node follows and listens to. Checked by `bavn config check`; changes need a restart.\n";
   explain(out, "files", kFiles);
   explain(out, "syslog", kSyslog);
   return out;

@@ -68,8 +68,10 @@ TEST_F(SourcesFileTest, WhatIsWrongIsSaidInWords) {
   EXPECT_TRUE(error("x = [").contains("sources.toml:1"));
   const std::string one = "[[source]]\nname = \"a\"\nkind = \"files\"\npaths = \"/a\"\n";
   EXPECT_TRUE(error(one + one).contains("sources.toml:6: there are two sources with the name 'a'"));
-  EXPECT_TRUE(error("[[source]]\nname = \"a\"\nkind = \"syslog\"\ntransport = \"tls\"\n").contains("needs 'certificate'"));
-  EXPECT_TRUE(error("[[source]]\nname = \"a\"\nkind = \"syslog\"\nport = 99999\n").contains("'port' is a whole number of 1 to 65535"));
+  EXPECT_TRUE(
+      error("[[source]]\nname = \"a\"\nkind = \"syslog\"\ntransport = \"tls\"\n").contains("needs 'certificate'"));
+  EXPECT_TRUE(error("[[source]]\nname = \"a\"\nkind = \"syslog\"\nport = 99999\n")
+                  .contains("'port' is a whole number of 1 to 65535"));
   EXPECT_TRUE(error("[[source]]\nname = \"a\"\nkind = \"syslog\"\nallow = \"all\"\n").contains("'all' is no network"));
   EXPECT_TRUE(error("[[source]]\nname = \"m365.x\"\nkind = \"syslog\"\n").contains("are those of other sources"));
 }
@@ -86,7 +88,8 @@ TEST_F(SourcesFileTest, WhatIsExplainedIsAFileThatSaysNothingAndItsSamplesAreRig
   std::string text = explain_sources();
   EXPECT_TRUE(read(text));
   EXPECT_TRUE(read("")->files.empty());
-  for (std::size_t at = text.find("\n# "); at != std::string::npos; at = text.find("\n# ", at + 1)) text.erase(at + 1, 2);
+  for (std::size_t at = text.find("\n# "); at != std::string::npos; at = text.find("\n# ", at + 1))
+    text.erase(at + 1, 2);
   for (const char* name : {"/node/syslog.pem", "/node/syslog.key", "/node/senders-ca.pem"})
     ASSERT_TRUE(replace_file(files, name, "pem"));
   const std::size_t second = text.rfind("\"mail\"");
@@ -97,10 +100,13 @@ TEST_F(SourcesFileTest, WhatIsExplainedIsAFileThatSaysNothingAndItsSamplesAreRig
 }
 
 TEST_F(SourcesFileTest, TheLimitsOfTheNodeHoldForEachSource) {
-  const auto set = Settings::read(settings(), "[input]\nfiles_in_flight = 65536\nsyslog_hold = 100000\n", "settings.toml");
+  const auto set =
+      Settings::read(settings(), "[input]\nfiles_in_flight = 65536\nsyslog_hold = 100000\n", "settings.toml");
   ASSERT_TRUE(set) << set.error().what;
-  auto file = read("[[source]]\nname = \"a\"\nkind = \"files\"\npaths = \"/a\"\n"
-                   "[[source]]\nname = \"b\"\nkind = \"syslog\"\n").value();
+  auto file = read(
+                  "[[source]]\nname = \"a\"\nkind = \"files\"\npaths = \"/a\"\n"
+                  "[[source]]\nname = \"b\"\nkind = \"syslog\"\n")
+                  .value();
   Limits::from(*set).apply(file);
   EXPECT_EQ(file.files[0].in_flight, 65536U);
   EXPECT_EQ(file.files[0].chunk, 65536U) << "one delivery must fit";

@@ -47,7 +47,8 @@ void expand_from(Files& files, const std::string& base, std::string_view rest, s
   for (const std::string& name : *names) {
     if (::fnmatch(part.c_str(), name.c_str(), FNM_PERIOD) != 0) continue;
     if (out.size() >= limit) {
-      trouble.push_back({Code::bad_input, "more files than the limit of " + std::to_string(limit) + "; narrow the pattern",
+      trouble.push_back({Code::bad_input,
+                         "more files than the limit of " + std::to_string(limit) + "; narrow the pattern",
                          base + "/" + std::string(rest)});
       return;
     }
@@ -70,9 +71,9 @@ Result<std::unique_ptr<Content>> Content::open(Files& files, const std::string& 
   if (h.starts_with("\xFD"
                     "7zXZ") ||
       h.starts_with("BZh") || h.starts_with("PK\x03\x04") || h.starts_with("7z\xBC\xAF"))
-    return fail(Code::bad_input,
-                "packed in a way that is not followed (gzip and zstd are); use `bavn ingest` for it once, or exclude it",
-                path);
+    return fail(
+        Code::bad_input,
+        "packed in a way that is not followed (gzip and zstd are); use `bavn ingest` for it once, or exclude it", path);
   const bool packed = h.starts_with("\x1F\x8B") || h.starts_with("\x28\xB5\x2F\xFD");
   return std::unique_ptr<Content>(new Content(std::move(file), path, packed));
 }

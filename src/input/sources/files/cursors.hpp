@@ -18,13 +18,13 @@ struct Cursor {
   std::int64_t head_length = 0, head_hash = 0;  // of its first bytes (unpacked), to know it again
   std::int64_t tail_length = 0, tail_hash = 0;  // of the bytes before `at`
   std::int64_t at = 0;                          // bytes (unpacked): all before are with the sink or refused
-  std::int64_t offered = 0;      // > at: [at, offered) was on its way; after a crash exactly this is offered again
-  std::int64_t shape = 0;        // Shape
-  std::int64_t encoding = 0;     // Encoding
-  bool skipping = false;         // inside a line that is longer than any limit
-  bool over = false;             // no file is this life any more: truncated, or gone
-  bool complete = false;         // a packed file: read to its end
-  std::string context;           // header lines
+  std::int64_t offered = 0;   // > at: [at, offered) was on its way; after a crash exactly this is offered again
+  std::int64_t shape = 0;     // Shape
+  std::int64_t encoding = 0;  // Encoding
+  bool skipping = false;      // inside a line that is longer than any limit
+  bool over = false;          // no file is this life any more: truncated, or gone
+  bool complete = false;      // a packed file: read to its end
+  std::string context;        // header lines
   std::int64_t updated_us = 0;
 
   friend bool operator==(const Cursor&, const Cursor&) = default;

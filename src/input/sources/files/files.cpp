@@ -22,9 +22,9 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::size_t kHead = 1024;     // bytes of the beginning that a file is known by
-constexpr std::size_t kSureHead = 64;   // with fewer, two files are never taken for one
-constexpr std::size_t kTail = 64;       // bytes before the cursor that must still be the same
+constexpr std::size_t kHead = 1024;    // bytes of the beginning that a file is known by
+constexpr std::size_t kSureHead = 64;  // with fewer, two files are never taken for one
+constexpr std::size_t kTail = 64;      // bytes before the cursor that must still be the same
 constexpr std::size_t kMaxContext = 64U << 10U;
 constexpr Duration kStillPacking = 1min;  // since its last change: a packed file may not be whole yet
 constexpr unsigned kStepsAtOnce = 64;     // then others on the queue have their turn
@@ -184,7 +184,8 @@ class FileSource::Core : public std::enable_shared_from_this<FileSource::Core> {
     for (const auto& [key, file] : present)
       if (!by_key_.contains(key)) unknown.push_back(key);
     // Those that are known by their inode first: a copy must not take the life of its original.
-    std::erase_if(unknown, [&](const Key& key) { return known_by_inode(key, present[key].first, present[key].second); });
+    std::erase_if(unknown,
+                  [&](const Key& key) { return known_by_inode(key, present[key].first, present[key].second); });
     for (const Key& key : unknown) adopt(key, present[key].first, present[key].second);
     new_source_ = false;
     forget_old();
@@ -281,7 +282,8 @@ class FileSource::Core : public std::enable_shared_from_this<FileSource::Core> {
     for (auto& [life, f] : followed_) {
       if (f->row.head_length < static_cast<std::int64_t>(kSureHead) || !begins_as(head, f->row)) continue;
       if (!f->content && !open_again(*f)) continue;
-      if (const auto now = f->content->read(0, kHead); !now || !begins_as(*now, f->row)) return life;  // truncated just now
+      if (const auto now = f->content->read(0, kHead); !now || !begins_as(*now, f->row))
+        return life;  // truncated just now
       std::int64_t common = static_cast<std::int64_t>(f->seen.size);
       if (f->content->packed() || copy.packed()) common = f->row.at;
       if (!copy.packed()) common = std::min(common, static_cast<std::int64_t>(st.size));
@@ -302,7 +304,8 @@ class FileSource::Core : public std::enable_shared_from_this<FileSource::Core> {
       if (best != rest_.end() && row.at <= best->second.at) continue;
       const auto tail =
           content.read(static_cast<std::uint64_t>(row.at - row.tail_length), static_cast<std::size_t>(row.tail_length));
-      if (tail && hash_of(*tail) == row.tail_hash && static_cast<std::int64_t>(tail->size()) == row.tail_length) best = it;
+      if (tail && hash_of(*tail) == row.tail_hash && static_cast<std::int64_t>(tail->size()) == row.tail_length)
+        best = it;
     }
     if (best == rest_.end()) return std::nullopt;
     Cursor row = std::move(best->second);
@@ -569,9 +572,10 @@ class FileSource::Core : public std::enable_shared_from_this<FileSource::Core> {
   }
 
   std::string as_lines(const Followed& f, std::string_view records) {
-    return one_a_line(records, options_.parsers, options_.max_record, [&](const std::string& reason, std::string_view detail) {
-      book_.refused(options_.name, reason, 1, fmt::format("{} after byte {}: {}", f.path, f.row.at, detail));
-    });
+    return one_a_line(
+        records, options_.parsers, options_.max_record, [&](const std::string& reason, std::string_view detail) {
+          book_.refused(options_.name, reason, 1, fmt::format("{} after byte {}: {}", f.path, f.row.at, detail));
+        });
   }
 
   void deliver(std::int64_t life, Piece piece, const Result<void>& stored) {
@@ -697,9 +701,10 @@ class FileSource::Core : public std::enable_shared_from_this<FileSource::Core> {
     if (content) return *std::move(content);
     if (content.error().code == Code::not_found) names_changed_ = true;
     else
-      trouble_[path] = content.error().what + (content.error().code == Code::forbidden
-                                                   ? "; let the service's user read it (as a rule: add it to the group adm)"
-                                                   : "");
+      trouble_[path] =
+          content.error().what + (content.error().code == Code::forbidden
+                                      ? "; let the service's user read it (as a rule: add it to the group adm)"
+                                      : "");
     return nullptr;
   }
   std::optional<std::unique_ptr<Content>> open(const std::string& path) {

@@ -28,23 +28,24 @@ struct FileOptions {
   bool from_end = false;  // what is there when the source is new is not read, only what comes
   Duration poll = std::chrono::seconds(1);
   Duration scan = std::chrono::seconds(10);
-  Duration partial_wait = std::chrono::minutes(5);   // a last line without its end that does not grow is taken as it is then
-  Duration rotated_wait = std::chrono::minutes(1);   // writers go on into a renamed file until they are told
-  Duration forget = std::chrono::days(14);           // lives without a file
-  std::size_t chunk = 1U << 20U;                     // bytes of one delivery
-  std::size_t in_flight = 4U << 20U;                 // bytes offered and not yet answered
-  std::size_t max_record = 4U << 20U;                // bytes; a longer line is skipped, counted, said
-  std::size_t max_structured = 16U << 20U;           // the same of a pretty-printed or XML record
+  Duration partial_wait =
+      std::chrono::minutes(5);  // a last line without its end that does not grow is taken as it is then
+  Duration rotated_wait = std::chrono::minutes(1);  // writers go on into a renamed file until they are told
+  Duration forget = std::chrono::days(14);          // lives without a file
+  std::size_t chunk = 1U << 20U;                    // bytes of one delivery
+  std::size_t in_flight = 4U << 20U;                // bytes offered and not yet answered
+  std::size_t max_record = 4U << 20U;               // bytes; a longer line is skipped, counted, said
+  std::size_t max_structured = 16U << 20U;          // the same of a pretty-printed or XML record
   std::size_t max_files = 10'000;
-  std::size_t max_open = 128;          // handles; a file beyond is opened when it has news
-  jail::Parsers* parsers = nullptr;    // for Windows events as XML; null: they are refused
+  std::size_t max_open = 128;        // handles; a file beyond is opened when it has news
+  jail::Parsers* parsers = nullptr;  // for Windows events as XML; null: they are refused
 };
 
 class FileSource {
  public:
   /// The queue has one thread and is used for reading the disk. cursors, sink, book and watch outlive the source.
-  static std::unique_ptr<FileSource> start(Runtime& runtime, QueueId queue, Sink& sink, SourceBook& book, Cursors& cursors,
-                                           FileOptions options, FolderWatch* watch = nullptr);
+  static std::unique_ptr<FileSource> start(Runtime& runtime, QueueId queue, Sink& sink, SourceBook& book,
+                                           Cursors& cursors, FileOptions options, FolderWatch* watch = nullptr);
   ~FileSource();
   FileSource(const FileSource&) = delete;
   FileSource& operator=(const FileSource&) = delete;

@@ -34,12 +34,13 @@ class MemoryCursors final : public Cursors {
   }
   void save(const std::string&, std::vector<Cursor> rows, std::vector<std::int64_t> forget,
             std::move_only_function<void(Result<void>)> then) override {
-    runtime_.after(1ms, queue_, [this, rows = std::move(rows), forget = std::move(forget), then = std::move(then)]() mutable {
-      if (broken_) return then(fail(Code::unavailable, "No space left on device"));
-      for (const Cursor& row : rows) rows_[row.life] = row;
-      for (const std::int64_t life : forget) rows_.erase(life);
-      then({});
-    });
+    runtime_.after(1ms, queue_,
+                   [this, rows = std::move(rows), forget = std::move(forget), then = std::move(then)]() mutable {
+                     if (broken_) return then(fail(Code::unavailable, "No space left on device"));
+                     for (const Cursor& row : rows) rows_[row.life] = row;
+                     for (const std::int64_t life : forget) rows_.erase(life);
+                     then({});
+                   });
   }
   void set_broken(bool broken) { broken_ = broken; }
   std::size_t size() const { return rows_.size(); }
@@ -94,7 +95,9 @@ class FollowedFiles : public ::testing::Test {
   void crash() { source.reset(); }
   static std::string lines(int from, int to) {
     std::string out;
-    for (int i = from; i < to; ++i) out += fmt::format("2026-01-01T00:00:{:02} line {} of the application, long enough to be known again\n", i % 60, i);
+    for (int i = from; i < to; ++i)
+      out +=
+          fmt::format("2026-01-01T00:00:{:02} line {} of the application, long enough to be known again\n", i % 60, i);
     return out;
   }
   void expect_all(int n) {
@@ -323,7 +326,8 @@ TEST_F(FollowedFiles, ALineBeyondTheLimitIsSkippedCountedAndTheNextIsRead) {
   sim.advance(20s);
   EXPECT_EQ(sink.lines(), (std::vector<std::string>{"first", "last"}));
   EXPECT_EQ(book.refused_for("record_too_long").count, 1U);
-  EXPECT_TRUE(book.refused_for("record_too_long").first.starts_with("/log/app.log at byte 6")) << book.refused_for("record_too_long").first;
+  EXPECT_TRUE(book.refused_for("record_too_long").first.starts_with("/log/app.log at byte 6"))
+      << book.refused_for("record_too_long").first;
 }
 
 TEST_F(FollowedFiles, HeaderLinesGoWithEveryDeliveryAlsoAfterARestart) {
@@ -359,7 +363,8 @@ TEST_F(FollowedFiles, WindowsEventsAsXmlBecomeJsonThroughTheParsers) {
   options.parsers = &parsers;
   const std::string event =
       "<Event xmlns='http://schemas.microsoft.com/win/2004/08/events/event'><System><Provider Name='P'/>"
-      "<EventID>4624</EventID><TimeCreated SystemTime='2026-01-01T00:00:00Z'/><Computer>pc.example.org</Computer></System>"
+      "<EventID>4624</EventID><TimeCreated "
+      "SystemTime='2026-01-01T00:00:00Z'/><Computer>pc.example.org</Computer></System>"
       "<EventData><Data Name='TargetUserName'>anna</Data></EventData></Event>";
   append("/log/app.log", event + event.substr(0, 100));
   start();
@@ -435,7 +440,8 @@ TEST_F(FollowedFiles, DeniedAccessIsSaidWithItsFixAndGoesAway) {
   start();
   sim.advance(30s);
   EXPECT_EQ(book.last("file.app").state, SourceState::failing);
-  EXPECT_TRUE(book.last("file.app").text.contains("/log/app.log: cannot open: Permission denied; let the service's user read it"))
+  EXPECT_TRUE(book.last("file.app")
+                  .text.contains("/log/app.log: cannot open: Permission denied; let the service's user read it"))
       << book.last("file.app").text;
   sim.files().deny("/log/app.log", false);
   sim.advance(30s);
@@ -604,10 +610,13 @@ TEST(Patterns, NamesAreComparedPartByPart) {
 }
 
 TEST(Utf16, IsReadWithSurrogatesAndItsLengthIsKnown) {
-  const std::string raw("\x3D\xD8\x00\xDE" "a\0\xE5\0\x00\xD8"s);
+  const std::string raw(
+      "\x3D\xD8\x00\xDE"
+      "a\0\xE5\0\x00\xD8"s);
   const std::string text = from_utf16(raw, false);
-  EXPECT_EQ(text, "\xF0\x9F\x98\x80"
-                  "a\xC3\xA5\xEF\xBF\xBD");
+  EXPECT_EQ(text,
+            "\xF0\x9F\x98\x80"
+            "a\xC3\xA5\xEF\xBF\xBD");
   EXPECT_EQ(utf16_length(text), raw.size());
 }
 

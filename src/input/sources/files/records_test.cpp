@@ -57,7 +57,8 @@ TEST(Records, TheShapeIsKnownByTheHead) {
 }
 
 TEST(Records, HeaderLinesAreFoundAndSeparateWhatIsReadByItself) {
-  const std::string_view zeek = "#separator \\x09\n#fields\tts\tuid\n1\tA\n2\tB\n#close\tx\n#separator \\x09\n#fields\tts\n3\n";
+  const std::string_view zeek =
+      "#separator \\x09\n#fields\tts\tuid\n1\tA\n2\tB\n#close\tx\n#separator \\x09\n#fields\tts\n3\n";
   EXPECT_EQ(header_block(zeek), "#separator \\x09\n#fields\tts\tuid\n");
   EXPECT_EQ(next_header("1\tA\n#Fields: date\n"), 4U);
   EXPECT_EQ(next_header("1\tA\n# a comment\n2\n"), std::string_view::npos);

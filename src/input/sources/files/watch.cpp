@@ -24,8 +24,8 @@ struct FolderWatch::Inner {
   std::mutex mutex;
   int inotify = -1, stop = -1;
   std::map<int, std::function<void(bool)>> clients;
-  std::map<std::string, int> watched;           // folder -> descriptor of inotify
-  std::map<int, std::set<int>> wanted_by;       // descriptor -> clients
+  std::map<std::string, int> watched;      // folder -> descriptor of inotify
+  std::map<int, std::set<int>> wanted_by;  // descriptor -> clients
   int last_client = 0;
   std::promise<void> ended;
 

@@ -48,7 +48,9 @@ class StreamSource::Core : public std::enable_shared_from_this<StreamSource::Cor
         options_(std::move(options)),
         done_(std::move(done)) {}
 
-  void begin() { later(Duration{0}, [](Core& c) { c.go_on(); }); }
+  void begin() {
+    later(Duration{0}, [](Core& c) { c.go_on(); });
+  }
   void end() {
     const std::lock_guard lock(mutex_);
     stopped_ = true;
@@ -136,10 +138,9 @@ class StreamSource::Core : public std::enable_shared_from_this<StreamSource::Cor
         context = context_;
         if (!files::without_zeros(records, bytes)) bytes = records;
       } else {
-        bytes = files::one_a_line(records, options_.parsers, options_.max_record,
-                                  [&](const std::string& reason, std::string_view detail) {
-                                    refuse(reason, std::string(detail));
-                                  });
+        bytes = files::one_a_line(
+            records, options_.parsers, options_.max_record,
+            [&](const std::string& reason, std::string_view detail) { refuse(reason, std::string(detail)); });
       }
       if (!bytes.empty()) deliver(std::move(bytes), std::move(context));
       held_.erase(0, cut.consumed);

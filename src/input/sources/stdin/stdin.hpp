@@ -31,7 +31,7 @@ struct StreamOptions {
 
 struct StreamTotals {
   std::uint64_t bytes = 0, accepted = 0, refused = 0, duplicates = 0;  // records but for bytes
-  std::string first_refused;                                          // the reason of the first
+  std::string first_refused;                                           // the reason of the first
 };
 
 class StreamSource {

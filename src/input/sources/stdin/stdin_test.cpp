@@ -18,7 +18,8 @@ using input::testing::FakeSink;
 /// Gives its bytes in pieces of a random size.
 class Trickle final : public formats::Bytes {
  public:
-  Trickle(Runtime& runtime, std::string bytes, bool breaks) : runtime_(runtime), bytes_(std::move(bytes)), breaks_(breaks) {}
+  Trickle(Runtime& runtime, std::string bytes, bool breaks)
+      : runtime_(runtime), bytes_(std::move(bytes)), breaks_(breaks) {}
   Result<std::size_t> read(char* p, std::size_t n) override {
     n = std::min({n, bytes_.size() - at_, 1 + static_cast<std::size_t>(runtime_.random_below(5000))});
     if (n == 0 && breaks_) return fail(Code::unavailable, "cannot read on: Input/output error");

@@ -29,9 +29,9 @@ namespace bavn::input::sources::syslog {
 namespace {
 
 namespace asio = boost::asio;
-using boost::system::error_code;
 using asio::ip::tcp;
 using asio::ip::udp;
+using boost::system::error_code;
 using namespace std::chrono_literals;
 
 constexpr std::size_t kReadBuffer = 16U << 10U;  // of a connection
@@ -110,14 +110,16 @@ class SyslogSource::Core : public std::enable_shared_from_this<SyslogSource::Cor
       auto cidr = event::parse_cidr(network);
       if (!cidr) {
         const auto ip = event::parse_ip(network);
-        if (!ip) return fail(Code::bad_input, fmt::format("'{}' is no network; e.g. 192.0.2.0/24", network), options_.name);
+        if (!ip)
+          return fail(Code::bad_input, fmt::format("'{}' is no network; e.g. 192.0.2.0/24", network), options_.name);
         cidr = event::Cidr{*ip, static_cast<std::uint8_t>(ip->width())};
       }
       allow_.push_back(*cidr);
     }
     error_code ec;
     const auto address = asio::ip::make_address(options_.address, ec);
-    if (ec) return fail(Code::bad_input, fmt::format("'{}' is no address to listen on", options_.address), options_.name);
+    if (ec)
+      return fail(Code::bad_input, fmt::format("'{}' is no address to listen on", options_.address), options_.name);
     if (options_.transport == Transport::tls) {
       BAVN_TRY(tls_, tls_context(options_, options_.certificate_pem, options_.key_pem));
     }
@@ -327,12 +329,11 @@ class SyslogSource::Core : public std::enable_shared_from_this<SyslogSource::Cor
     void read() override {
       if (closed_) return;
       if (core_.full()) return core_.pause(shared_from_this());
-      stream_.async_read_some(asio::buffer(buffer_),
-                              [self = me(), keep = core()](const error_code& ec, std::size_t n) {
-                                if (n != 0) self->take(n);
-                                if (ec) return self->over(ec);
-                                self->read();
-                              });
+      stream_.async_read_some(asio::buffer(buffer_), [self = me(), keep = core()](const error_code& ec, std::size_t n) {
+        if (n != 0) self->take(n);
+        if (ec) return self->over(ec);
+        self->read();
+      });
     }
     void close() override {
       if (closed_) return;
@@ -356,8 +357,8 @@ class SyslogSource::Core : public std::enable_shared_from_this<SyslogSource::Cor
                   fmt::format("{}: more than {} bytes", sender, core_.options().max_message));
     }
     void over(const error_code& ec) {
-      if (kTls && ec != asio::error::eof && ec != asio::ssl::error::stream_truncated && ec != asio::error::operation_aborted &&
-          ec != asio::error::connection_reset)
+      if (kTls && ec != asio::error::eof && ec != asio::ssl::error::stream_truncated &&
+          ec != asio::error::operation_aborted && ec != asio::error::connection_reset)
         core_.count("tls_failed", 1, fmt::format("{}: {}", sender, ec.message()));
       close();
     }
@@ -395,8 +396,7 @@ class SyslogSource::Core : public std::enable_shared_from_this<SyslogSource::Cor
     if (tls_)
       c = std::make_shared<StreamConnection<asio::ssl::stream<tcp::socket>>>(
           *this, asio::ssl::stream<tcp::socket>(std::move(socket), *tls_));
-    else
-      c = std::make_shared<StreamConnection<tcp::socket>>(*this, std::move(socket));
+    else c = std::make_shared<StreamConnection<tcp::socket>>(*this, std::move(socket));
     c->sender = sender;
     c->last = now();
     connections_.insert(c);
@@ -522,8 +522,9 @@ class SyslogSource::Core : public std::enable_shared_from_this<SyslogSource::Cor
     r.state = blocked_ ? SourceState::waiting : SourceState::working;
     if (blocked_)
       r.text = fmt::format("{}; {}", why_,
-                           options_.transport == Transport::udp ? "datagrams are kept while there is room, then dropped and counted"
-                                                                : "senders wait");
+                           options_.transport == Transport::udp
+                               ? "datagrams are kept while there is room, then dropped and counted"
+                               : "senders wait");
     r.at = runtime_.now();
     r.last_success = last_success_;
     r.lag_seconds = lag_;

@@ -24,24 +24,26 @@ struct SyslogOptions {
   MunicipalityId municipality{};
   TenantId tenant{};
   std::string format;  // empty: recognised
-  bool per_sender = false;          // each address is a source of its own, "name/192.0.2.7"; at most max_senders, the rest is "name"
+  bool per_sender =
+      false;  // each address is a source of its own, "name/192.0.2.7"; at most max_senders, the rest is "name"
   std::size_t max_senders = 256;
-  std::vector<std::string> allow;   // networks that may send; empty: all
+  std::vector<std::string> allow;        // networks that may send; empty: all
   std::string certificate_pem, key_pem;  // of tls
   std::string client_ca_pem;             // not empty: senders must have a certificate of it
   std::size_t max_message = 64U << 10U;  // bytes
   std::size_t max_connections = 1000;
-  std::size_t hold = 8U << 20U;   // bytes waiting for the sink: then TCP is not read, and UDP dropped
+  std::size_t hold = 8U << 20U;  // bytes waiting for the sink: then TCP is not read, and UDP dropped
   std::size_t batch = 256U << 10U;
   Duration flush = std::chrono::milliseconds(200);
-  Duration idle = std::chrono::hours(12);        // a connection without a byte
+  Duration idle = std::chrono::hours(12);  // a connection without a byte
   Duration handshake = std::chrono::seconds(10);
 };
 
 class SyslogSource {
  public:
   /// Errors: unavailable (the address is taken), forbidden (a port that needs a right), bad_input (certificate, address, network).
-  static Result<std::unique_ptr<SyslogSource>> start(Runtime& runtime, Sink& sink, SourceBook& book, SyslogOptions options);
+  static Result<std::unique_ptr<SyslogSource>> start(Runtime& runtime, Sink& sink, SourceBook& book,
+                                                     SyslogOptions options);
   ~SyslogSource();
   SyslogSource(const SyslogSource&) = delete;
   SyslogSource& operator=(const SyslogSource&) = delete;

@@ -9,8 +9,8 @@
 #include <unistd.h>
 
 #include <chrono>
-#include <csignal>
 #include <condition_variable>
+#include <csignal>
 #include <mutex>
 
 #include "base/threads.hpp"
@@ -295,8 +295,8 @@ class SyslogOverTls : public SyslogTest {
     if (ok) {  // with TLS 1.3 a refused certificate shows at the first read
       SSL_shutdown(ssl);
       char c = 0;
-      ok = SSL_read(ssl, &c, 1) <= 0 && (ERR_peek_error() == 0 || ERR_GET_REASON(ERR_peek_error()) ==
-                                                                      SSL_R_UNEXPECTED_EOF_WHILE_READING);
+      ok = SSL_read(ssl, &c, 1) <= 0 &&
+           (ERR_peek_error() == 0 || ERR_GET_REASON(ERR_peek_error()) == SSL_R_UNEXPECTED_EOF_WHILE_READING);
       ERR_clear_error();
     }
     SSL_free(ssl);
