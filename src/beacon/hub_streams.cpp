@@ -253,7 +253,7 @@ void HubBeacon::Inner::pump() {
         if (!l.live) continue;
         if ((lane == "urgent" ? l.urgent : l.bulk) < at || l.stream->waiting_bytes() > options.stream_waiting) {
           l.live = false;  // it reads slowly, or for itself: from where it is
-          if (!std::exchange(l.busy, true)) later(Duration{0}, queue, [id = id](Inner& self) { self.feed(id); });
+          if (!std::exchange(l.busy, true)) later(Duration{0}, queue, [slow = id](Inner& self) { self.feed(slow); });
         } else if (!send_rows(l, *rows)) {
           gone.push_back(id);
         }
