@@ -197,7 +197,7 @@ struct NodeBeacon::Inner : std::enable_shared_from_this<NodeBeacon::Inner> {
     if (const auto o = offset()) follower->on_offset(*o);
     f(*follower);
     for (auto actions = follower->take(); !actions.empty(); actions = follower->take())
-      for (auto& action : actions) std::visit([this](auto& a) { act(a); }, action);
+      for (auto& action : actions) std::visit([this](auto& a) { this->act(a); }, action);
     status.with([&](NodeStatus& s) { s.down = follower->status(); });
   }
   MunicipalityId own() const {
