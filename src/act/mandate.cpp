@@ -51,8 +51,11 @@ class TableReader {
     return std::string(trim(*found));
   }
   Result<std::string> text_or(std::string_view key, std::string_view otherwise) {
-    if (!node(key)) return std::string(otherwise);
-    return text(key);
+    const auto found = node(key);
+    if (!found) return std::string(otherwise);
+    const auto value = found.value<std::string>();
+    if (!value) return wrong(key, "must be text in quotes");
+    return std::string(trim(*value));  // may be empty
   }
   Result<std::uint64_t> number(std::string_view key, std::uint64_t most) {
     const auto n = node(key).value_exact<std::int64_t>();

@@ -6,6 +6,7 @@
 #include <csignal>
 
 #include "app/commands.hpp"
+#include "app/mandate.hpp"
 
 namespace bavn::app {
 
@@ -229,6 +230,7 @@ int run_command_line(int argc, char** argv) {
   hunt_cmd->callback([&] { rc = hunt_command(ho); });
 
   add_server_commands(app, rc);
+  add_mandate_commands(app, rc);
 
   DoctorOptions dopt;
   auto* doctor_cmd = app.add_subcommand("doctor", "Check a data folder; make its index again, pack, retain, erase");
