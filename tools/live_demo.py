@@ -20,8 +20,8 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 # One of them has a taken account in its week.
 TOWNS = [("0157", "Gentofte", True), ("0173", "Lyngby-Taarbæk", False), ("0159", "Gladsaxe", False),
          ("0230", "Rudersdal", False), ("0190", "Furesø", False), ("0223", "Hørsholm", False)]
-FOLLOWED = [("entra_signin.ndjson", "sign-ins"), ("m365_audit.ndjson", "audit"), ("message_trace.ndjson", "mail trace"),
-            ("zeek_dns.ndjson", "dns"), ("windows_sysmon.ndjson", "windows"), ("mail.log", "mail relay")]
+FOLLOWED = [("entra_signin.ndjson", "sign-ins"), ("m365_audit.ndjson", "audit"), ("message_trace.ndjson", "mail-trace"),
+            ("zeek_dns.ndjson", "dns"), ("windows_sysmon.ndjson", "windows"), ("mail.log", "mail-relay")]
 
 
 def free_port(wanted):
