@@ -143,7 +143,7 @@ class Demo:
         return True
 
     def alerts(self, code):
-        return [json.loads(line) for line in self.bavn("alerts", "--data", self.guest(code), "--json").splitlines()]
+        return [json.loads(line) for line in self.bavn("alerts", "list", "--data", self.guest(code), "--json").splitlines()]
 
     def feed(self):
         """A little of everyday life, appended to every log."""
@@ -206,7 +206,7 @@ Bavn is running. Open this address:
 
 Three commands to try, from another terminal in this folder:
 
-  {bavn} alerts --data {hub}/guests/{taken}                  what happened in {dict((c, n) for c, n, _ in TOWNS)[taken]}
+  {bavn} alerts list --data {hub}/guests/{taken}                  what happened in {dict((c, n) for c, n, _ in TOWNS)[taken]}
   {bavn} hub test-beacon --data {hub}                  a harmless warning: who answers, how fast
   {bavn} node left --data {hub}/guests/{taken}               every item that left that node
 
