@@ -7,6 +7,7 @@
 
 #include "app/commands.hpp"
 #include "app/mandate.hpp"
+#include "app/stand_in.hpp"
 
 namespace bavn::app {
 
@@ -231,6 +232,7 @@ int run_command_line(int argc, char** argv) {
 
   add_server_commands(app, rc);
   add_mandate_commands(app, rc);
+  add_microsoft365_commands(app, rc);
 
   DoctorOptions dopt;
   auto* doctor_cmd = app.add_subcommand("doctor", "Check a data folder; make its index again, pack, retain, erase");

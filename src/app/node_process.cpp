@@ -145,6 +145,7 @@ Result<std::unique_ptr<NodeProcess>> NodeProcess::open(Runtime& runtime, Metrics
   node->enrolment_->start();
   node->parsers_ = std::make_unique<jail::Jail>(metrics);
   BAVN_CHECK(node->start_sources(run.guest));
+  BAVN_TRY(node->microsoft365_, Microsoft365Node::open(runtime, *node->client_, node->core_->state(), node->core_->sink(), *node->book_, run.folder));
   return node;
 }
 
@@ -188,6 +189,7 @@ Result<void> NodeProcess::listen() {
 }
 
 NodeProcess::~NodeProcess() {
+  microsoft365_.reset();
   sources_.reset();
   intake_server_.reset();
   control_server_.reset();

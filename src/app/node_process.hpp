@@ -7,6 +7,7 @@
 
 #include "app/control.hpp"
 #include "app/folder.hpp"
+#include "app/microsoft365_node.hpp"
 #include "app/node_core.hpp"
 #include "base/settings.hpp"
 #include "input/running.hpp"
@@ -50,6 +51,7 @@ class NodeProcess {
   std::unique_ptr<tenants::Enrolment> enrolment_;
   std::unique_ptr<NodeCore> core_;
   std::unique_ptr<input::Book> book_;
+  std::unique_ptr<Microsoft365Node> microsoft365_;
   std::unique_ptr<jail::Jail> parsers_;
   std::unique_ptr<input::RunningSources> sources_;
   std::unique_ptr<net::Server> control_server_, intake_server_;

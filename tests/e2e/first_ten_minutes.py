@@ -1,0 +1,158 @@
+"""bavn node setup against the stand-in and a hub, as a municipality does it: by answers, with the steps and their times printed; then the node
+runs, a made-up takeover happens, and its records come through the pullers."""
+import http.server
+import json
+import pathlib
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import unittest
+import urllib.request
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+from support.bavn import BINARY
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+class Catcher(http.server.BaseHTTPRequestHandler):
+    got = []
+
+    def do_POST(self):
+        Catcher.got.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
+class FirstTenMinutes(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.addCleanup(self.folder.cleanup)
+        self.path = pathlib.Path(self.folder.name)
+        self.children = []
+        self.addCleanup(self.end)
+
+    def end(self):
+        for child in reversed(self.children):
+            if child.poll() is None:
+                child.send_signal(signal.SIGTERM)
+                try:
+                    child.wait(20)
+                except subprocess.TimeoutExpired:
+                    child.kill()
+
+    def log(self, name):
+        log = open(self.path / f"{name}.err", "w")
+        self.addCleanup(log.close)
+        return log
+
+    def start(self, name, *words):
+        child = subprocess.Popen([BINARY, *map(str, words)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self.log(name), text=True)
+        self.children.append(child)
+        self.addCleanup(child.stdout.close)
+        return child
+
+    def bavn(self, *words, code=0, seconds=120):
+        done = subprocess.run([BINARY, *map(str, words)], capture_output=True, text=True, timeout=seconds)
+        self.assertEqual(done.returncode, code, f"{words}: {done.stdout[-1500:]} {done.stderr[-1500:]}")
+        return done.stdout
+
+    def wait(self, what, f, seconds=60):
+        until, last = time.monotonic() + seconds, None
+        while time.monotonic() < until:
+            try:
+                if got := f():
+                    return got
+            except (AssertionError, OSError, ValueError, KeyError) as trouble:
+                last = trouble
+            time.sleep(0.3)
+        self.fail(f"waited {seconds} s for {what}; last: {last}")
+
+    def test_setup_and_sources(self):
+        began = time.monotonic()
+        stand = json.loads(self.start("stand", "stand-in", "microsoft365", "--port", 0, "--people", 8, "--delay-scale", "0.01", "--consent-seconds", 3, "--json").stdout.readline())["url"]
+        tenant = json.loads(urllib.request.urlopen(stand + "/stand-in").read())["tenants"][0]
+        catcher = http.server.HTTPServer(("127.0.0.1", 0), Catcher)
+        threading.Thread(target=catcher.serve_forever, daemon=True).start()
+        self.addCleanup(catcher.server_close)
+        self.addCleanup(catcher.shutdown)
+
+        hub, node = self.path / "hub", self.path / "node"
+        self.bavn("hub", "init", "--data", hub, "--host", "127.0.0.1", "--address", "127.0.0.1", "--port", free_port())
+        self.start("hub", "hub", "--data", hub)
+        self.wait("the hub", lambda: self.bavn("hub", "status", "--data", hub))
+        code = re.search(r"bavn1\.\S+", self.bavn("hub", "municipality", "add", "--data", hub, "0157")).group(0)
+
+        answers = self.path / "answers.toml"
+        answers.write_text(f"""[setup]
+code = "{code}"
+name = "Fjordby"
+language = "en"
+[microsoft365]
+tenant = "{tenant['id']}"
+domains = "{tenant['domain']}"
+consent = "{stand}/stand-in/cloud-shell"
+login = "{stand}/login"
+graph = "{stand}/graph"
+manage = "{stand}/manage"
+wait = 2
+trace_days = 10
+[duty]
+name = "Test Vagt"
+webhook = "http://127.0.0.1:{catcher.server_port}/duty"
+phone = "+45 00 00 00 00"
+[beacon]
+wait = 60
+""")
+        setup = self.start("setup", "node", "setup", "--data", node, "--answers", answers, "--json")
+        lit = threading.Event()
+
+        def light():  # the CERT's part of the last step
+            while not lit.is_set() and setup.poll() is None:
+                subprocess.run([BINARY, "hub", "test-beacon", "--data", str(hub), "--seconds", "3"], capture_output=True, timeout=60)
+                time.sleep(1)
+        person = threading.Thread(target=light)
+        person.start()
+        said = json.loads(setup.stdout.read())
+        lit.set()
+        person.join()
+        took = time.monotonic() - began
+        for step in said["steps"]:
+            print(f"    {step['seconds']:6.1f} s  {step['step']}: {step['state']}, {step['says']}")
+        print(f"    {said['seconds']:6.1f} s  bavn node setup in all; {took:.1f} s with hub and stand-in")
+        self.assertEqual(setup.wait(30), 0, (self.path / "setup.err").read_text()[-2000:])
+        self.assertLess(said["seconds"], 600)
+        states = {step["step"][0]: step for step in said["steps"]}
+        for number in "123456":
+            self.assertEqual(states[number]["state"], "done", states[number])
+        self.assertIn("3 applications, 1 forwardings, 1 look-alikes", states["4"]["says"])
+        self.assertEqual(Catcher.got[0]["type"], "bavn.test")
+
+        # The node runs; a takeover began an hour and a half ago.
+        urllib.request.urlopen(urllib.request.Request(f"{stand}/stand-in/tenants/0/takeover?mails=60&minutes_ago=90", method="POST", data=b""))
+        running = self.start("node", "node", "--data", node)
+        wanted = ("m365.signins", "m365.audits", "m365.trace", "m365.activity")
+
+        def delivered():
+            now = json.loads(self.bavn("node", "status", "--data", node, "--json"))
+            counts = {s["name"]: s["records"] for s in now["municipalities"][0]["sources"]}
+            return all(counts.get(name, 0) > 0 for name in wanted) and counts
+        print("    records", self.wait("the sources to deliver", delivered, 120))
+        running.send_signal(signal.SIGTERM)
+        running.wait(30)
+
+
+if __name__ == "__main__":
+    unittest.main()
