@@ -43,8 +43,8 @@ struct BenchOptions {
   std::uint64_t count = 0;
   std::vector<std::string> only;  // hotpath: these lanes; empty: all
   int rounds = 3;                 // hotpath: the median of these counts
-  unsigned seconds = 0;   // of intake; 0: a sane default
-  unsigned overload = 0;  // times what it can take
+  unsigned seconds = 0;           // of intake; 0: a sane default
+  unsigned overload = 0;          // times what it can take
   std::string directory;
   bool json = false;
 };

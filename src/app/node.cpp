@@ -27,7 +27,8 @@ NodeRun run_of(const NodeCommand& c) {
   run.shared_bases = c.shared_bases;
   run.rules = c.rules;
   if (c.guest) run.shared_bases.push_back(c.data + "/../shared");  // of the hub whose guest it is
-  run.try_commands = {fmt::format("bavn alerts list --data {}", c.data), fmt::format("bavn node status --data {}", c.data),
+  run.try_commands = {fmt::format("bavn alerts list --data {}", c.data),
+                      fmt::format("bavn node status --data {}", c.data),
                       fmt::format("bavn node left --data {}", c.data)};
   return run;
 }
@@ -132,7 +133,8 @@ int serve(const ServeCommand& c) {
     const auto root = HubProcess::init(runtime, hub_folder, {"this machine", {"127.0.0.1"}, "127.0.0.1", c.port});
     if (!root) return failed(root.error());
   }
-  auto hub = HubProcess::open(runtime, metrics, hub_folder, false, {fmt::format("bavn alerts list --data {}", node_folder)});
+  auto hub =
+      HubProcess::open(runtime, metrics, hub_folder, false, {fmt::format("bavn alerts list --data {}", node_folder)});
   if (!hub) return failed(hub.error());
   if (!DiskFiles().exists(node_folder + "/keys/enrolment.json")) {
     const auto invited = (*hub)->core().invite(event::Scope::local_owner(), {c.municipality}, "package", "");

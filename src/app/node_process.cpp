@@ -145,7 +145,8 @@ Result<std::unique_ptr<NodeProcess>> NodeProcess::open(Runtime& runtime, Metrics
   node->enrolment_->start();
   node->parsers_ = std::make_unique<jail::Jail>(metrics);
   BAVN_CHECK(node->start_sources(run.guest));
-  BAVN_TRY(node->microsoft365_, Microsoft365Node::open(runtime, *node->client_, node->core_->state(), node->core_->sink(), *node->book_, run.folder));
+  BAVN_TRY(node->microsoft365_, Microsoft365Node::open(runtime, *node->client_, node->core_->state(),
+                                                       node->core_->sink(), *node->book_, run.folder));
   return node;
 }
 
