@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""The live demonstration: a hub, guest nodes of made-up weeks for real towns, a stand-in for Microsoft 365, and logs that keep growing.
+"""The live demonstration: a hub, six guest nodes with a stand-in for Microsoft 365 and logs that keep growing, and a taken account.
 Used by ./run; usage: tools/live_demo.py BINARY FOLDER [--check]
 
 Everything runs as its users would run it: the commands are printed. --check waits until every part answers, says so and stops.
 """
+import concurrent.futures
 import datetime
 import json
 import os
@@ -15,11 +16,11 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-# One of them has a taken account in its week.
-TOWNS = [("0157", "Gentofte", True), ("0173", "Lyngby-Taarbæk", False), ("0159", "Gladsaxe", False),
-         ("0230", "Rudersdal", False), ("0190", "Furesø", False), ("0223", "Hørsholm", False)]
+TOWNS = [("0157", "Gentofte"), ("0173", "Lyngby-Taarbæk"), ("0159", "Gladsaxe"), ("0230", "Rudersdal"), ("0190", "Furesø"), ("0223", "Hørsholm")]
+TAKEN = "0157"  # an account is taken here while one looks on
 FOLLOWED = [("entra_signin.ndjson", "sign-ins"), ("m365_audit.ndjson", "audit"), ("message_trace.ndjson", "mail-trace"),
             ("zeek_dns.ndjson", "dns"), ("windows_sysmon.ndjson", "windows"), ("mail.log", "mail-relay")]
 
@@ -89,16 +90,17 @@ class Demo:
             shutil.rmtree(self.folder / each, ignore_errors=True)
         self.folder.mkdir(parents=True, exist_ok=True)
         until = self.made.strftime("%Y-%m-%dT%H:%M:%SZ")
-        for n, (code, _, taken) in enumerate(TOWNS):
-            more = [] if taken else ["--quiet"]
-            subprocess.run([sys.executable, ROOT / "tools/make_sample.py", self.logs / code, "--events", "2500", "--seed", str(100 + n), "--until", until, *more],
+        for n, (code, _) in enumerate(TOWNS):
+            subprocess.run([sys.executable, ROOT / "tools/make_sample.py", self.logs / code, "--events", "2500", "--seed", str(100 + n), "--until", until, "--quiet"],
                            check=True)
 
     def end_leftovers(self):
         """Guests of an earlier demonstration that was killed."""
         for lock in (self.folder / "hub").glob("guests/*/lock"):
             try:
-                os.kill(int(lock.read_text() or 0), signal.SIGTERM)
+                pid = int(lock.read_text() or 0)
+                if pid > 0:  # 0 would be everybody here
+                    os.kill(pid, signal.SIGTERM)
             except (ValueError, OSError):
                 pass
 
@@ -116,15 +118,49 @@ class Demo:
             parts.append(f'[[source]]\nkind = "files"\nname = "{name}"\npaths = ["{self.logs / code / file}"]\n')
         return "\n".join(parts)
 
+    def make_tenants(self):
+        port = free_port(8365)
+        self.start("microsoft365", "stand-in", "microsoft365", "--port", port, "--tenants", len(TOWNS), "--people", 8, "--delay-scale", "0.02",
+                   "--consent-seconds", 1)
+        self.stand_in = f"http://127.0.0.1:{port}"
+
+        def tenants():
+            with urllib.request.urlopen(self.stand_in + "/stand-in", timeout=5) as answer:
+                return json.loads(answer.read())["tenants"]
+        return self.wait("the stand-in for Microsoft 365", 30, tenants)
+
+    def add_guest(self, code, tenant):
+        """As a municipality does it, by answers instead of questions."""
+        folder = self.guest(code)
+        folder.mkdir(parents=True, mode=0o700)
+        (folder / "stopped").touch()  # until it is set up
+        (folder / "sources.toml").write_text(self.sources_of(code))
+        (folder / "settings.toml").write_text('[node]\ninside = "127.0.0.1"\n')
+        invited = json.loads(self.bavn("hub", "municipality", "add", "--data", self.hub, "--form", "guest", "--json", code))
+        answers = self.folder / f"answers-{code}.toml"
+        answers.write_text(f"""[setup]
+code = "{invited['code']}"
+name = "guest {code}"
+[microsoft365]
+tenant = "{tenant['id']}"
+domains = "{tenant['domain']}"
+consent = "{self.stand_in}/stand-in/cloud-shell"
+login = "{self.stand_in}/login"
+graph = "{self.stand_in}/graph"
+manage = "{self.stand_in}/manage"
+wait = 2
+trace_days = 10
+[beacon]
+wait = 0
+""")
+        self.bavn("node", "setup", "--data", folder, "--answers", answers)
+        self.bavn("hub", "guests", "start", "--data", self.hub, code)
+
     def add_guests(self):
-        for code, _, _ in TOWNS:
-            self.bavn("hub", "guests", "add", "--data", self.hub, "--same-user", code)
-            (self.hub / "guests" / code / "sources.toml").write_text(self.sources_of(code))
-        for code, _, _ in TOWNS:  # those that were started before their sources were written
-            self.bavn("hub", "guests", "stop", "--data", self.hub, code)
-        time.sleep(1)
-        for code, _, _ in TOWNS:
-            self.bavn("hub", "guests", "start", "--data", self.hub, code)
+        tenants = self.make_tenants()
+        with concurrent.futures.ThreadPoolExecutor(len(TOWNS)) as pool:
+            for done in [pool.submit(self.add_guest, code, tenants[n]) for n, (code, _) in enumerate(TOWNS)]:
+                done.result()
 
     def connected(self):
         now = self.status()["municipalities"]
@@ -134,13 +170,26 @@ class Demo:
         return self.hub / "guests" / code
 
     def fed(self):
-        """Every followed file of every guest gave records."""
-        for code, _, _ in TOWNS:
+        """Every followed file and the mail trace of every guest gave records."""
+        for code, _ in TOWNS:
             node = json.loads(self.bavn("node", "status", "--data", self.guest(code), "--json"))
             sources = {s["name"]: s for s in node["municipalities"][0]["sources"]}
-            if not all(sources.get(name, {}).get("records", 0) > 0 for _, name in FOLLOWED):
+            if not all(sources.get(name, {}).get("records", 0) > 0 for name in [name for _, name in FOLLOWED] + ["m365.trace"]):
                 return False
         return True
+
+    def take_account(self):
+        """The case, as it happens: line by line into the logs of one town."""
+        at = (datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(minutes=50)).strftime("%Y-%m-%dT%H:%M:%SZ")
+        subprocess.run([sys.executable, ROOT / "tools/make_sample.py", self.folder / "case", "--events", "0", "--case-at", at], check=True)
+        last = None
+        for row in (self.folder / "case" / "order.tsv").read_text().splitlines():
+            file, line = row.split("\t", 1)
+            if last not in (None, file):
+                time.sleep(1.6)  # each log is read on its own; what came first shall be first
+            last = file
+            with open(self.logs / TAKEN / file, "a") as log:
+                log.write(line + "\n")
 
     def alerts(self, code):
         return [json.loads(line) for line in self.bavn("alerts", "list", "--data", self.guest(code), "--json").splitlines()]
@@ -148,7 +197,7 @@ class Demo:
     def feed(self):
         """A little of everyday life, appended to every log."""
         stamp = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-        for n, (code, _, _) in enumerate(TOWNS):
+        for n, (code, _) in enumerate(TOWNS):
             again = self.folder / "more"
             shutil.rmtree(again, ignore_errors=True)
             subprocess.run([sys.executable, ROOT / "tools/make_sample.py", again, "--events", "12", "--quiet", "--seed", str(random.randrange(10**9)), "--until", stamp],
@@ -181,18 +230,20 @@ def main(binary, folder, *more):
         demo.make_hub()
         demo.add_guests()
         demo.wait("six guest nodes to connect", 120, demo.connected)
-        say(f"check: {len(TOWNS)} guest nodes are connected")
+        say(f"check: {len(TOWNS)} guest nodes are set up and connected")
         demo.bavn("hub", "publish", "indicators", "--data", demo.hub, ROOT / "content/demo/indicators.csv", "--source", "demonstration")
         demo.wait("every source to deliver", 180, demo.fed)
-        say(f"check: {len(TOWNS) * len(FOLLOWED)} sources deliver")
+        say("check: all of them read their logs and their Microsoft 365")
         answers = json.loads(demo.bavn("hub", "test-beacon", "--data", demo.hub, "--json", "--seconds", "30"))
         if len(answers["answers"]) < len(TOWNS):
             raise RuntimeError(f"only {len(answers['answers'])} of {len(TOWNS)} nodes answered the test beacon")
         slowest = max(a["applied_at_us"] - answers["sent_at_us"] for a in answers["answers"]) / 1000
         say(f"check: all answered a test beacon, the slowest after {slowest:.0f} ms")
-        taken = next(code for code, _, taken in TOWNS if taken)
-        found = demo.wait("the taken account to be found", 120, lambda: [a for a in demo.alerts(taken) if "Takeover" in a.get("title", "")])
-        say(f"check: {found[0]['title']}: {found[0].get('concern', '')}")
+        demo.take_account()
+        found = demo.wait("the taken account to be found", 60, lambda: [a for a in demo.alerts(TAKEN) if "Takeover" in a.get("title", "") and a["place"] == "queue"])
+        say(f"check: found in {dict(TOWNS)[TAKEN]}: {found[0]['title']} ({found[0]['concern']['value']})")
+        told = demo.wait("the hub to know", 90, lambda: [m for m in demo.status()["municipalities"] if m["code"] == TAKEN and m["open_alerts"] > 0])
+        say(f"check: the hub knows of {told[0]['open_alerts']} open alert{'s' if told[0]['open_alerts'] != 1 else ''} there")
         if check:
             say("check: everything that ./run starts is up and answers")
             return 0
@@ -206,9 +257,9 @@ Bavn is running. Open this address:
 
 Three commands to try, from another terminal in this folder:
 
-  {bavn} alerts list --data {hub}/guests/{taken}                  what happened in {dict((c, n) for c, n, _ in TOWNS)[taken]}
+  {bavn} alerts list --data {hub}/guests/{TAKEN}             what happened in {dict(TOWNS)[TAKEN]}
   {bavn} hub test-beacon --data {hub}                  a harmless warning: who answers, how fast
-  {bavn} node left --data {hub}/guests/{taken}               every item that left that node
+  {bavn} node left --data {hub}/guests/{TAKEN}               every item that left that node
 
 Logs keep growing. Ctrl-C ends everything.""")
         while True:

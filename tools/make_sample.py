@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Writes a made-up week of one municipality's logs with one taken account in it: the sample that ./run shows.
 
-usage: tools/make_sample.py FOLDER [--events N] [--quiet] [--seed N] [--until TIME]
+usage: tools/make_sample.py FOLDER [--events N] [--quiet] [--seed N] [--until TIME] [--case-at TIME]
   --events   quiet events around the case, default 20,000
   --quiet    without the case
   --seed     another week of the same kind
+  --case-at  the case begins then
   --until    the week ends then ("2026-01-05T12:00:00Z"); without it, it is the one of October 2024
 
 Everything is invented: example domains, addresses reserved for documentation, names of nobody. The same command writes
@@ -143,16 +144,22 @@ def main(arguments):
     reader.add_argument("--events", type=int, default=20000)
     reader.add_argument("--quiet", action="store_true")
     reader.add_argument("--seed", type=int, default=20241009)
+    reader.add_argument("--case-at", type=lambda text: datetime.datetime.fromisoformat(text.replace("Z", "+00:00")))
     reader.add_argument("--until", type=lambda text: datetime.datetime.fromisoformat(text.replace("Z", "+00:00")))
     options = reader.parse_args(arguments)
     if options.until:
         START = options.until - datetime.timedelta(days=4, hours=12)
         CASE = START + datetime.timedelta(days=2, hours=3, minutes=12)
+    CASE = options.case_at or CASE
     options.folder.mkdir(parents=True, exist_ok=True)
     sample = Sample(options.seed)
     sample.quiet(options.events)
     if not options.quiet:
         sample.case()
+    order = [(t, name, line) for name, lines in sample.lines.items() for t, line in lines]
+    order.sort(key=lambda each: each[0])
+    if options.case_at:  # for who appends it to logs that are followed: file and line, as they happened
+        (options.folder / "order.tsv").write_text("".join(f"{name}\t{line}\n" for _, name, line in order), encoding="utf-8")
     for name, lines in sorted(sample.lines.items()):
         lines.sort(key=lambda pair: pair[0])
         (options.folder / name).write_text("".join(line + "\n" for _, line in lines), encoding="utf-8")
