@@ -200,7 +200,7 @@ wait = 0
         for n, (code, _) in enumerate(TOWNS):
             again = self.folder / "more"
             shutil.rmtree(again, ignore_errors=True)
-            subprocess.run([sys.executable, ROOT / "tools/make_sample.py", again, "--events", "12", "--quiet", "--seed", str(random.randrange(10**9)), "--until", stamp],
+            subprocess.run([sys.executable, ROOT / "tools/make_sample.py", again, "--events", "12", "--quiet", "--seed", str(random.randrange(10**9)), "--until", stamp, "--last", "5"],
                            check=True)
             for file, _ in FOLLOWED:
                 if (again / file).exists():

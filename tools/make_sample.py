@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Writes a made-up week of one municipality's logs with one taken account in it: the sample that ./run shows.
 
-usage: tools/make_sample.py FOLDER [--events N] [--quiet] [--seed N] [--until TIME] [--case-at TIME]
+usage: tools/make_sample.py FOLDER [--events N] [--quiet] [--seed N] [--until TIME] [--case-at TIME] [--last SECONDS]
   --events   quiet events around the case, default 20,000
   --quiet    without the case
   --seed     another week of the same kind
   --case-at  the case begins then
+  --last     all of it within so many seconds before --until
   --until    the week ends then ("2026-01-05T12:00:00Z"); without it, it is the one of October 2024
 
 Everything is invented: example domains, addresses reserved for documentation, names of nobody. The same command writes
@@ -93,13 +94,15 @@ class Sample:
                      f"postfix/smtp[3105]: {queue}: to=<{recipient}>, relay=exch.{HOME}[192.0.2.40]:25, delay=0.6, dsn=2.0.0, status=sent (250 2.6.0 queued)"):
             self.add("mail.log", t, f"{stamp} mx1 {line}")
 
-    def quiet(self, count):
+    def quiet(self, count, last=None):
         pick = self.random.choice
         hosts = ["www.example.com", "intranet." + HOME, "kort.example.org", "vejr.example.com", "skole.example.org", "journal." + HOME]
         programs = [("C:\\Program Files\\Microsoft Office\\root\\Office16\\WINWORD.EXE", "WINWORD.EXE /n"), ("C:\\Windows\\System32\\svchost.exe", "svchost.exe -k netsvcs"),
                     ("C:\\Program Files\\Microsoft\\Edge\\msedge.exe", "msedge.exe --type=renderer"), ("C:\\Windows\\System32\\taskhostw.exe", "taskhostw.exe")]
         for _ in range(count):
             t = START + datetime.timedelta(days=self.random.randrange(5), seconds=self.random.randrange(12 * 3600), milliseconds=self.random.randrange(1000))
+            if last:
+                t = START + datetime.timedelta(days=4, hours=12) - datetime.timedelta(seconds=self.random.random() * last)
             who, kind, pc = pick(self.people), self.random.random(), self.random.randrange(10, 200)
             if kind < 0.15:
                 self.sign_in(t, who, "198.51.100.10", BROWSER, f"device-{pc}")
@@ -145,6 +148,7 @@ def main(arguments):
     reader.add_argument("--quiet", action="store_true")
     reader.add_argument("--seed", type=int, default=20241009)
     reader.add_argument("--case-at", type=lambda text: datetime.datetime.fromisoformat(text.replace("Z", "+00:00")))
+    reader.add_argument("--last", type=float)
     reader.add_argument("--until", type=lambda text: datetime.datetime.fromisoformat(text.replace("Z", "+00:00")))
     options = reader.parse_args(arguments)
     if options.until:
@@ -153,7 +157,7 @@ def main(arguments):
     CASE = options.case_at or CASE
     options.folder.mkdir(parents=True, exist_ok=True)
     sample = Sample(options.seed)
-    sample.quiet(options.events)
+    sample.quiet(options.events, options.last)
     if not options.quiet:
         sample.case()
     order = [(t, name, line) for name, lines in sample.lines.items() for t, line in lines]

@@ -48,9 +48,9 @@ BOOST_DESCRIBE_STRUCT(ReportRow, (), (node, municipality, received_at_us, body))
 struct SourceHealth {
   std::string name, state;
   std::uint64_t records = 0, refused = 0;
-  std::optional<std::int64_t> lag_seconds;
+  std::optional<std::int64_t> lag_seconds, newest_age_seconds;
 };
-BOOST_DESCRIBE_STRUCT(SourceHealth, (), (name, state, records, refused, lag_seconds))
+BOOST_DESCRIBE_STRUCT(SourceHealth, (), (name, state, records, refused, lag_seconds, newest_age_seconds))
 struct Health {
   std::string version;
   std::uint64_t open_alerts = 0, indicators = 0;
@@ -426,7 +426,7 @@ Result<StatusView> HubCore::status(const event::Scope& scope) {
   }));
   BAVN_TRY(const auto indicators, indicators_->size());
   v.figures = {{"Log entries", with_commas(urgent + bulk)},
-               {"Indicators", with_commas(static_cast<std::uint64_t>(indicators.in_base))},
+               {"Indicators", with_commas(static_cast<std::uint64_t>(indicators.in_base + indicators.changes))},
                {"Streams open", with_commas(beacon_->streams_open())}};
   for (const auto& node : nodes) {
     for (const MunicipalityId id : node.municipalities) {
@@ -448,7 +448,7 @@ Result<StatusView> HubCore::status(const event::Scope& scope) {
         if (const auto h = net::from_json<Health>(at->second.body, net::Unknown::ignore)) {
           m.open_alerts = h->open_alerts;
           for (const auto& s : h->sources)
-            m.sources.push_back({s.name, s.state, "", s.lag_seconds, s.records, s.refused});
+            m.sources.push_back({s.name, s.state, "", s.lag_seconds, s.newest_age_seconds, s.records, s.refused});
         }
       if (options_.guest_memory) m.private_mb = options_.guest_memory(id);
       v.municipalities.push_back(std::move(m));

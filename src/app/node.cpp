@@ -85,6 +85,8 @@ int node_command(const NodeCommand& c) {
         fmt::print("    {:<28}{:<10}{:>10} records", s["name"].text_or(""), s["state"].text_or(""),
                    s["records"].integer().value_or(0));
         if (const auto lag = s["lag_seconds"].integer()) fmt::print(", {} late", plain_duration(*lag));
+        else if (const auto age = s["newest_age_seconds"].integer())
+          fmt::print(", newest {} old", plain_duration(*age));
         if (const auto refused = s["refused"].integer().value_or(0); refused > 0) fmt::print(", {} refused", refused);
         if (const auto text = s["text"].text(); text && !text->empty()) fmt::print("\n      {}", *text);
         fmt::print("\n");

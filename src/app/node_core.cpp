@@ -347,6 +347,7 @@ void NodeCore::tell_now() {
             .member("records", s.records)
             .member("refused", s.refused);
         if (s.lag_seconds) w.member("lag_seconds", *s.lag_seconds);
+        if (s.newest_age_seconds) w.member("newest_age_seconds", *s.newest_age_seconds);
         w.end();
       }
       w.end().end();
@@ -440,7 +441,7 @@ Result<StatusView> NodeCore::status(const event::Scope& scope) {
     }
     at->records = static_cast<std::uint64_t>(row.records);
     at->refused = static_cast<std::uint64_t>(row.refused);
-    if (!at->lag_seconds && row.lag_us >= 0) at->lag_seconds = row.lag_us / 1'000'000;
+    if (row.newest_happened_us > 0) at->newest_age_seconds = (micros(v.now) - row.newest_happened_us) / 1'000'000;
   }
   v.municipalities.push_back(std::move(m));
   return v;

@@ -256,7 +256,8 @@ Result<HubIndicators::Size> HubIndicators::size() const {
   return state_.read([&](store::Reader& r) -> Result<Size> {
     Size s;
     BAVN_TRY(s.in_base, r.number("SELECT coalesce(sum(size), 0) FROM hub_base"));
-    BAVN_TRY(s.changes, r.number("SELECT count(*) FROM hub_indicator_delta"));
+    BAVN_TRY(s.changes,
+             r.number("SELECT coalesce(sum(json_array_length(payload, '$.add')), 0) FROM hub_indicator_delta"));
     return s;
   });
 }

@@ -49,7 +49,7 @@ class HubIndicators {
   /// Makes it the base of the audience; forgets the changes that are in it.
   static Result<void> keep(store::Tx& tx, std::string_view audience, const Built& built);
   struct Size {
-    std::int64_t in_base = 0, changes = 0;
+    std::int64_t in_base = 0, changes = 0;  // changes: added since
   };
   Result<Size> size() const;
 

@@ -39,7 +39,9 @@ void append_tile(std::string& out, const StatusView& view, const StatusView::Mun
       const bool bad = s.state == "failing";
       std::string right = bad ? "failing" : s.state;
       if (!bad && s.lag_seconds && *s.lag_seconds >= 0) right = plain_duration(*s.lag_seconds) + " late";
-      if (s.records > 0) right = fmt::format("{} records, {}", with_commas(s.records), right);
+      else if (!bad && s.newest_age_seconds) right = "newest " + plain_duration(*s.newest_age_seconds) + " old";
+      if (s.records > 0)
+        right = fmt::format("{} {}, {}", with_commas(s.records), s.records == 1 ? "record" : "records", right);
       if (s.refused > 0) right += fmt::format(", {} refused", with_commas(s.refused));
       out += fmt::format("<li{}><span>{}</span><span>{}</span>{}</li>\n", bad ? " class=\"failing\"" : "",
                          escape_html(s.name), escape_html(right),
@@ -152,6 +154,7 @@ std::string status_json(const StatusView& view) {
       w.object().member("name", s.name).member("state", s.state);
       if (!s.text.empty()) w.member("text", s.text);
       if (s.lag_seconds) w.member("lag_seconds", *s.lag_seconds);
+      if (s.newest_age_seconds) w.member("newest_age_seconds", *s.newest_age_seconds);
       w.member("records", s.records).member("refused", s.refused).end();
     }
     w.end();

@@ -11,8 +11,9 @@ namespace bavn::app {
 
 struct StatusView {
   struct Source {
-    std::string name, state, text;  // text: what is wrong and what to do
-    std::optional<std::int64_t> lag_seconds;
+    std::string name, state, text;                   // text: what is wrong and what to do
+    std::optional<std::int64_t> lag_seconds;         // measured by the source
+    std::optional<std::int64_t> newest_age_seconds;  // of the newest record there is
     std::uint64_t records = 0, refused = 0;
   };
   struct Alert {

@@ -370,7 +370,8 @@ TEST(IndicatorBench, BytesAndNanoseconds) {
 TEST(IndicatorSet, StartingOverLeavesTheBaseTheAdditionsAndNothingElse) {
   IndicatorSet set(base_of({indicator(Kind::domain, "old.example")}));
   ASSERT_TRUE(set.add(indicator(Kind::domain, "added.example")));
-  const std::vector<Indicator> additions = {indicator(Kind::domain, "later.example"), indicator(Kind::domain, "again.example")};
+  const std::vector<Indicator> additions = {indicator(Kind::domain, "later.example"),
+                                            indicator(Kind::domain, "again.example")};
   const std::vector<Removal> removals = {{Kind::domain, "gone.example", ""}, {Kind::domain, "again.example", ""}};
   const std::uint64_t before = set.version();
   ASSERT_TRUE(set.start_over(base_of({indicator(Kind::domain, "new.example"), indicator(Kind::domain, "gone.example"),
@@ -383,7 +384,8 @@ TEST(IndicatorSet, StartingOverLeavesTheBaseTheAdditionsAndNothingElse) {
   EXPECT_TRUE(hits(s, Kind::domain, "gone.example").empty());
   EXPECT_EQ(hits(s, Kind::domain, "new.example"), Strings{"domain new.example"});
   EXPECT_EQ(hits(s, Kind::domain, "later.example"), Strings{"domain later.example"});
-  EXPECT_EQ(hits(s, Kind::domain, "again.example"), Strings{"domain again.example"});  // the addition, not what the base had
+  EXPECT_EQ(hits(s, Kind::domain, "again.example"),
+            Strings{"domain again.example"});  // the addition, not what the base had
   EXPECT_TRUE(set.remove(Kind::domain, "later.example"));
   EXPECT_TRUE(hits(set.snapshot(), Kind::domain, "later.example").empty());
 }
