@@ -101,6 +101,10 @@ void add_hub(CLI::App& app, const std::shared_ptr<Commands>& c, int& rc) {
       ->add_option("files", h.words, "Files")
       ->required();
 
+  auto* order = leaf(*publish, "order", "A signed order, to the node of its municipality", "publish order");
+  order->add_option("file", h.words, "As `bavn order sign` left it")->required()->expected(1);
+  order->add_option("--seconds", h.seconds, "How long to wait for the node's answer");
+
   auto* test = leaf(*hub, "test-beacon", "Light a harmless warning and see who answers, and how fast", "test-beacon");
   test->add_option("municipality", h.words, "Only this one");
   test->add_option("--observable", h.observable, "Let each node look for this in its history");

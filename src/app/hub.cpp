@@ -182,7 +182,44 @@ int test_beacon(const HubCommand& c) {
   });
 }
 
+/// Sends it and waits for the node's word: it alone judges the order.
+int publish_order(const HubCommand& c) {
+  DiskFiles files;
+  const Folder folder(c.data);
+  const auto text = read_file(files, c.words.front(), 256U << 10U);
+  if (!text) return failed(text.error());
+  const auto sent = call_control(folder, net::Method::post, "/api/orders", *text);
+  if (!sent) return failed(sent.error());
+  const auto document = net::JsonDocument::parse(*sent);
+  if (!document) return failed(document.error());
+  const std::string path = fmt::format("/api/orders/{}?after={}", percent(document->root()["order"].text_or("")),
+                                       document->root()["after"].integer().value_or(0));
+  for (unsigned n = 0; n < c.seconds * 10; ++n) {
+    const auto got = call_control(folder, net::Method::get, path);
+    if (!got) return failed(got.error());
+    const auto answers = net::JsonDocument::parse(*got);
+    if (!answers) return failed(answers.error());
+    if (answers->root().size() > 0) {
+      bool done = false;
+      for (const net::JsonValue a : answers->root()) {
+        const net::JsonValue said = a["answer"];
+        done = done || said["outcome"].text_or("") == "done";
+        if (!c.json)
+          fmt::print("{}: {}: {}\n", a["node"].text_or(""), said["outcome"].text_or(""), said["text"].text_or(""));
+      }
+      if (c.json) fmt::print("{}\n", *got);
+      return done ? kDone : kFailed;
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  }
+  return failed(Error{Code::unavailable,
+                      fmt::format("the order is sent; its node did not answer within {} s and gets it when it is there",
+                                  c.seconds),
+                      ""});
+}
+
 int publish(const HubCommand& c) {
+  if (c.action == "publish order") return publish_order(c);
   DiskFiles files;
   for (const std::string& path : c.words) {
     const auto bytes = read_file(files, path, 512U << 20U);

@@ -10,11 +10,13 @@
 #include <map>
 #include <mutex>
 
+#include "act/order.hpp"
 #include "app/audit_head.hpp"
 #include "base/encoding.hpp"
 #include "base/json_writer.hpp"
 #include "base/log.hpp"
 #include "base/text.hpp"
+#include "net/json_value.hpp"
 #include "net/json_views.hpp"
 #include "tenants/routes.hpp"
 
@@ -65,6 +67,29 @@ struct TestAnswer {
   std::optional<std::int64_t> hits;
 };
 BOOST_DESCRIBE_STRUCT(TestAnswer, (), (test_beacon, applied_at_us, hits))
+
+struct AnswerRow {
+  std::int64_t id = 0;
+  std::string node;
+  std::int64_t municipality = 0, at_us = 0, received_at_us = 0;
+  std::string body;
+};
+BOOST_DESCRIBE_STRUCT(AnswerRow, (), (id, node, municipality, at_us, received_at_us, body))
+
+std::vector<store::RetentionRule> hub_retention() {
+  auto rules = store::core_retention();
+  rules.push_back(store::retention_rule(
+      "hub_shared", 400, "what municipalities shared is compared with the year before, and no longer",
+      "DELETE FROM hub_shared WHERE id IN (SELECT id FROM hub_shared WHERE received_at_us < :before LIMIT 10000)"));
+  rules.push_back(store::retention_rule(
+      "hub_answer", 400, "who answers test beacons, and how fast, is looked at over a year",
+      "DELETE FROM hub_answer WHERE rowid IN (SELECT rowid FROM hub_answer WHERE received_at_us < :before LIMIT 10000)"));
+  rules.push_back(store::retention_rule(
+      "hub_node_report", 400, "the last word of a node that has been away for a year helps nobody",
+      "DELETE FROM hub_node_report WHERE rowid IN (SELECT rowid FROM hub_node_report WHERE received_at_us < :before "
+      "LIMIT 10000)"));
+  return rules;
+}
 
 std::string random_id(Runtime& runtime) {
   std::array<std::byte, 12> bytes{};
@@ -125,6 +150,7 @@ Result<std::unique_ptr<HubCore>> HubCore::open(Runtime& runtime, Metrics& metric
   state.schema = {"core", "hub"};
   state.metrics = &metrics;
   BAVN_TRY(hub->state_, store::State::open(runtime, state));
+  BAVN_TRY(hub->retention_, store::Retention::open(*hub->state_, hub_retention()));
   BAVN_TRY(auto trust, tenants::Trust::open(runtime, o.folder + "/trust"));
   hub->trust_ = std::make_unique<tenants::Trust>(std::move(trust));
   BAVN_TRY(hub->directory_, tenants::Directory::open(runtime, *hub->state_, *hub->trust_));
@@ -148,6 +174,7 @@ Result<std::unique_ptr<HubCore>> HubCore::open(Runtime& runtime, Metrics& metric
   hub->beacon_->add_routes(hub->nodes_router_);
   tenants::add_enrolment_routes(hub->nodes_router_, runtime, *hub->trust_, *hub->directory_);
   hub->add_control_routes();
+  BAVN_CHECK(hub->retention_->start(runtime.queue({.name = "retention"})));
   return hub;
 }
 
@@ -165,19 +192,6 @@ void HubCore::add_reports() {
   beacon_->on_report("health", latest);
   beacon_->on_report("counts", latest);
   beacon_->on_report("clock", latest);
-  beacon_->on_report("answer", [](store::Tx& tx, const beacon::Report& r) -> Result<void> {
-    BAVN_TRY(const TestAnswer a, net::from_json<TestAnswer>(r.body, net::Unknown::ignore));
-    BAVN_CHECK(tx.exec(
-        "INSERT OR IGNORE INTO hub_answer (beacon, node, municipality, applied_at_us, received_at_us, hits) VALUES "
-        "(:b, :n, :m, :at, :now, :h)",
-        {{"b", a.test_beacon},
-         {"n", r.node},
-         {"m", r.municipality},
-         {"at", a.applied_at_us},
-         {"now", tx.now()},
-         {"h", a.hits}}));
-    return tx.emit("test_beacon.answered", a.test_beacon, "{}", r.municipality);
-  });
   const auto shared = [](store::Tx& tx, const beacon::Report& r) -> Result<void> {
     BAVN_CHECK(tx.exec(
         "INSERT OR IGNORE INTO hub_shared (node, item, kind, municipality, tlp, at_us, received_at_us, body) VALUES "
@@ -192,6 +206,21 @@ void HubCore::add_reports() {
          {"b", r.body}}));
     return tx.emit(fmt::format("report.{}", r.kind), fmt::format("{}:{}", r.node, r.id), "{}", r.municipality);
   };
+  beacon_->on_report("answer", [shared](store::Tx& tx, const beacon::Report& r) -> Result<void> {
+    BAVN_TRY(const auto document, net::JsonDocument::parse(r.body));
+    if (!document.root()["test_beacon"].text()) return shared(tx, r);  // to an order
+    BAVN_TRY(const TestAnswer a, net::from_json<TestAnswer>(r.body, net::Unknown::ignore));
+    BAVN_CHECK(tx.exec(
+        "INSERT OR IGNORE INTO hub_answer (beacon, node, municipality, applied_at_us, received_at_us, hits) VALUES "
+        "(:b, :n, :m, :at, :now, :h)",
+        {{"b", a.test_beacon},
+         {"n", r.node},
+         {"m", r.municipality},
+         {"at", a.applied_at_us},
+         {"now", tx.now()},
+         {"h", a.hits}}));
+    return tx.emit("test_beacon.answered", a.test_beacon, "{}", r.municipality);
+  });
   for (const char* kind : {"alert", "sighting", "notice", "digest"}) beacon_->on_report(kind, shared);
   beacon_->on_other_report(shared);
 }
@@ -323,6 +352,51 @@ Result<std::string> HubCore::test_beacon(const event::Scope& scope, std::optiona
     return tx.audit({scope.who(), "test_beacon.lit", id, "{}"});
   }));
   return id;
+}
+
+Result<HubCore::SentOrder> HubCore::publish_order(const event::Scope& scope, const std::string& text) {
+  BAVN_CHECK(need(scope, Right::order, "send orders"));
+  BAVN_TRY(const auto order, act::SignedOrder::parse(text));
+  BAVN_TRY(const auto content, order.content());
+  const MunicipalityId to = content.municipality;
+  if (!scope.sees(to)) return fail(Code::forbidden, fmt::format("{} sends no orders to {:04}", scope.who(), to.value));
+  if (content.not_after <= runtime_.now())
+    return fail(Code::bad_input, "the order ended " + format_time(content.not_after), content.id);
+  BAVN_TRY(const auto nodes, directory_->nodes(scope));
+  const bool has_node = std::any_of(nodes.begin(), nodes.end(), [&](const tenants::Node& n) {
+    return n.state != tenants::NodeState::revoked && n.state != tenants::NodeState::retired &&
+           std::find(n.municipalities.begin(), n.municipalities.end(), to) != n.municipalities.end();
+  });
+  if (!has_node)
+    return fail(Code::not_found, fmt::format("municipality {:04} has no node that could take an order", to.value));
+  SentOrder sent{content.id, 0};
+  BAVN_CHECK(state_->write_now([&](store::Tx& tx) -> Result<void> {
+    BAVN_TRY(sent.after, tx.number("SELECT coalesce(max(id), 0) FROM hub_shared"));
+    BAVN_CHECK(beacon_->urgent(tx, to, post("order", order.text())));
+    return tx.audit({scope.who(), "order.sent", "order:" + content.id,
+                     fmt::format("{{\"municipality\":{},\"signatures\":{}}}", to.value, order.signatures.size())});
+  }));
+  return sent;
+}
+
+Result<std::string> HubCore::answers_to(const event::Scope& scope, std::string_view order, std::int64_t after) {
+  BAVN_CHECK(need(scope, Right::order, "see answers to orders"));
+  BAVN_TRY(const auto rows, state_->read([&](store::Reader& r) {
+    return r.all<AnswerRow>(
+        "SELECT id, node, municipality, at_us, received_at_us, body FROM hub_shared WHERE kind = 'answer' AND id > :a "
+        "AND json_extract(body, '$.order') = :o ORDER BY id LIMIT 200",
+        {{"a", after}, {"o", order}});
+  }));
+  std::string out;
+  JsonWriter w(out);
+  w.array();
+  for (const auto& row : rows) {
+    if (!scope.sees({static_cast<std::uint16_t>(row.municipality)})) continue;
+    w.object().member("id", row.id).member("node", row.node).member("municipality", row.municipality);
+    w.member("at_us", row.at_us).member("received_at_us", row.received_at_us).key("answer").raw(row.body).end();
+  }
+  w.end();
+  return out;
 }
 
 Result<HubCore::Answers> HubCore::answers(const event::Scope& scope, std::string_view id) {
@@ -564,6 +638,19 @@ void HubCore::add_control_routes() {
     const auto a = answers(q.scope, q.param("id"));
     if (!a) return net::problem(a.error());
     return net::json(fmt::format("{{\"sent_at_us\":{},\"answers\":{}}}", a->sent_at_us, net::to_json(a->answers)));
+  });
+  control_.post("/api/orders", Needs::order, [this](const net::Request& q) -> net::Reply {
+    const auto sent = publish_order(q.scope, q.body);
+    if (!sent) return net::problem(sent.error());
+    std::string out;
+    JsonWriter(out).object().member("order", sent->order).member("after", sent->after).end();
+    return net::json(out, 201);
+  });
+  control_.get("/api/orders/{id}", Needs::order, [this](const net::Request& q) -> net::Reply {
+    std::int64_t after = 0;
+    for (const char c : q.asked("after").value_or("").substr(0, 18)) after = ascii_digit(c) ? after * 10 + (c - '0') : 0;
+    const auto a = answers_to(q.scope, q.param("id"), after);
+    return a ? net::json(*a) : net::problem(a.error());
   });
   control_.get("/metrics", Needs::operate, [this](const net::Request&) { return net::text(metrics_.text()); });
 }

@@ -15,6 +15,7 @@
 #include "beacon/hub.hpp"
 #include "match/indicators/load.hpp"
 #include "net/http.hpp"
+#include "store/retention.hpp"
 #include "store/state.hpp"
 #include "tenants/directory.hpp"
 #include "tenants/trust.hpp"
@@ -76,6 +77,15 @@ class HubCore {
     std::vector<BeaconAnswer> answers;
   };
   Result<Answers> answers(const event::Scope& scope, std::string_view id);
+  /// A signed order's text as `bavn order sign` makes it, to the node of its municipality, which alone judges it. The answers that come
+  /// have ids above `after`: answers_to(order, after).
+  struct SentOrder {
+    std::string order;
+    std::int64_t after = 0;
+  };
+  Result<SentOrder> publish_order(const event::Scope& scope, const std::string& text);
+  /// JSON: [{"id", "node", "municipality", "at_us", "received_at_us", "answer": {order, outcome, text, proof}}], oldest first.
+  Result<std::string> answers_to(const event::Scope& scope, std::string_view order, std::int64_t after);
   /// Builds a new base of what is published (with `more`, for benches) and offers it to all.
   Result<std::size_t> make_base(const std::function<Result<void>(match::indicators::IndicatorBuilder&)>& more = {});
   Result<StatusView> status(const event::Scope& scope);
@@ -94,6 +104,7 @@ class HubCore {
   HubOptions options_;
   Instant since_;
   std::unique_ptr<store::State> state_;
+  std::unique_ptr<store::Retention> retention_;
   std::unique_ptr<tenants::Trust> trust_;
   std::unique_ptr<tenants::Directory> directory_;
   std::unique_ptr<Nodes> nodes_of_;

@@ -108,27 +108,31 @@ class Recording final : public net::Client {
   }
 
   void note(const net::ClientRequest& request, std::move_only_function<void(Result<void>)> then) {
-    core_->state.write(
-        [line = line_of(request, core_->purpose)](store::Tx& tx) -> Result<void> {
-          BAVN_CHECK(
-              tx.exec("INSERT INTO left_request (at_us, purpose, method, host, path, bytes, body_hash) "
-                      "VALUES (:at, :p, :m, :h, :path, :b, :hash)",
-                      {{"at", tx.now()},
-                       {"p", line.purpose},
-                       {"m", line.method},
-                       {"h", line.host},
-                       {"path", line.path},
-                       {"b", line.bytes},
-                       {"hash", line.body_hash}}));
-          return {};
-        },
-        std::move(then));
+    LeftUs(core_->state).note_request(line_of(request, core_->purpose), std::move(then));
   }
 
   std::shared_ptr<Core> core_;
 };
 
 }  // namespace
+
+void LeftUs::note_request(LeftRequest line, std::move_only_function<void(Result<void>)> then) const {
+  state_.write(
+      [line = std::move(line)](store::Tx& tx) -> Result<void> {
+        BAVN_CHECK(
+            tx.exec("INSERT INTO left_request (at_us, purpose, method, host, path, bytes, body_hash) "
+                    "VALUES (:at, :p, :m, :h, :path, :b, :hash)",
+                    {{"at", tx.now()},
+                     {"p", line.purpose},
+                     {"m", line.method},
+                     {"h", line.host},
+                     {"path", line.path},
+                     {"b", line.bytes},
+                     {"hash", line.body_hash}}));
+        return {};
+      },
+      std::move(then));
+}
 
 std::unique_ptr<net::Client> LeftUs::recording(net::Client& inner, std::string purpose) {
   return std::make_unique<Recording>(state_, inner, std::move(purpose));

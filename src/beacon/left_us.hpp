@@ -55,6 +55,8 @@ class LeftUs {
   /// Retention class "left_us". Rows removed.
   Result<std::int64_t> forget(store::Tx& tx, Instant before) const;
 
+  /// One line for something that is about to leave by another way than a net::Client (mail). It may leave when `then` says so.
+  void note_request(LeftRequest line, std::move_only_function<void(Result<void>)> then) const;
   /// Everything sent through the result is noted here first. inner must outlive it.
   std::unique_ptr<net::Client> recording(net::Client& inner, std::string purpose);
 
