@@ -6,6 +6,7 @@
 #include <csignal>
 
 #include "app/commands.hpp"
+#include "app/contacts.hpp"
 #include "app/mandate.hpp"
 #include "app/stand_in.hpp"
 
@@ -232,6 +233,7 @@ int run_command_line(int argc, char** argv) {
 
   add_server_commands(app, rc);
   add_mandate_commands(app, rc);
+  add_contact_commands(app, rc);
   add_microsoft365_commands(app, rc);
 
   DoctorOptions dopt;

@@ -7,12 +7,14 @@
 #include <filesystem>
 
 #include "app/audit_head.hpp"
+#include "app/contacts.hpp"
 #include "base/json_writer.hpp"
 #include "base/log.hpp"
 #include "base/text.hpp"
 #include "event/observable.hpp"
 #include "input/settings.hpp"
 #include "net/json_views.hpp"
+#include "tenants/municipalities.hpp"
 
 namespace bavn::app {
 
@@ -51,6 +53,36 @@ constexpr Setting kSettings[] = {
      {0, 2000},
      "Hosts on the inside (names or addresses, commas between) that this node may ask: a proxy, a webhook, a test "
      "server.",
+     Restart::yes},
+    {"notify.smtp_host",
+     Unit::none,
+     std::string_view(""),
+     {0, 250},
+     "Mail server for messages to duty contacts, best one outside the own tenant; empty: none.",
+     Restart::yes},
+    {"notify.smtp_port",
+     Unit::none,
+     std::int64_t{587},
+     {1, 65535},
+     "Its port: 465 speaks TLS at once, any other STARTTLS; no mail leaves in the clear.",
+     Restart::yes},
+    {"notify.smtp_from",
+     Unit::none,
+     std::string_view(""),
+     {0, 250},
+     "The sender's address.",
+     Restart::yes},
+    {"notify.smtp_user",
+     Unit::none,
+     std::string_view(""),
+     {0, 250},
+     "The login; empty: none.",
+     Restart::yes},
+    {"notify.smtp_password_file",
+     Unit::none,
+     std::string_view(""),
+     {0, 1000},
+     "File that holds the password of the login and nothing else.",
      Restart::yes},
     {"share.alerts",
      Unit::none,
@@ -167,8 +199,54 @@ Result<std::unique_ptr<NodeCore>> NodeCore::open(Runtime& runtime, net::Client& 
   node->alerts_ = std::make_unique<alerts::AlertReader>(*node->state_, budget);
   node->sources_ = std::make_unique<live::SourcesReader>(*node->state_);
   BAVN_TRY(node->tokens_, live::IntakeTokens::open(*node->state_));
-  if (o.identity) BAVN_CHECK(node->open_beacon());
+  if (o.identity) {
+    BAVN_CHECK(node->open_beacon());
+    BAVN_CHECK(node->open_night());
+  }
+  BAVN_CHECK(node->open_retention());
   return node;
+}
+
+/// Orders to this municipality. A node of several takes orders to the first only; the others are refused with that reason.
+Result<void> NodeCore::open_night() {
+  const NodeIdentity& who = *options_.identity;
+  if (!who.witness || who.municipalities.empty()) return {};
+  const auto all = tenants::Municipalities::all();
+  const tenants::Municipality* facts = all.find(home_);
+  noted_client_ = beacon_->left_us().recording(client_, "notify");
+  if (options_.mail != nullptr)
+    noted_mail_ = std::make_unique<NotedMail>(beacon_->left_us(), *options_.mail, options_.mail_server);
+  NightCallOptions o;
+  o.folder = options_.folder;
+  o.municipality = home_;
+  o.municipality_name = facts != nullptr ? facts->name : who.municipality;
+  o.zone = facts != nullptr ? std::string(facts->zone()) : "Europe/Copenhagen";
+  BAVN_TRY(night_, NightCall::open(runtime_, *state_, *noted_client_, noted_mail_.get(), texts_, *who.witness, o));
+  beacon_->on_entry("order", [this](store::Tx& tx, const beacon::Received& r) { return answer_order(tx, r); });
+  return {};
+}
+
+Result<void> NodeCore::answer_order(store::Tx& tx, const beacon::Received& r) {
+  BAVN_TRY(const act::Outcome outcome, night_->take(tx, r.payload));
+  std::string body;
+  JsonWriter w(body);
+  w.object().member("order", outcome.order).member("outcome", outcome.done ? "done" : "refused");
+  w.member("text", outcome.reason).member("proof", outcome.proof).end();
+  return beacon_->report(tx, "answer", body, home_, event::Tlp::amber);
+}
+
+Result<void> NodeCore::open_retention() {
+  auto rules = store::core_retention();
+  rules.push_back({"left_us", 400, "what left is shown for a year and a month, so that a year's audit finds all of it",
+                   [left = beacon::LeftUs(*state_)](store::Tx& tx, Instant before) { return left.forget(tx, before); }});
+  rules.push_back(store::retention_rule(
+      "node_told", 100, "an announced event is looked at again for 90 days at most",
+      "DELETE FROM node_told WHERE event IN (SELECT event FROM node_told WHERE at_us < :before LIMIT 10000)"));
+  rules.push_back(store::retention_rule(
+      "node_inbox", 400, "warnings of the year before are compared with those of this year",
+      "DELETE FROM node_inbox WHERE id IN (SELECT id FROM node_inbox WHERE at_us < :before LIMIT 10000)"));
+  BAVN_TRY(retention_, store::Retention::open(*state_, std::move(rules)));
+  return retention_->start(runtime_.queue({.name = "retention"}));
 }
 
 Result<void> NodeCore::open_beacon() {
@@ -480,6 +558,7 @@ void NodeCore::add_routes() {
     });
     return rows ? net::json(net::to_json(*rows)) : net::problem(rows.error());
   });
+  if (night_) add_contact_routes(control_, runtime_, *state_, home_, *night_);
   control_.get("/metrics", net::Needs::operate, [this](const net::Request&) { return net::text(metrics_.text()); });
 }
 

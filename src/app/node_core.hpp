@@ -9,8 +9,11 @@
 #include <vector>
 
 #include "alerts/reader.hpp"
+#include "app/night_call.hpp"
+#include "app/noted_mail.hpp"
 #include "app/shared_indicators.hpp"
 #include "app/status_page.hpp"
+#include "base/catalogue.hpp"
 #include "base/guarded.hpp"
 #include "base/metrics.hpp"
 #include "base/runtime.hpp"
@@ -22,6 +25,7 @@
 #include "live/sources_reader.hpp"
 #include "net/client.hpp"
 #include "net/http.hpp"
+#include "store/retention.hpp"
 #include "store/state.hpp"
 
 namespace bavn::app {
@@ -48,6 +52,8 @@ struct NodeCoreOptions {
   Duration tell_every = std::chrono::minutes(1);
   const Settings* settings = nullptr;  // of node_settings()
   std::vector<std::string> try_commands;
+  notify::MailCarrier* mail = nullptr;  // null: no mail server is set up; must outlive the node
+  std::string mail_server;              // host:port, for What left us
 };
 
 /// Every setting of a node: this module's and those of the modules it is made of.
@@ -65,6 +71,7 @@ class NodeCore {
   live::Pipeline& pipeline() { return *pipeline_; }
   store::State& state() { return *state_; }
   alerts::AlertReader& alerts() { return *alerts_; }
+  NightCall* night() { return night_.get(); }           // null: not enrolled
   beacon::NodeBeacon* beacon() { return beacon_.get(); }  // null: not enrolled
   live::IntakeTokens& tokens() { return *tokens_; }
   net::Router& control_router() { return control_; }
@@ -78,6 +85,9 @@ class NodeCore {
  private:
   NodeCore(Runtime& runtime, net::Client& client, Metrics& metrics, NodeCoreOptions options);
   Result<void> open_beacon();
+  Result<void> open_night();
+  Result<void> open_retention();
+  Result<void> answer_order(store::Tx& tx, const beacon::Received& r);
   Result<void> write_hub_rules();
   hunt::EngineOptions engine_options() const;
   void reload_rules();
@@ -94,6 +104,7 @@ class NodeCore {
   MunicipalityId home_;
   QueueId work_;  // reloading, telling: one thread, never the writer's
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  Catalogue texts_ = Catalogue::embedded();
   std::unique_ptr<store::State> state_;
   std::unique_ptr<alerts::AlertBook> book_;
   std::unique_ptr<live::Pipeline> pipeline_;
@@ -102,6 +113,10 @@ class NodeCore {
   std::unique_ptr<live::SourcesReader> sources_;
   std::unique_ptr<live::IntakeTokens> tokens_;
   std::unique_ptr<beacon::NodeBeacon> beacon_;
+  std::unique_ptr<net::Client> noted_client_;  // webhooks leave through it
+  std::unique_ptr<NotedMail> noted_mail_;
+  std::unique_ptr<NightCall> night_;
+  std::unique_ptr<store::Retention> retention_;
   net::Router control_;
   SourceStates source_states_;
 };

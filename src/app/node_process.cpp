@@ -47,6 +47,24 @@ net::EgressPolicy policy_for(std::vector<std::string> inside) {
   return policy;
 }
 
+/// Null when no mail server is set up.
+Result<std::unique_ptr<notify::MailCarrier>> mail_of(Runtime& runtime, const Settings& settings) {
+  notify::SmtpOptions o;
+  o.host = settings.text("notify.smtp_host");
+  if (o.host.empty()) return std::unique_ptr<notify::MailCarrier>();
+  o.port = static_cast<std::uint16_t>(settings.integer("notify.smtp_port"));
+  o.tls = o.port == 465 ? notify::MailTls::tls : notify::MailTls::starttls;
+  o.user = settings.text("notify.smtp_user");
+  o.from = settings.text("notify.smtp_from");
+  std::string password;
+  if (const std::string& file = settings.text("notify.smtp_password_file"); !file.empty()) {
+    DiskFiles files;
+    BAVN_TRY(const std::string text, read_file(files, file, 4096));
+    password = trim(text);
+  }
+  return notify::smtp_carrier(runtime, std::move(o), Secret<std::string>(std::move(password)));
+}
+
 }  // namespace
 
 std::unique_ptr<net::Client> node_client(Runtime& runtime, const std::string& folder) {
@@ -113,6 +131,10 @@ Result<std::unique_ptr<NodeProcess>> NodeProcess::open(Runtime& runtime, Metrics
   o.rules = run.rules;
   o.settings = node->settings_.get();
   o.try_commands = run.try_commands;
+  BAVN_TRY(node->mail_, mail_of(runtime, *node->settings_));
+  o.mail = node->mail_.get();
+  o.mail_server = fmt::format("{}:{}", node->settings_->text("notify.smtp_host"),
+                              node->settings_->integer("notify.smtp_port"));
   if (const auto who = node->enrolment_->identity()) {
     NodeIdentity id;
     id.name = who->name;
@@ -197,6 +219,7 @@ NodeProcess::~NodeProcess() {
   if (core_) core_->stop();
   book_.reset();
   core_.reset();
+  mail_.reset();
   enrolment_.reset();
   client_.reset();
 }

@@ -49,6 +49,7 @@ class NodeProcess {
   std::unique_ptr<Control> control_;
   std::unique_ptr<net::Client> client_;
   std::unique_ptr<tenants::Enrolment> enrolment_;
+  std::unique_ptr<notify::MailCarrier> mail_;
   std::unique_ptr<NodeCore> core_;
   std::unique_ptr<input::Book> book_;
   std::unique_ptr<Microsoft365Node> microsoft365_;
