@@ -193,12 +193,14 @@ void add_contact_commands(CLI::App& app, int& rc) {
   all->add_flag("--json", c->json, "JSON on stdout");
   all->callback([c, &rc] { rc = list(*c); });
   leaf("test", "Send a test with a code to every way now")->callback([c, &rc] {
-    rc = tell(*c, "/api/contacts/test", "the test is on its way; whoever gets it gives its code to: bavn contact confirm");
+    rc = tell(*c, "/api/contacts/test",
+              "the test is on its way; whoever gets it gives its code to: bavn contact confirm");
   });
   auto* confirm = leaf("confirm", "The code of a test, as the duty contact got it");
   confirm->add_option("code", c->code, "ABCD-EFGH")->required();
   confirm->callback([c, &rc] {
-    rc = tell(*c, "/api/contacts/confirm?code=" + net::percent_encoded(c->code), "confirmed: this way reaches the person");
+    rc = tell(*c, "/api/contacts/confirm?code=" + net::percent_encoded(c->code),
+              "confirmed: this way reaches the person");
   });
 }
 

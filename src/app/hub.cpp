@@ -212,10 +212,10 @@ int publish_order(const HubCommand& c) {
     }
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
   }
-  return failed(Error{Code::unavailable,
-                      fmt::format("the order is sent; its node did not answer within {} s and gets it when it is there",
-                                  c.seconds),
-                      ""});
+  return failed(Error{
+      Code::unavailable,
+      fmt::format("the order is sent; its node did not answer within {} s and gets it when it is there", c.seconds),
+      ""});
 }
 
 int publish(const HubCommand& c) {

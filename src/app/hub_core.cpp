@@ -81,9 +81,10 @@ std::vector<store::RetentionRule> hub_retention() {
   rules.push_back(store::retention_rule(
       "hub_shared", 400, "what municipalities shared is compared with the year before, and no longer",
       "DELETE FROM hub_shared WHERE id IN (SELECT id FROM hub_shared WHERE received_at_us < :before LIMIT 10000)"));
-  rules.push_back(store::retention_rule(
-      "hub_answer", 400, "who answers test beacons, and how fast, is looked at over a year",
-      "DELETE FROM hub_answer WHERE rowid IN (SELECT rowid FROM hub_answer WHERE received_at_us < :before LIMIT 10000)"));
+  rules.push_back(store::retention_rule("hub_answer", 400,
+                                        "who answers test beacons, and how fast, is looked at over a year",
+                                        "DELETE FROM hub_answer WHERE rowid IN (SELECT rowid FROM hub_answer WHERE "
+                                        "received_at_us < :before LIMIT 10000)"));
   rules.push_back(store::retention_rule(
       "hub_node_report", 400, "the last word of a node that has been away for a year helps nobody",
       "DELETE FROM hub_node_report WHERE rowid IN (SELECT rowid FROM hub_node_report WHERE received_at_us < :before "
@@ -648,7 +649,8 @@ void HubCore::add_control_routes() {
   });
   control_.get("/api/orders/{id}", Needs::order, [this](const net::Request& q) -> net::Reply {
     std::int64_t after = 0;
-    for (const char c : q.asked("after").value_or("").substr(0, 18)) after = ascii_digit(c) ? after * 10 + (c - '0') : 0;
+    for (const char c : q.asked("after").value_or("").substr(0, 18))
+      after = ascii_digit(c) ? after * 10 + (c - '0') : 0;
     const auto a = answers_to(q.scope, q.param("id"), after);
     return a ? net::json(*a) : net::problem(a.error());
   });

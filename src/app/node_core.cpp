@@ -66,18 +66,8 @@ constexpr Setting kSettings[] = {
      {1, 65535},
      "Its port: 465 speaks TLS at once, any other STARTTLS; no mail leaves in the clear.",
      Restart::yes},
-    {"notify.smtp_from",
-     Unit::none,
-     std::string_view(""),
-     {0, 250},
-     "The sender's address.",
-     Restart::yes},
-    {"notify.smtp_user",
-     Unit::none,
-     std::string_view(""),
-     {0, 250},
-     "The login; empty: none.",
-     Restart::yes},
+    {"notify.smtp_from", Unit::none, std::string_view(""), {0, 250}, "The sender's address.", Restart::yes},
+    {"notify.smtp_user", Unit::none, std::string_view(""), {0, 250}, "The login; empty: none.", Restart::yes},
     {"notify.smtp_password_file",
      Unit::none,
      std::string_view(""),
@@ -237,8 +227,9 @@ Result<void> NodeCore::answer_order(store::Tx& tx, const beacon::Received& r) {
 
 Result<void> NodeCore::open_retention() {
   auto rules = store::core_retention();
-  rules.push_back({"left_us", 400, "what left is shown for a year and a month, so that a year's audit finds all of it",
-                   [left = beacon::LeftUs(*state_)](store::Tx& tx, Instant before) { return left.forget(tx, before); }});
+  rules.push_back(
+      {"left_us", 400, "what left is shown for a year and a month, so that a year's audit finds all of it",
+       [left = beacon::LeftUs(*state_)](store::Tx& tx, Instant before) { return left.forget(tx, before); }});
   rules.push_back(store::retention_rule(
       "node_told", 100, "an announced event is looked at again for 90 days at most",
       "DELETE FROM node_told WHERE event IN (SELECT event FROM node_told WHERE at_us < :before LIMIT 10000)"));

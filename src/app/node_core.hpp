@@ -71,7 +71,7 @@ class NodeCore {
   live::Pipeline& pipeline() { return *pipeline_; }
   store::State& state() { return *state_; }
   alerts::AlertReader& alerts() { return *alerts_; }
-  NightCall* night() { return night_.get(); }           // null: not enrolled
+  NightCall* night() { return night_.get(); }             // null: not enrolled
   beacon::NodeBeacon* beacon() { return beacon_.get(); }  // null: not enrolled
   live::IntakeTokens& tokens() { return *tokens_; }
   net::Router& control_router() { return control_; }

@@ -133,8 +133,8 @@ Result<std::unique_ptr<NodeProcess>> NodeProcess::open(Runtime& runtime, Metrics
   o.try_commands = run.try_commands;
   BAVN_TRY(node->mail_, mail_of(runtime, *node->settings_));
   o.mail = node->mail_.get();
-  o.mail_server = fmt::format("{}:{}", node->settings_->text("notify.smtp_host"),
-                              node->settings_->integer("notify.smtp_port"));
+  o.mail_server =
+      fmt::format("{}:{}", node->settings_->text("notify.smtp_host"), node->settings_->integer("notify.smtp_port"));
   if (const auto who = node->enrolment_->identity()) {
     NodeIdentity id;
     id.name = who->name;
