@@ -129,8 +129,8 @@ int run_command_line(int argc, char** argv) {
   beacon_cmd->add_option("--nodes", bb.nodes, "Guest node processes; 98 when not given");
   beacon_cmd->add_option("--indicators", bb.indicators,
                          "Made-up indicators in the shared base; 1,000,000 when not given");
-  beacon_cmd->add_option("--entries", bb.entries, "Log entries published; 100 when not given");
-  beacon_cmd->add_option("--rate", bb.rate, "Entries a second; 10 when not given");
+  beacon_cmd->add_option("--entries", bb.entries, "Log entries published; 60 when not given");
+  beacon_cmd->add_option("--rate", bb.rate, "Entries a second; 2 when not given");
   beacon_cmd->add_option("--reporters", bb.reporters, "Nodes that report in bulk meanwhile; 4 when not given");
   beacon_cmd->add_option("--directory", bb.directory,
                          "Where a folder is made and removed again; the temporary folder when not given");
@@ -235,6 +235,10 @@ int run_command_line(int argc, char** argv) {
   add_mandate_commands(app, rc);
   add_contact_commands(app, rc);
   add_microsoft365_commands(app, rc);
+
+  app.add_subcommand("man", "Print the manual page: bavn man | man -l -")->callback([&] {
+    fmt::print("{}", manual_page(app));
+  });
 
   DoctorOptions dopt;
   auto* doctor_cmd = app.add_subcommand("doctor", "Check a data folder; make its index again, pack, retain, erase");

@@ -145,7 +145,7 @@ struct ServeCommand {
 int serve(const ServeCommand& command);
 
 struct BeaconBench {
-  unsigned nodes = 98, reporters = 4, entries = 100, rate = 10;  // rate: entries a second
+  unsigned nodes = 98, reporters = 4, entries = 60, rate = 2;  // rate: entries a second
   std::uint64_t indicators = 1'000'000;
   std::string directory;
   bool json = false, keep = false;
