@@ -55,8 +55,9 @@ struct FolderWatch::Inner {
         if ((event.mask & IN_Q_OVERFLOW) != 0)
           for (const auto& [client, changed] : clients) told[client] = true;
         if ((event.mask & IN_IGNORED) != 0) {  // the folder is gone: when it comes back it is watched anew
-          std::erase_if(watched, [&](const auto& w) { return w.second == event.wd; });
-          wanted_by.erase(event.wd);
+          const int gone = event.wd;
+          std::erase_if(watched, [gone](const auto& w) { return w.second == gone; });
+          wanted_by.erase(gone);
           continue;
         }
         for (const int client : wanted_by[event.wd]) told[client] |= (event.mask & kNames) != 0;
