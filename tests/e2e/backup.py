@@ -86,7 +86,7 @@ class Backup(Case):
         stop = threading.Event()
         notes = threading.Thread(target=self.note_until, args=(stop,))
         notes.start()
-        feed = self.events("feed.json", [dns(i) for i in range(60_000)])
+        feed = self.events("feed.json", [dns(100_000 + i) for i in range(60_000)])
         writer = subprocess.Popen([BINARY, "ingest", "--data", str(self.data), "--source", "during", "--quiet", "--json", "--jobs", "1", feed],
                                   stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         try:
