@@ -224,8 +224,6 @@ int bench_beacon(const BeaconBench& options) {
       std::sort(shared.begin(), shared.end());
       for (auto& r : reporters) threads.emplace_back([&r](std::stop_token token) { r->run(token); });
       const auto bulk_start = Clock::now();
-      std::uint64_t waiting_before = 0;
-      for (auto& r : reporters) waiting_before += r->written;
       // The entries, at the given pace.
       const event::Scope owner = event::Scope::local_owner();
       std::vector<std::string> ids;
