@@ -57,6 +57,11 @@ void add_hub(CLI::App& app, const std::shared_ptr<Commands>& c, int& rc) {
   leaf(*hub, "link", "The link that opens the status page", "link");
   leaf(*hub, "settings", "Every setting with its default, bounds and reason", "settings");
 
+  leaf(*hub, "rotate-key", "Replace the hub's key (lost, stolen, or old); the hub must be stopped", "rotate-key")
+      ->add_option("root", h.words, "The file of the root key")
+      ->required()
+      ->expected(1);
+
   auto* municipality = step(*hub, "municipality", "Members of the community");
   municipality->require_subcommand(1);
   auto* add = leaf(*municipality, "add", "Invite a municipality: prints the code with which its node enrols",

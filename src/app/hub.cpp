@@ -267,6 +267,15 @@ int hub_command(const HubCommand& c) {
         c.data, *root, c.data);
     return kDone;
   }
+  if (c.action == "rotate-key") {
+    const auto held = folder.hold(false);
+    if (!held) return failed(held.error());
+    Threads runtime;
+    const auto done = tenants::Trust::rotate_hub_key(runtime, folder.at("trust"), c.words.front());
+    if (!done) return failed(done.error());
+    fmt::print("the hub has a new key; nodes follow by themselves when it runs again. Take the root key away now\n");
+    return kDone;
+  }
   if (c.action == "status") return said(call_control(folder, net::Method::get, "/status.json"), c.json, tell_status);
   if (c.action == "link") {
     const auto control = folder.control();
