@@ -5,13 +5,13 @@
 #include <algorithm>
 #include <set>
 
-#define TOML_EXCEPTIONS 0
-#include <toml++/toml.h>
+#include "base/toml_reader.inc"
 
 #include "base/encoding.hpp"
 #include "base/local_time.hpp"
 #include "base/text.hpp"
 #include "base/time.hpp"
+#include "base/toml_text.hpp"
 
 namespace bavn::act {
 
@@ -206,6 +206,7 @@ const ActionRule* Mandate::rule(std::string_view action) const {
 
 Result<Mandate> Mandate::parse(std::string_view text, std::string_view file) {
   if (text.size() > kMaxFile) return fail(Code::bad_input, "too large for a mandate", std::string(file));
+  BAVN_CHECK(plain_outside_quotes(text, file));
   const toml::parse_result parsed = toml::parse(text, file);
   if (!parsed)
     return fail(Code::bad_input, std::string(parsed.error().description()),

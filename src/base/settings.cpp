@@ -5,10 +5,10 @@
 #include <algorithm>
 #include <cmath>
 
-#define TOML_EXCEPTIONS 0
-#include <toml++/toml.h>
+#include "base/toml_reader.inc"
 
 #include "base/text.hpp"
+#include "base/toml_text.hpp"
 
 namespace bavn {
 
@@ -62,6 +62,7 @@ Settings Settings::defaults(std::span<const Setting> table) {
 
 Result<Settings> Settings::read(std::span<const Setting> table, std::string_view text, std::string_view file) {
   Settings out = defaults(table);
+  BAVN_CHECK(plain_outside_quotes(text, file));
   const toml::parse_result parsed = toml::parse(text);
   if (!parsed)
     return fail(Code::bad_input, fmt::format("not TOML: {}", parsed.error().description()),

@@ -6,10 +6,10 @@
 #include <map>
 #include <set>
 
-#define TOML_EXCEPTIONS 0
-#include <toml++/toml.h>
+#include "base/toml_reader.inc"
 
 #include "base/text.hpp"
+#include "base/toml_text.hpp"
 #include "event/ip.hpp"
 
 namespace bavn::input {
@@ -231,6 +231,7 @@ void explain(std::string& out, std::string_view kind, std::span<const Key> keys)
 Result<SourcesFile> read_sources(std::string_view text, const std::string& file, std::span<const MunicipalityId> served,
                                  Files& files, const std::string& folder) {
   if (text.size() > kMaxFile) return fail(Code::bad_input, "more than 1 MiB: that is no list of sources", file);
+  BAVN_CHECK(plain_outside_quotes(text, file));
   const toml::parse_result parsed = toml::parse(text, file);
   if (!parsed) {
     const toml::parse_error& e = parsed.error();
