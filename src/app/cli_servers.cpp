@@ -127,6 +127,9 @@ void add_node(CLI::App& app, const std::shared_ptr<Commands>& c, int& rc) {
       ->allow_extra_args(false);
   node->add_option("--rules", n.rules, "Own Sigma rules beside those that come with Bavn (repeatable)")
       ->allow_extra_args(false);
+  node->add_option("--stdin", n.stdin_name,
+                   "Read standard input as the source of this name; end with it, by the exit code");
+  node->add_option("--format", n.format, "Format of --stdin; recognised when not given");
   node->footer("Example: bavn node enrol bavn1... --data /var/lib/bavn && bavn node --data /var/lib/bavn");
   node->callback([c, &rc, node] {
     if (!node->get_subcommands().empty()) return;
@@ -157,12 +160,32 @@ void add_node(CLI::App& app, const std::shared_ptr<Commands>& c, int& rc) {
   leaf("settings", "Every setting with its default, bounds and reason");
 }
 
+void add_config(CLI::App& app, int& rc) {
+  const auto c = std::make_shared<ConfigCommand>();
+  auto* config = app.add_subcommand("config", "Settings: every one with its reason; a folder's files checked");
+  config->require_subcommand(1);
+  auto* explain =
+      config->add_subcommand("explain", "Every setting with its default, bounds and reason, as a file to start from");
+  explain->add_option("what", c->what, "hub, node or sources")
+      ->required()
+      ->check(CLI::IsMember({"hub", "node", "sources"}));
+  auto* check =
+      config->add_subcommand("check", "Read settings.toml and sources.toml of a folder and say what is wrong");
+  check->add_option("--data", c->data, "The data folder of a hub or node")->required();
+  for (auto* sub : {explain, check})
+    sub->callback([c, sub, &rc] {
+      c->action = sub->get_name();
+      rc = config_command(*c);
+    });
+}
+
 }  // namespace
 
 void add_server_commands(CLI::App& app, int& rc) {
   const auto c = std::make_shared<Commands>();
   add_hub(app, c, rc);
   add_node(app, c, rc);
+  add_config(app, rc);
   auto* serve_cmd = app.add_subcommand("serve", "Hub and node in one process, to try Bavn on one machine");
   serve_cmd->add_option("--data", c->serve.data, "Folder; made when it is not there")->required();
   serve_cmd->add_option("--municipality", c->serve.municipality, "Code or name of the node's municipality")->required();

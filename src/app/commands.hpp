@@ -132,7 +132,7 @@ int hub_command(const HubCommand& command);
 
 struct NodeCommand {
   std::string action = "run";  // run, enrol, status, left, inbox, token, link, settings
-  std::string data, name, user, format;
+  std::string data, name, user, format, stdin_name;
   std::vector<std::string> words, shared_bases, rules;
   bool guest = false, json = false;
 };
@@ -151,6 +151,13 @@ struct BeaconBench {
   bool json = false, keep = false;
 };
 int bench_beacon(const BeaconBench& options);
+
+struct ConfigCommand {
+  std::string action;  // explain, check
+  std::string what;    // hub, node, sources
+  std::string data;
+};
+int config_command(const ConfigCommand& command);
 
 /// Files below the paths, sorted, folders walked; "-" stays. Missing ones are reported on stderr and counted.
 std::vector<std::string> files_below(const std::vector<std::string>& paths, unsigned& missing);

@@ -3,6 +3,8 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <memory>
+#include <optional>
 #include <thread>
 
 #include "app/commands.hpp"
@@ -10,6 +12,7 @@
 #include "app/hub_process.hpp"
 #include "app/node_process.hpp"
 #include "app/process.hpp"
+#include "base/guarded.hpp"
 
 namespace bavn::app {
 
@@ -44,7 +47,20 @@ int run_node(const NodeCommand& c) {
   tell_systemd("READY=1");
   fmt::print("node: status page {}\n", (*node)->status_link());
   std::fflush(stdout);
+  // With --stdin the end of the stream is the end of the node, and the exit code the acknowledgement.
+  using Totals = Result<input::sources::stdin_stream::StreamTotals>;
+  const auto ended = std::make_shared<Guarded<std::optional<Totals>>>();
+  if (!c.stdin_name.empty())
+    (*node)->read_stdin(c.stdin_name, c.format,
+                        [ended](Totals totals) { ended->with([&](auto& e) { e = std::move(totals); }); });
   while (!stop.token().stop_requested()) {
+    if (const auto totals = ended->with([](const auto& e) { return e; })) {
+      if (!*totals) return failed(totals->error());
+      fmt::print("{} records on disk, {} there before, {} refused{}\n", (*totals)->accepted, (*totals)->duplicates,
+                 (*totals)->refused,
+                 (*totals)->first_refused.empty() ? "" : " (first: " + (*totals)->first_refused + ")");
+      return (*totals)->refused == 0 ? kDone : kPartly;
+    }
     (*node)->alive();
     tell_systemd("WATCHDOG=1");
     for (unsigned n = 0; n < 10 && !stop.token().stop_requested(); ++n)

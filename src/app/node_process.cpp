@@ -1,8 +1,11 @@
 #include "app/node_process.hpp"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
+#include <cerrno>
 #include <condition_variable>
+#include <cstring>
 #include <filesystem>
 #include <mutex>
 
@@ -156,13 +159,13 @@ Result<std::unique_ptr<NodeProcess>> NodeProcess::open(Runtime& runtime, Metrics
     o.identity = std::move(id);
   }
   BAVN_TRY(node->core_, NodeCore::open(runtime, *node->client_, metrics, std::move(o)));
-  BAVN_CHECK(node->listen());
   BAVN_TRY(node->book_, input::Book::open(runtime, node->core_->state()));
   node->core_->use_source_states([book = node->book_.get()] {
     std::vector<input::SourceReport> out;
     for (const auto& status : book->all()) out.push_back(status.report);
     return out;
   });
+  BAVN_CHECK(node->listen());  // asks for what was set above
   node->core_->start();
   node->enrolment_->start();
   node->parsers_ = std::make_unique<jail::Jail>(metrics);
@@ -186,6 +189,39 @@ Result<void> NodeProcess::start_sources(bool guest) {
   sources_ =
       input::RunningSources::start(runtime_, core_->state(), core_->sink(), *book_, parsers_.get(), std::move(wanted));
   return {};
+}
+
+namespace {
+
+/// A file descriptor that ends.
+class Descriptor final : public formats::Bytes {
+ public:
+  explicit Descriptor(int fd) : fd_(fd) {}
+  Result<std::size_t> read(char* p, std::size_t n) override {
+    for (;;) {
+      const ssize_t got = ::read(fd_, p, n);
+      if (got >= 0) return static_cast<std::size_t>(got);
+      if (errno != EINTR) return fail(Code::unavailable, std::strerror(errno), "standard input");
+    }
+  }
+
+ private:
+  int fd_;
+};
+
+}  // namespace
+
+void NodeProcess::read_stdin(const std::string& name, const std::string& format,
+                             std::move_only_function<void(Result<input::sources::stdin_stream::StreamTotals>)> done) {
+  input::sources::stdin_stream::StreamOptions o;
+  o.name = name;
+  o.format = format;
+  if (const auto who = enrolment_->identity(); who && !who->municipalities.empty())
+    o.municipality = who->municipalities.front();
+  o.parsers = parsers_.get();
+  stream_ = input::sources::stdin_stream::StreamSource::start(
+      runtime_, runtime_.queue({.name = "stdin"}), core_->sink(), *book_, std::make_unique<Descriptor>(STDIN_FILENO), o,
+      std::move(done));
 }
 
 Result<void> NodeProcess::listen() {
@@ -212,6 +248,7 @@ Result<void> NodeProcess::listen() {
 }
 
 NodeProcess::~NodeProcess() {
+  stream_.reset();
   microsoft365_.reset();
   sources_.reset();
   intake_server_.reset();

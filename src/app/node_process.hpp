@@ -12,6 +12,7 @@
 #include "base/settings.hpp"
 #include "input/running.hpp"
 #include "input/settings.hpp"
+#include "input/sources/stdin/stdin.hpp"
 #include "jail/jail.hpp"
 #include "net/json_value.hpp"
 #include "net/server.hpp"
@@ -35,6 +36,9 @@ class NodeProcess {
   tenants::Enrolment& enrolment() { return *enrolment_; }
   std::string status_link() const;
   void alive() { folder_.touch_alive(); }
+  /// Standard input as one more source. done(totals): its end was reached and all of it is on disk.
+  void read_stdin(const std::string& name, const std::string& format,
+                  std::move_only_function<void(Result<input::sources::stdin_stream::StreamTotals>)> done);
 
  private:
   NodeProcess(Runtime& runtime, std::string folder) : runtime_(runtime), folder_(std::move(folder)) {}
@@ -55,6 +59,7 @@ class NodeProcess {
   std::unique_ptr<Microsoft365Node> microsoft365_;
   std::unique_ptr<jail::Jail> parsers_;
   std::unique_ptr<input::RunningSources> sources_;
+  std::unique_ptr<input::sources::stdin_stream::StreamSource> stream_;
   std::unique_ptr<net::Server> control_server_, intake_server_;
   net::Router intake_;
 };
