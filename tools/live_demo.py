@@ -6,6 +6,7 @@ Everything runs as its users would run it: the commands are printed. --check wai
 """
 import concurrent.futures
 import datetime
+import itertools
 import json
 import os
 import pathlib
@@ -171,25 +172,26 @@ wait = 0
 
     def fed(self):
         """Every followed file and the mail trace of every guest gave records."""
-        for code, _ in TOWNS:
-            node = json.loads(self.bavn("node", "status", "--data", self.guest(code), "--json"))
-            sources = {s["name"]: s for s in node["municipalities"][0]["sources"]}
-            if not all(sources.get(name, {}).get("records", 0) > 0 for name in [name for _, name in FOLLOWED] + ["m365.trace"]):
-                return False
-        return True
+        wanted = [name for _, name in FOLLOWED] + ["m365.trace"]
+        return all(self.records(code).get(name, 0) > 0 for code, _ in TOWNS for name in wanted)
+
+    def records(self, code):
+        node = json.loads(self.bavn("node", "status", "--data", self.guest(code), "--json"))
+        return {s["name"]: s["records"] for s in node["municipalities"][0]["sources"]}
 
     def take_account(self):
         """The case, as it happens: line by line into the logs of one town."""
         at = (datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(minutes=50)).strftime("%Y-%m-%dT%H:%M:%SZ")
         subprocess.run([sys.executable, ROOT / "tools/make_sample.py", self.folder / "case", "--events", "0", "--case-at", at], check=True)
-        last = None
-        for row in (self.folder / "case" / "order.tsv").read_text().splitlines():
-            file, line = row.split("\t", 1)
-            if last not in (None, file):
-                time.sleep(1.6)  # each log is read on its own; what came first shall be first
-            last = file
+        names = dict(FOLLOWED)
+        rows = [row.split("\t", 1) for row in (self.folder / "case" / "order.tsv").read_text().splitlines()]
+        for file, group in itertools.groupby(rows, key=lambda row: row[0]):
+            lines = [line for _, line in group]
+            before = self.records(TAKEN)[names[file]]
             with open(self.logs / TAKEN / file, "a") as log:
-                log.write(line + "\n")
+                log.write("".join(line + "\n" for line in lines))
+            # each log is read on its own: what came first shall be read first
+            self.wait(f"{names[file]} to be read", 30, lambda: self.records(TAKEN)[names[file]] >= before + len(lines))
 
     def alerts(self, code):
         return [json.loads(line) for line in self.bavn("alerts", "list", "--data", self.guest(code), "--json").splitlines()]
