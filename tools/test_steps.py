@@ -28,7 +28,8 @@ ALL, NOT_FAST = {"fast", "ci", "long"}, {"ci", "long"}
 FUZZ_SECONDS = {"ci": 3, "long": 600}
 KILLS = {"fast": 3, "ci": 20, "long": 100}
 # What reads foreign bytes or keeps them: built and run under the address and undefined behaviour sanitizers.
-SANITIZED = ("base", "event", "jail", "formats", "match", "history", "net")
+SANITIZED = ("base", "event", "jail", "formats", "match", "history", "net", "store", "tenants", "input", "hunt", "alerts", "beacon", "act",
+             "notify", "live")
 
 
 @dataclasses.dataclass

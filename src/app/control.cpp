@@ -63,8 +63,8 @@ void Control::add_pages(net::Router& router, std::function<Result<StatusView>(co
   for (const auto& [path, type] :
        {std::pair("/status.css", "text/css; charset=utf-8"), {"/status.js", "text/javascript; charset=utf-8"}})
     router.get(path, net::Needs::anyone,
-               [name = std::string("content/pages") + path, type = std::string(type)](const net::Request&) {
-                 net::Reply reply = net::text(std::string(content::file(name).value_or("")), type);
+               [name = std::string("content/pages") + path, content_type = std::string(type)](const net::Request&) {
+                 net::Reply reply = net::text(std::string(content::file(name).value_or("")), content_type);
                  guard(reply);
                  return reply;
                });

@@ -262,8 +262,8 @@ Result<void> NodeCore::open_beacon() {
     BAVN_CHECK(indicators_->on_base(tx, b2.audience, b2.file, b2.covers_seq));
     return tx.emit("content.base", b2.audience);
   });
-  const auto content = [this](std::string kind, bool reload) {
-    return [this, kind, reload](store::Tx& tx, const beacon::Received& r) -> Result<void> {
+  const auto content = [](std::string kind, bool reload) {
+    return [kind, reload](store::Tx& tx, const beacon::Received& r) -> Result<void> {
       BAVN_TRY(const Content c, net::from_json<Content>(r.payload, net::Unknown::ignore));
       if (!is_plain(c.name)) return fail(Code::bad_input, "a name is letters, digits, - _ and .", c.name);
       if (c.text) {

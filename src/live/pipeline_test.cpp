@@ -248,10 +248,10 @@ TEST(Pipeline, PowerCutsFullDisksAndClockJumpsLoseAndDoubleNothing) {
       if (random() % 10 == 0) node.sim.jump_clock(random() % 2 ? 7h : -5h);
       const auto give = asked;
       for (const auto& [id, bytes] : give)
-        node.pipeline->deliver(delivery(bytes, id), [&, id = id](Result<input::Receipt> r) {
+        node.pipeline->deliver(delivery(bytes, id), [&, given = id](Result<input::Receipt> r) {
           if (!r) return;
-          asked.erase(id);
-          if (answered.insert(id).second) findings_of_answered += findings_of[id];
+          asked.erase(given);
+          if (answered.insert(given).second) findings_of_answered += findings_of[given];
         });
       if (random() % 6 == 0) {
         // The power goes at some moment of it.
@@ -270,10 +270,10 @@ TEST(Pipeline, PowerCutsFullDisksAndClockJumpsLoseAndDoubleNothing) {
     for (int tries = 0; tries < 50 && !asked.empty(); ++tries) {
       const auto give = asked;
       for (const auto& [id, bytes] : give)
-        node.pipeline->deliver(delivery(bytes, id), [&, id = id](Result<input::Receipt> r) {
+        node.pipeline->deliver(delivery(bytes, id), [&, given = id](Result<input::Receipt> r) {
           if (!r) return;
-          asked.erase(id);
-          if (answered.insert(id).second) findings_of_answered += findings_of[id];
+          asked.erase(given);
+          if (answered.insert(given).second) findings_of_answered += findings_of[given];
         });
       node.sim.advance(5s);
     }
