@@ -150,6 +150,8 @@ void add_node(CLI::App& app, const std::shared_ptr<Commands>& c, int& rc) {
   auto* enrol = leaf("enrol", "Become a node with the code from the hub");
   enrol->add_option("code", n.words, "bavn1....")->required()->expected(1);
   enrol->add_option("--name", n.name, "What this machine is called, for people");
+  enrol->add_flag("--again", n.again,
+                  "This machine was a node before (revoked, or its hub restored): put the old enrolment aside");
   leaf("status", "What the status page shows");
   leaf("link", "The link that opens the status page");
   leaf("left", "What left us: every item and request that left this node, one JSON object a line");
@@ -157,6 +159,9 @@ void add_node(CLI::App& app, const std::shared_ptr<Commands>& c, int& rc) {
   auto* token = leaf("token", "A token with which a shipper delivers over HTTP as one source");
   token->add_option("source", n.words, "The source's name")->required()->expected(1);
   token->add_option("--format", n.format, "Its format; recognised when not given");
+  leaf("tokens", "The tokens of shippers");
+  leaf("token-revoke", "Revoke a shipper's token")->add_option("id", n.words, "Its number")->required()->expected(1);
+  leaf("settle-fork", "After two entries of one number: a person decides to believe the hub again");
   leaf("settings", "Every setting with its default, bounds and reason");
 }
 

@@ -134,7 +134,7 @@ struct NodeCommand {
   std::string action = "run";  // run, enrol, status, left, inbox, token, link, settings
   std::string data, name, user, format, stdin_name;
   std::vector<std::string> words, shared_bases, rules;
-  bool guest = false, json = false;
+  bool guest = false, again = false, json = false;
 };
 int node_command(const NodeCommand& command);
 

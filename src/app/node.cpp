@@ -77,6 +77,8 @@ int node_command(const NodeCommand& c) {
   if (c.action == "run") return run_node(c);
   if (c.action == "enrol") {
     Threads runtime;
+    if (c.again)
+      if (const auto done = forget_enrolment(c.data); !done) return failed(done.error());
     const auto done = enrol(runtime, c.data, c.words.front(), c.name.empty() ? this_machine() : c.name);
     if (!done) return failed(done.error());
     fmt::print("enrolled: {}\nNext: bavn node --data {}\n", *done, c.data);
@@ -95,6 +97,7 @@ int node_command(const NodeCommand& c) {
     fmt::print("{}\n", v["title"].text_or("?"));
     for (const net::JsonValue f : v["figures"]) fmt::print("  {:<22}{}\n", f.key(), f.text_or(""));
     for (const net::JsonValue t : v["trouble"]) fmt::print("  ! {}\n", t.text_or(""));
+    for (const net::JsonValue b : v["blind"]) fmt::print("  not seen here: {}\n", b["name"].text_or(""));
     for (const net::JsonValue m : v["municipalities"]) {
       fmt::print("  {}, {} open alerts\n", m["state"].text_or(""), m["open_alerts"].integer().value_or(0));
       for (const net::JsonValue s : m["sources"]) {
@@ -126,6 +129,28 @@ int node_command(const NodeCommand& c) {
     else
       fmt::print("{}\nIt is shown this once. A shipper sends it as: Authorization: Bearer {}\n", token,
                  token.substr(0, 12) + "...");
+    return kDone;
+  }
+  if (c.action == "tokens") {
+    const auto got = call_control(folder, net::Method::get, "/api/intake-tokens");
+    if (!got) return failed(got.error());
+    const auto document = net::JsonDocument::parse(*got);
+    if (!document) return failed(document.error());
+    if (c.json) fmt::print("{}\n", *got);
+    else
+      for (const net::JsonValue t : document->root())
+        fmt::print("{:>5}  {:<28}{:<16}{}\n", t["id"].integer().value_or(0), t["source"].text_or(""),
+                   t["format"].text_or(""),
+                   t["revoked_at"].text() ? fmt::format("revoked {}", t["revoked_at"].text_or(""))
+                                          : fmt::format("since {}", t["made_at"].text_or("")));
+    return kDone;
+  }
+  if (c.action == "token-revoke" || c.action == "settle-fork") {
+    const bool fork = c.action == "settle-fork";
+    const auto done = fork ? call_control(folder, net::Method::post, "/api/fork/settle")
+                           : call_control(folder, net::Method::del, "/api/intake-tokens/" + c.words.front());
+    if (!done) return failed(done.error());
+    fmt::print("{}\n", fork ? "this node believes its hub again from here on" : "revoked");
     return kDone;
   }
   if (c.action == "link") {

@@ -4,7 +4,9 @@
 #include <boost/describe.hpp>
 
 #include <algorithm>
+#include <charconv>
 #include <filesystem>
+#include <set>
 
 #include "app/audit_head.hpp"
 #include "app/contacts.hpp"
@@ -188,6 +190,7 @@ Result<std::unique_ptr<NodeCore>> NodeCore::open(Runtime& runtime, net::Client& 
   BAVN_CHECK(node->indicators_->load(*node->state_));
   node->alerts_ = std::make_unique<alerts::AlertReader>(*node->state_, budget);
   node->sources_ = std::make_unique<live::SourcesReader>(*node->state_);
+  BAVN_TRY(node->sights_, input::all_sights());
   BAVN_TRY(node->tokens_, live::IntakeTokens::open(*node->state_));
   if (o.identity) {
     BAVN_CHECK(node->open_beacon());
@@ -512,8 +515,30 @@ Result<StatusView> NodeCore::status(const event::Scope& scope) {
     at->refused = static_cast<std::uint64_t>(row.refused);
     if (row.newest_happened_us > 0) at->newest_age_seconds = (micros(v.now) - row.newest_happened_us) / 1'000'000;
   }
+  v.blind = blind(m.sources);
   v.municipalities.push_back(std::move(m));
   return v;
+}
+
+/// Kinds of sources of which nothing arrives: neither a source of their name nor, in the newest records, one of their formats.
+std::vector<StatusView::Blind> NodeCore::blind(const std::vector<StatusView::Source>& sources) {
+  constexpr std::size_t kSegments = 2;  // about an hour or 256 MiB
+  const event::Scope owner = event::Scope::local_owner();
+  input::Seen seen;
+  for (const auto& s : sources)
+    if (s.state != "off") seen.sources.push_back(s.name);
+  const history::History& history = pipeline_->history();
+  std::set<std::string> formats;
+  std::size_t n = 0;
+  for (const auto& segment : history.segments(owner)) {
+    if (n++ == kSegments) break;
+    if (const auto frames = history.frames(owner, segment, {}))
+      for (const auto& frame : *frames) formats.insert(frame.info.format);
+  }
+  seen.formats.assign(formats.begin(), formats.end());
+  std::vector<StatusView::Blind> out;
+  for (const input::Sight& s : input::blind_spots(sights_, seen)) out.push_back({s.name.in("en"), s.blind.in("en")});
+  return out;
 }
 
 void NodeCore::add_routes() {
@@ -531,6 +556,40 @@ void NodeCore::add_routes() {
     JsonWriter(out).object().member("source", *source).member("token", *token).end();
     return net::json(out, 201);
   });
+  control_.get("/api/intake-tokens", net::Needs::operate, [this](const net::Request& q) -> net::Reply {
+    const auto all = tokens_->list(q.scope);
+    if (!all) return net::problem(all.error());
+    std::string out;
+    JsonWriter w(out);
+    w.array();
+    for (const auto& t : *all) {
+      w.object().member("id", t.id).member("source", t.source).member("format", t.format).member("made_by", t.made_by);
+      w.member("made_at", format_time(from_micros(t.made_at_us)));
+      if (t.revoked_at_us != 0) w.member("revoked_at", format_time(from_micros(t.revoked_at_us)));
+      w.end();
+    }
+    w.end();
+    return net::json(out);
+  });
+  control_.del("/api/intake-tokens/{id}", net::Needs::operate, [this](const net::Request& q) -> net::Reply {
+    std::int64_t id = 0;
+    const std::string_view text = q.param("id");
+    if (const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), id);
+        ec != std::errc{} || end != text.data() + text.size())
+      return net::problem(
+          Error{Code::bad_input, "a token is named by its number; `bavn node tokens` shows it", std::string(text)});
+    if (const auto done = tokens_->revoke(q.scope, id); !done) return net::problem(done.error());
+    net::Reply reply;
+    reply.status = 204;
+    return reply;
+  });
+  control_.async(net::Method::post, "/api/fork/settle", net::Needs::operate,
+                 [this](net::Request q, net::Respond respond) {
+                   if (!beacon_) return respond(net::problem(Error{Code::not_found, "this node follows no hub", ""}));
+                   beacon_->settle_fork(q.scope.who(), [respond = std::move(respond)](Result<void> done) mutable {
+                     respond(done ? net::text("", "text/plain", 204) : net::problem(done.error()));
+                   });
+                 });
   control_.get("/api/left", net::Needs::left_us_read, [this](const net::Request& q) -> net::Reply {
     if (!beacon_) return net::text("", "application/x-ndjson");
     std::string out;

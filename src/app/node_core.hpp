@@ -19,6 +19,7 @@
 #include "base/runtime.hpp"
 #include "base/settings.hpp"
 #include "beacon/node.hpp"
+#include "input/blind_spots.hpp"
 #include "live/intake.hpp"
 #include "live/pipeline.hpp"
 #include "live/routes.hpp"
@@ -93,6 +94,7 @@ class NodeCore {
   void reload_rules();
   void tell();  // now, and again each minute
   void tell_now();
+  std::vector<StatusView::Blind> blind(const std::vector<StatusView::Source>& sources);
   Result<void> share(const store::DomainEvent& event);
   Result<void> answer_test(store::Tx& tx, const beacon::Received& r);
 
@@ -119,6 +121,7 @@ class NodeCore {
   std::unique_ptr<store::Retention> retention_;
   net::Router control_;
   SourceStates source_states_;
+  std::vector<input::Sight> sights_;
 };
 
 }  // namespace bavn::app

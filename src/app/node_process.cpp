@@ -113,6 +113,16 @@ Result<std::string> enrol(Runtime& runtime, const std::string& folder, const std
   return fmt::format("{} ({})", who->name, people_name(*who));
 }
 
+Result<void> forget_enrolment(const std::string& folder) {
+  const Folder place(folder);
+  BAVN_TRY(const auto held, place.hold(false));
+  DiskFiles files;
+  const std::string path = place.at("keys/enrolment.json");
+  if (!files.exists(path)) return fail(Code::not_found, "this machine was no node before; leave out --again", folder);
+  BAVN_CHECK(files.rename(path, path + ".before"));
+  return files.sync_dir(place.at("keys"));
+}
+
 Result<std::unique_ptr<NodeProcess>> NodeProcess::open(Runtime& runtime, Metrics& metrics, const NodeRun& run) {
   std::unique_ptr<NodeProcess> node(new NodeProcess(runtime, run.folder));
   BAVN_TRY(node->held_, node->folder_.hold(true));

@@ -67,6 +67,8 @@ class NodeProcess {
 /// Becomes a node with a code: makes the folder, waits for the hub's answer. Returns the node's name and municipalities, for people.
 Result<std::string> enrol(Runtime& runtime, const std::string& folder, const std::string& code,
                           const std::string& machine);
+/// Puts an enrolment aside (keys/enrolment.json.before), so that another code can be used. not_found: there is none. conflict: the node runs.
+Result<void> forget_enrolment(const std::string& folder);
 /// The way out of a node: it may dial its hub wherever that is, and what its settings allow.
 std::unique_ptr<net::Client> node_client(Runtime& runtime, const std::string& folder);
 

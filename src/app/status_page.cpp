@@ -117,6 +117,13 @@ std::string status_html(const StatusView& view) {
   out += "<h2>Municipalities</h2>\n<ul class=\"tiles\">\n";
   for (const auto& m : view.municipalities) append_tile(out, view, m);
   out += "</ul>\n";
+  if (!view.blind.empty()) {
+    out += "<h2>What is not seen here</h2>\n<ul class=\"blind\">\n";
+    for (const auto& b : view.blind)
+      out += fmt::format("<li><strong>{}</strong> <span class=\"soft\">{}</span></li>\n", escape_html(b.name),
+                         escape_html(b.what));
+    out += "</ul>\n";
+  }
   if (!view.commands.empty()) {
     out += "<h2>Try</h2>\n<pre tabindex=\"0\">";
     for (const std::string& c : view.commands) out += escape_html(c) + "\n";
@@ -142,6 +149,9 @@ std::string status_json(const StatusView& view) {
   w.end();
   w.key("trouble").array();
   for (const std::string& t : view.trouble) w.value(t);
+  w.end();
+  w.key("blind").array();
+  for (const auto& b : view.blind) w.object().member("name", b.name).member("what", b.what).end();
   w.end();
   w.key("municipalities").array();
   for (const auto& m : view.municipalities) {

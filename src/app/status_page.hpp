@@ -39,6 +39,10 @@ struct StatusView {
   Instant now{}, since{};
   std::vector<Figure> figures;
   std::vector<Municipality> municipalities;
+  struct Blind {
+    std::string name, what;  // "Windows computers", what is not seen without them
+  };
+  std::vector<Blind> blind;           // of a node
   std::vector<std::string> trouble;   // sentences; empty: all is well
   std::vector<std::string> commands;  // to try
 };

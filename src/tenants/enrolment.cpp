@@ -141,7 +141,7 @@ class Inner final : public std::enable_shared_from_this<Inner> {
         return answer(
             std::move(then),
             fail(Code::conflict,
-                 fmt::format("this machine is the node \"{}\" already; to make it another one: bavn node leave",
+                 fmt::format("this machine is the node \"{}\" already; with a new code: bavn node enrol CODE --again; to leave: bavn node leave",
                              here->name)));
     }
     ask_identity(code->hub, {},

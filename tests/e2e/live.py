@@ -1,6 +1,7 @@
 """The live demonstration as ./run starts it, and what its doors let through."""
 import json
 import pathlib
+import socket
 import subprocess
 import sys
 import tempfile
@@ -45,6 +46,9 @@ class Doors(unittest.TestCase):
         self.bavn("hub", "init", "--data", self.hub, "--host", "127.0.0.1", "--address", "127.0.0.1", "--port", "0")
         with open(self.hub / "settings.toml", "a") as settings:
             settings.write("control_port = 0\n")
+        self.start()
+
+    def start(self):
         self.child = subprocess.Popen([BINARY, "hub", "--data", self.hub], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         self.addCleanup(self.end)
         for _ in range(100):
@@ -100,6 +104,43 @@ class Doors(unittest.TestCase):
         self.assertTrue(made["code"].startswith("bavn1."))
         self.assertIn("waiting", self.bavn("hub", "node", "list", "--data", self.hub))
         self.bavn("hub", "node", "revoke", "--data", self.hub, made["node"], "--why", "test")
+
+    def test_a_revoked_machine_comes_back_with_a_new_code(self):
+        node = self.hub.parent / "node"
+        with open(self.hub / "settings.toml") as settings:
+            self.assertIn("port = 0", settings.read())
+        # Port 0 is for this class's other tests; a node needs one it can dial.
+        self.end()
+        with socket.socket() as s:
+            s.bind(("127.0.0.1", 0))
+            port = s.getsockname()[1]
+        text = (self.hub / "settings.toml").read_text().replace('"127.0.0.1:0"', f'"127.0.0.1:{port}"').replace("\nport = 0", f"\nport = {port}")
+        (self.hub / "settings.toml").write_text(text)
+        (self.hub / "run" / "control").unlink()
+        self.start()
+        made = json.loads(self.bavn("hub", "municipality", "add", "--data", self.hub, "--json", "Oslo"))
+        self.bavn("node", "enrol", made["code"], "--data", node)
+        self.assertIn("used", self.bavn("node", "enrol", made["code"], "--data", self.hub.parent / "other", code=1))
+        self.bavn("hub", "node", "revoke", "--data", self.hub, made["node"], "--why", "test")
+        again = json.loads(self.bavn("hub", "node", "code", "--data", self.hub, "--json", made["node"]))["code"]
+        self.assertIn("--again", self.bavn("node", "enrol", again, "--data", node, code=1))
+        self.bavn("node", "enrol", again, "--again", "--data", node)
+        self.assertIn("enrolled", self.bavn("hub", "node", "list", "--data", self.hub))
+
+    def test_the_settings_are_explained_and_checked(self):
+        for what in ("hub", "node", "sources"):
+            self.assertIn("#", self.bavn("config", "explain", what))
+        self.assertIn("all right", self.bavn("config", "check", "--data", self.hub))
+        with open(self.hub / "settings.toml", "a") as settings:
+            settings.write("[\n")
+        self.assertRegex(self.bavn("config", "check", "--data", self.hub, code=2), r"settings\.toml:\d+: not TOML")
+
+    def test_a_node_reads_standard_input_and_ends_with_it(self):
+        lines = "".join('{"ts":"2026-01-05T10:00:0%dZ","query":"a%d.example.org"}\n' % (n, n) for n in range(5))
+        words = [BINARY, "node", "--data", self.hub.parent / "alone", "--stdin", "dns"]
+        done = subprocess.run(words, input=lines + "\xff\n", capture_output=True, text=True, timeout=60)
+        self.assertIn("6 records on disk", done.stdout, done.stderr)
+        self.assertEqual(done.returncode, 0)
 
 
 if __name__ == "__main__":
