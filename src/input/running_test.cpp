@@ -50,7 +50,8 @@ TEST(RunningSources, FollowWhatTheFileSaysRememberItAndShowWhatIsGoneAsOff) {
   });
   write("two\n");
   run(files, [&](Book&) { EXPECT_TRUE(until([&] { return sink.count() == 2; })); });
-  EXPECT_EQ(sink.duplicates(), 0U);
+  // What was answered while the first run ended may be offered once more, under its id: stored it is once.
+  EXPECT_EQ(sink.lines(), (std::vector<std::string>{"one", "two"}));
   run("", [&](Book& book) {
     ASSERT_EQ(book.all().size(), 1U);
     EXPECT_EQ(book.all()[0].report.state, SourceState::off);

@@ -138,11 +138,10 @@ class Inner final : public std::enable_shared_from_this<Inner> {
     if (const auto here = identity()) {
       const bool done_with = here->until <= runtime_.now() || status().state == EnrolmentState::refused;
       if (!done_with || here->root.fingerprint() != code->root)
-        return answer(
-            std::move(then),
-            fail(Code::conflict,
-                 fmt::format("this machine is the node \"{}\" already; with a new code: bavn node enrol CODE --again; to leave: bavn node leave",
-                             here->name)));
+        return answer(std::move(then),
+                      fail(Code::conflict, fmt::format("this machine is the node \"{}\" already; with a new code: bavn "
+                                                       "node enrol CODE --again; to leave: bavn node leave",
+                                                       here->name)));
     }
     ask_identity(code->hub, {},
                  [this, self = shared_from_this(), code = *code, machine,
