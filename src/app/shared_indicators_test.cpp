@@ -2,11 +2,9 @@
 
 #include <gtest/gtest.h>
 
-#include <unistd.h>
-
 #include <algorithm>
-#include <filesystem>
 
+#include "base/temp_folder.hpp"
 #include "base/threads.hpp"
 
 namespace bavn::app {
@@ -100,19 +98,16 @@ TEST(SharedIndicators, TheLastWordOnEachStands) {
 class Both : public ::testing::Test {
  protected:
   void SetUp() override {
-    folder = std::filesystem::temp_directory_path() / ("bavn-shared-" + std::to_string(getpid()));
-    std::filesystem::create_directories(folder);
     hub = open("hub");
     node = open("node");
   }
   void TearDown() override {
     hub.reset();
     node.reset();
-    std::filesystem::remove_all(folder);
   }
   std::unique_ptr<store::State> open(const std::string& area) {
     store::StateOptions o;
-    o.path = (folder / (area + ".db")).string();
+    o.path = folder.at(area + ".db");
     o.schema = {"core", area};
     auto state = store::State::open(runtime, o);
     EXPECT_TRUE(state) << to_string(state.error());
@@ -128,13 +123,13 @@ class Both : public ::testing::Test {
     EXPECT_TRUE(hub->write_now([&](store::Tx& tx) { return HubIndicators::note(tx, "test", to_json(change)); }));
   }
 
-  std::filesystem::path folder;
+  TempFolder folder;
   Threads runtime;
   std::unique_ptr<store::State> hub, node;
 };
 
 TEST_F(Both, ABaseTakesInWhatWasSaidAndANodeEndsWithTheSame) {
-  HubIndicators indicators(*hub, folder.string() + "/bases");
+  HubIndicators indicators(*hub, folder.at("bases"));
   say({{indicator("a.example"), indicator("b.example")}, {}});
   const std::string first = base_of_hub(indicators);
   say({{indicator("c.example")}, {{event::Kind::domain, "a.example", ""}}});
@@ -166,8 +161,7 @@ TEST_F(Both, ABaseThatCannotBeReadForgetsNothing) {
   NodeIndicators mine(set);
   ASSERT_TRUE(node->write_now(
       [&](store::Tx& tx) { return mine.on_change(tx, "all", 1, to_json({{indicator("a.example")}, {}})); }));
-  EXPECT_FALSE(
-      node->write_now([&](store::Tx& tx) { return mine.on_base(tx, "all", folder.string() + "/none.base", 9); }));
+  EXPECT_FALSE(node->write_now([&](store::Tx& tx) { return mine.on_base(tx, "all", folder.at("none.base"), 9); }));
   mi::IndicatorSet again;
   ASSERT_TRUE(NodeIndicators(again).load(*node));
   EXPECT_EQ(names(again), (Names{"a.example cert"}));

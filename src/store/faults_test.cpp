@@ -13,6 +13,7 @@
 
 #include "base/log.hpp"
 #include "base/sim.hpp"
+#include "base/temp_folder.hpp"
 #include "base/threads.hpp"
 #include "store/audit.hpp"
 #include "store/sql/fault_vfs.hpp"
@@ -24,16 +25,6 @@ namespace {
 
 using namespace std::chrono_literals;
 namespace fs = std::filesystem;
-
-struct Folder {
-  Folder() {
-    std::string name = fs::temp_directory_path() / "bavn-faults-XXXXXX";
-    path = ::mkdtemp(name.data());
-  }
-  ~Folder() { fs::remove_all(path); }
-  std::string db() const { return path / "state.db"; }
-  fs::path path;
-};
 
 Unit make_table() {
   return [](Tx& tx) -> Result<void> {
@@ -78,12 +69,12 @@ TEST(DiskFaults, AWriteThatFailsAtAnyCallAcknowledgesNothingThatIsNotThere) {
   for (const auto fault : {FaultVfs::Fault::io_error, FaultVfs::Fault::no_space}) {
     std::uint64_t n = 1;
     for (bool more = true; more; ++n) {
-      Folder folder;
+      TempFolder folder;
       std::set<std::int64_t> acknowledged;
       const std::string when = "fault " + std::to_string(static_cast<int>(fault)) + " at call " + std::to_string(n);
       {
         Sim sim(n);
-        auto opened = State::open(sim, {.path = folder.db(), .schema = {"core"}, .vfs = disk.name()});
+        auto opened = State::open(sim, {.path = folder.at("state.db"), .schema = {"core"}, .vfs = disk.name()});
         ASSERT_TRUE(opened) << to_string(opened.error());
         auto& state = **opened;
         ASSERT_TRUE(state.write_now(make_table()));
@@ -116,7 +107,7 @@ TEST(DiskFaults, AWriteThatFailsAtAnyCallAcknowledgesNothingThatIsNotThere) {
         acknowledged.insert(100);
         EXPECT_TRUE(state.failing().empty()) << when;
       }
-      expect_whole(folder.db(), acknowledged, when);
+      expect_whole(folder.at("state.db"), acknowledged, when);
       ASSERT_LT(n, 2000U);
     }
     EXPECT_GT(n, 20U);  // there were that many calls to fail
@@ -129,14 +120,14 @@ TEST(PowerCut, WhatWasAcknowledgedIsThereWhateverOfTheRestReachedTheDisk) {
   for (std::uint64_t seed = 1; seed <= 40; ++seed) {
     FaultVfs disk("bavn-power-" + std::to_string(seed));
     disk.remember_durable();
-    Folder folder;
+    TempFolder folder;
     std::set<std::int64_t> acknowledged;
     std::mt19937_64 dice(seed);
     std::int64_t n = 0;
     for (int life = 0; life < 3; ++life) {
       {
         Sim sim(seed);
-        auto opened = State::open(sim, {.path = folder.db(), .schema = {"core"}, .vfs = disk.name()});
+        auto opened = State::open(sim, {.path = folder.at("state.db"), .schema = {"core"}, .vfs = disk.name()});
         ASSERT_TRUE(opened) << "seed " << seed << ": " << to_string(opened.error());
         auto& state = **opened;
         ASSERT_TRUE(state.write_now(make_table()));
@@ -156,7 +147,8 @@ TEST(PowerCut, WhatWasAcknowledgedIsThereWhateverOfTheRestReachedTheDisk) {
       }
       disk.cut_power(dice());
       disk.heal();
-      expect_whole(folder.db(), acknowledged, "seed " + std::to_string(seed) + " life " + std::to_string(life));
+      expect_whole(folder.at("state.db"), acknowledged,
+                   "seed " + std::to_string(seed) + " life " + std::to_string(life));
       if (testing::Test::HasFailure()) return;
     }
   }
@@ -166,11 +158,11 @@ TEST(PowerCut, WhatWasAcknowledgedIsThereWhateverOfTheRestReachedTheDisk) {
 TEST(DiskFaults, ADiskThatStaysFullRefusesWritesServesReadsAndRecoversByItself) {
   const log::Capture quiet;
   FaultVfs disk("bavn-fault-full");
-  Folder folder;
+  TempFolder folder;
   Sim sim(1);
   std::set<std::int64_t> acknowledged;
   {
-    auto opened = State::open(sim, {.path = folder.db(), .schema = {"core"}, .vfs = disk.name()});
+    auto opened = State::open(sim, {.path = folder.at("state.db"), .schema = {"core"}, .vfs = disk.name()});
     ASSERT_TRUE(opened);
     auto& state = **opened;
     ASSERT_TRUE(state.write_now(make_table()));
@@ -190,17 +182,17 @@ TEST(DiskFaults, ADiskThatStaysFullRefusesWritesServesReadsAndRecoversByItself) 
     acknowledged.insert(10);
     EXPECT_TRUE(state.failing().empty());
   }
-  expect_whole(folder.db(), acknowledged, "after a full disk");
+  expect_whole(folder.at("state.db"), acknowledged, "after a full disk");
 }
 
 TEST(DiskFaults, ADatabaseThatMayNotGrowSaysSoAndGrowsAgainWhenItMay) {
   const log::Capture quiet;
-  Folder folder;
+  TempFolder folder;
   Sim sim(1);
   std::set<std::int64_t> acknowledged;
   bool refused = false;
   for (const std::int64_t pages : {60, 10'000}) {
-    auto opened = State::open(sim, {.path = folder.db(), .schema = {"core"}, .max_page_count = pages});
+    auto opened = State::open(sim, {.path = folder.at("state.db"), .schema = {"core"}, .max_page_count = pages});
     ASSERT_TRUE(opened) << to_string(opened.error());
     ASSERT_TRUE((*opened)->write_now(make_table()));
     for (std::int64_t i = 0; i < 300; ++i) {
@@ -211,15 +203,15 @@ TEST(DiskFaults, ADatabaseThatMayNotGrowSaysSoAndGrowsAgainWhenItMay) {
   }
   EXPECT_TRUE(refused);
   EXPECT_EQ(acknowledged.size(), 300U);
-  expect_whole(folder.db(), acknowledged, "after growing");
+  expect_whole(folder.at("state.db"), acknowledged, "after growing");
 }
 
 TEST(DiskFaults, ADoneJobAndAFiredTimerAreNotDoneAgainBecauseTheDiskWasFull) {
   const log::Capture quiet;
   FaultVfs disk("bavn-fault-settle");
-  Folder folder;
+  TempFolder folder;
   Sim sim(1);
-  auto opened = State::open(sim, {.path = folder.db(), .schema = {"core"}, .vfs = disk.name()});
+  auto opened = State::open(sim, {.path = folder.at("state.db"), .schema = {"core"}, .vfs = disk.name()});
   ASSERT_TRUE(opened);
   auto& state = **opened;
   const auto queue = sim.queue({.name = "handlers"});
@@ -254,33 +246,33 @@ TEST(DiskFaults, ADoneJobAndAFiredTimerAreNotDoneAgainBecauseTheDiskWasFull) {
 
 TEST(DiskFaults, ADamagedPageIsFoundAndNotServed) {
   const log::Capture quiet;
-  Folder folder;
+  TempFolder folder;
   Sim sim(1);
   {
-    auto opened = State::open(sim, {.path = folder.db(), .schema = {"core"}});
+    auto opened = State::open(sim, {.path = folder.at("state.db"), .schema = {"core"}});
     ASSERT_TRUE(opened);
     ASSERT_TRUE((*opened)->write_now(make_table()));
     for (std::int64_t i = 0; i < 200; ++i) ASSERT_TRUE((*opened)->write_now(entry(i)));
   }
   {
-    auto file = StateFile::open(folder.db());
+    auto file = StateFile::open(folder.at("state.db"));
     ASSERT_TRUE(file);
     const auto page =
         file->read([](Reader& r) { return r.number("SELECT rootpage FROM sqlite_schema WHERE name = 'entry'"); });
     DiskFiles files;
-    auto raw = files.open(folder.db(), OpenMode::write);
+    auto raw = files.open(folder.at("state.db"), OpenMode::write);
     ASSERT_TRUE(raw);
     ASSERT_TRUE((*raw)->pwrite(static_cast<std::uint64_t>((*page - 1) * 4096), std::string(64, '\x5a')));
   }
-  auto file = StateFile::open(folder.db());
+  auto file = StateFile::open(folder.at("state.db"));
   ASSERT_TRUE(file);
   const auto rows = file->read([](Reader& r) { return r.all<std::int64_t>("SELECT n FROM entry"); });
   ASSERT_FALSE(rows);
   EXPECT_EQ(rows.error().code, Code::corrupt);
   const auto problems = file->check();
   EXPECT_TRUE(!problems || !problems->empty());
-  EXPECT_FALSE(file->copy_to(folder.path / "copy.db"));  // a damaged copy is no backup
-  EXPECT_FALSE(fs::exists(folder.path / "copy.db"));
+  EXPECT_FALSE(file->copy_to(folder.path() / "copy.db"));  // a damaged copy is no backup
+  EXPECT_FALSE(fs::exists(folder.path() / "copy.db"));
 }
 
 unsigned kills() {
@@ -305,7 +297,7 @@ unsigned kills() {
 }
 
 TEST(Kill, WhatWasAcknowledgedBeforeAKillIsThereExactlyOnce) {
-  Folder folder;
+  TempFolder folder;
   std::set<std::int64_t> acknowledged;
   std::mt19937 random(std::random_device{}());
   std::int64_t first = 0;
@@ -317,7 +309,7 @@ TEST(Kill, WhatWasAcknowledgedBeforeAKillIsThereExactlyOnce) {
     ASSERT_GE(child, 0);
     if (child == 0) {
       ::close(ends[0]);
-      write_until_killed(folder.db(), first, ends[1]);
+      write_until_killed(folder.at("state.db"), first, ends[1]);
     }
     ::close(ends[1]);
     // The clock of the kill starts with the first acknowledged unit; what is read later was acknowledged all the same.
@@ -338,7 +330,7 @@ TEST(Kill, WhatWasAcknowledgedBeforeAKillIsThereExactlyOnce) {
     ASSERT_EQ(::waitpid(child, &status, 0), child);
     ASSERT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) << "exit " << WEXITSTATUS(status);
     ::close(ends[0]);
-    expect_whole(folder.db(), acknowledged, "after kill " + std::to_string(round));
+    expect_whole(folder.at("state.db"), acknowledged, "after kill " + std::to_string(round));
   }
   EXPECT_GT(acknowledged.size(), kills());
 }

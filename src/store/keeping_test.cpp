@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "base/sim.hpp"
+#include "base/temp_folder.hpp"
 #include "base/threads.hpp"
 #include "store/audit.hpp"
 #include "store/kept_reply.hpp"
@@ -19,16 +20,6 @@ namespace {
 
 using namespace std::chrono_literals;
 namespace fs = std::filesystem;
-
-struct Folder {
-  Folder() {
-    std::string name = fs::temp_directory_path() / "bavn-keeping-XXXXXX";
-    path = ::mkdtemp(name.data());
-  }
-  ~Folder() { fs::remove_all(path); }
-  std::string file(const char* name) const { return path / name; }
-  fs::path path;
-};
 
 std::unique_ptr<State> open(Runtime& runtime, const std::string& path) {
   auto opened = State::open(runtime, {.path = path, .schema = {"core"}});
@@ -46,48 +37,48 @@ std::vector<TableDigest> digest(const std::string& path) {
 
 TEST(Backup, ACopyHasTheSameDigestAndAnyDifferenceAnother) {
   Sim sim(1);
-  Folder folder;
-  auto state = open(sim, folder.file("state.db"));
+  TempFolder folder;
+  auto state = open(sim, folder.at("state.db"));
   ASSERT_TRUE(state->write_now([](Tx& tx) -> Result<void> {
     BAVN_CHECK(tx.exec("CREATE TABLE odd (\"a \"\"b\" TEXT, n BLOB, r REAL)"));
     BAVN_CHECK(tx.exec("INSERT INTO odd VALUES ('x', x'00ff', 0.1), (NULL, '', 1e300), ('', NULL, NULL)"));
     BAVN_CHECK(tx.emit("a", "b"));
     return tx.audit({"w", "a", "s", "{}"});
   }));
-  ASSERT_TRUE(state->backup(folder.file("copy.db")));
-  EXPECT_FALSE(state->backup(folder.file("copy.db")));  // overwrites nothing
-  EXPECT_EQ(digest(folder.file("state.db")), digest(folder.file("copy.db")));
-  EXPECT_FALSE(fs::exists(folder.file("copy.db-wal")));
-  EXPECT_EQ(fs::status(folder.file("copy.db")).permissions(), fs::perms::owner_read | fs::perms::owner_write);
+  ASSERT_TRUE(state->backup(folder.at("copy.db")));
+  EXPECT_FALSE(state->backup(folder.at("copy.db")));  // overwrites nothing
+  EXPECT_EQ(digest(folder.at("state.db")), digest(folder.at("copy.db")));
+  EXPECT_FALSE(fs::exists(folder.at("copy.db-wal")));
+  EXPECT_EQ(fs::status(folder.at("copy.db")).permissions(), fs::perms::owner_read | fs::perms::owner_write);
 
-  auto copy = open(sim, folder.file("copy.db"));
+  auto copy = open(sim, folder.at("copy.db"));
   ASSERT_TRUE(copy->write_now([](Tx& tx) -> Result<void> {
     BAVN_CHECK(tx.exec("UPDATE odd SET n = NULL WHERE n = ''"));
     return {};
   }));
-  const auto a = digest(folder.file("state.db")), b = digest(folder.file("copy.db"));
+  const auto a = digest(folder.at("state.db")), b = digest(folder.at("copy.db"));
   ASSERT_EQ(a.size(), b.size());
   for (std::size_t i = 0; i < a.size(); ++i) EXPECT_EQ(a[i] == b[i], a[i].table != "odd") << a[i].table;
 }
 
 TEST(Backup, TheDigestDoesNotDependOnTheOrderOfWriting) {
   Sim sim(1);
-  Folder folder;
+  TempFolder folder;
   for (const bool up : {true, false}) {
-    auto state = open(sim, folder.file(up ? "up.db" : "down.db"));
+    auto state = open(sim, folder.at(up ? "up.db" : "down.db"));
     ASSERT_TRUE(state->write_now([&](Tx& tx) -> Result<void> {
       BAVN_CHECK(tx.exec("CREATE TABLE n (n INTEGER)"));
       for (int i = 0; i < 100; ++i) BAVN_CHECK(tx.exec("INSERT INTO n VALUES (:n)", {{"n", up ? i : 99 - i}}));
       return {};
     }));
   }
-  EXPECT_EQ(digest(folder.file("up.db")), digest(folder.file("down.db")));
+  EXPECT_EQ(digest(folder.at("up.db")), digest(folder.at("down.db")));
 }
 
 TEST(Backup, WhileOthersWriteItIsOneMomentAndTheyAreNotHeldUp) {
   Threads threads;
-  Folder folder;
-  auto state = open(threads, folder.file("state.db"));
+  TempFolder folder;
+  auto state = open(threads, folder.at("state.db"));
   ASSERT_TRUE(state->write_now([](Tx& tx) -> Result<void> {
     BAVN_CHECK(tx.exec("CREATE TABLE pair (n INTEGER PRIMARY KEY, side TEXT, filling TEXT)"));
     for (int i = 0; i < 5000; ++i)
@@ -108,7 +99,7 @@ TEST(Backup, WhileOthersWriteItIsOneMomentAndTheyAreNotHeldUp) {
   });
   for (int i = 0; i < 5; ++i) {
     const int before = written;
-    const std::string path = folder.file(("copy" + std::to_string(i)).c_str());
+    const std::string path = folder.at(("copy" + std::to_string(i)).c_str());
     const auto ok = state->backup(path);
     EXPECT_TRUE(ok) << to_string(ok.error());
     EXPECT_GT(written, before);
@@ -129,11 +120,11 @@ TEST(Backup, WhileOthersWriteItIsOneMomentAndTheyAreNotHeldUp) {
 }
 
 TEST(StateFileTest, AMissingAForeignAndABrokenFileAreRefusedWithTheReason) {
-  Folder folder;
-  EXPECT_EQ(StateFile::open(folder.file("none.db")).error().code, Code::not_found);
+  TempFolder folder;
+  EXPECT_EQ(StateFile::open(folder.at("none.db")).error().code, Code::not_found);
   DiskFiles files;
-  ASSERT_TRUE(replace_file(files, folder.file("text.db"), std::string(5000, 'x')));
-  EXPECT_EQ(StateFile::open(folder.file("text.db")).error().code, Code::corrupt);
+  ASSERT_TRUE(replace_file(files, folder.at("text.db"), std::string(5000, 'x')));
+  EXPECT_EQ(StateFile::open(folder.at("text.db")).error().code, Code::corrupt);
 }
 
 class Keeping : public testing::Test {

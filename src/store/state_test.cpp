@@ -10,6 +10,7 @@
 
 #include "base/log.hpp"
 #include "base/sim.hpp"
+#include "base/temp_folder.hpp"
 #include "base/threads.hpp"
 #include "store/schema.hpp"
 #include "store/sql/engine.hpp"
@@ -20,16 +21,6 @@ namespace {
 
 using namespace std::chrono_literals;
 namespace fs = std::filesystem;
-
-struct Folder {
-  Folder() {
-    std::string name = fs::temp_directory_path() / "bavn-state-XXXXXX";
-    path = ::mkdtemp(name.data());
-  }
-  ~Folder() { fs::remove_all(path); }
-  std::string db() const { return path / "state.db"; }
-  fs::path path;
-};
 
 std::unique_ptr<State> open(Runtime& runtime, const std::string& path) {
   auto opened = State::open(runtime, {.path = path, .schema = {"core"}});
@@ -80,8 +71,8 @@ TEST(State, AFailedUnitFailsAloneAndItsChangesAreUndone) {
 
 TEST(State, UnitsThatWaitShareACommit) {
   Threads threads;
-  Folder folder;
-  const auto state = open(threads, folder.db());
+  TempFolder folder;
+  const auto state = open(threads, folder.at("state.db"));
   ASSERT_TRUE(state->write_now(make_table()));
   const auto before = state->counts().commits;
   for (int i = 0; i < 500; ++i) state->write([i](Tx& tx) { return insert(tx, i); });
@@ -93,8 +84,8 @@ TEST(State, UnitsThatWaitShareACommit) {
 
 TEST(State, ManyThreadsWriteAndEachSeesItsOwnWhenAcknowledged) {
   Threads threads;
-  Folder folder;
-  const auto state = open(threads, folder.db());
+  TempFolder folder;
+  const auto state = open(threads, folder.at("state.db"));
   ASSERT_TRUE(state->write_now(make_table()));
   std::vector<std::thread> writers;
   std::atomic<int> unseen = 0;
@@ -116,8 +107,8 @@ TEST(State, ManyThreadsWriteAndEachSeesItsOwnWhenAcknowledged) {
 
 TEST(State, AReadSeesOneSnapshot) {
   Sim sim(1);
-  Folder folder;
-  const auto state = open(sim, folder.db());
+  TempFolder folder;
+  const auto state = open(sim, folder.at("state.db"));
   ASSERT_TRUE(state->write_now(make_table()));
   state->read([&](Reader& r) {
     EXPECT_EQ(*r.number("SELECT count(*) FROM t"), 0);
@@ -143,8 +134,8 @@ TEST(State, AReadOutsideItsTransactionIsRefusedInsideAUnitForItWouldSeeThePast) 
 
 TEST(State, AReadThatLastsTooLongIsStopped) {
   Threads threads;
-  Folder folder;
-  const auto state = open(threads, folder.db());
+  TempFolder folder;
+  const auto state = open(threads, folder.at("state.db"));
   const auto n = state->read([](Reader& r) {
     return r.number("WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT count(*) FROM c");
   });
@@ -156,9 +147,9 @@ TEST(State, AReadThatLastsTooLongIsStopped) {
 
 TEST(State, StopCommitsWhatIsQueuedAndRefusesTheRest) {
   Threads threads;
-  Folder folder;
+  TempFolder folder;
   {
-    const auto state = open(threads, folder.db());
+    const auto state = open(threads, folder.at("state.db"));
     ASSERT_TRUE(state->write_now(make_table()));
     std::atomic<int> done = 0;
     for (int i = 0; i < 120; ++i)
@@ -170,25 +161,25 @@ TEST(State, StopCommitsWhatIsQueuedAndRefusesTheRest) {
     EXPECT_EQ(late.error().code, Code::unavailable);
     EXPECT_EQ(state->counts().refused, 1U);
   }
-  EXPECT_EQ(count(*open(threads, folder.db())), 120);
+  EXPECT_EQ(count(*open(threads, folder.at("state.db"))), 120);
 }
 
 TEST(State, TheFileCanBeReadByItsOwnerAlone) {
   Sim sim(1);
-  Folder folder;
-  const auto state = open(sim, folder.db());
-  for (const auto& entry : fs::directory_iterator(folder.path))
+  TempFolder folder;
+  const auto state = open(sim, folder.at("state.db"));
+  for (const auto& entry : fs::directory_iterator(folder.path()))
     EXPECT_EQ(fs::status(entry).permissions(), fs::perms::owner_read | fs::perms::owner_write) << entry;
 }
 
 TEST(Schema, ADatabaseOfANewerProgramIsRefusedWithTheWayOut) {
   Sim sim(1);
-  Folder folder;
-  ASSERT_TRUE(open(sim, folder.db())->write_now([](Tx& tx) -> Result<void> {
+  TempFolder folder;
+  ASSERT_TRUE(open(sim, folder.at("state.db"))->write_now([](Tx& tx) -> Result<void> {
     BAVN_CHECK(tx.exec("INSERT INTO schema_migration VALUES (9000, 'core', '9000_of_next_year', x'00', 0)"));
     return {};
   }));
-  const auto again = State::open(sim, {.path = folder.db(), .schema = {"core"}});
+  const auto again = State::open(sim, {.path = folder.at("state.db"), .schema = {"core"}});
   ASSERT_FALSE(again);
   EXPECT_EQ(again.error().code, Code::conflict);
   EXPECT_NE(again.error().what.find("newer bavn"), std::string::npos) << again.error().what;
@@ -196,13 +187,13 @@ TEST(Schema, ADatabaseOfANewerProgramIsRefusedWithTheWayOut) {
 }
 
 TEST(Schema, AnOldFileIsBroughtForwardAndAChangedPastIsNoticed) {
-  Folder folder;
+  TempFolder folder;
   const Migration one{1, "core", "0001_one", "CREATE TABLE a (x INTEGER); INSERT INTO a VALUES (4);"};
   const Migration two{2, "core", "0002_two", "ALTER TABLE a ADD COLUMN y INTEGER NOT NULL DEFAULT 7;"};
   const Migration broken{3, "core", "0003_broken", "CREATE TABLE b (x INTEGER); INSERT INTO nowhere VALUES (1);"};
   const Migration other_two{2, "core", "0002_two", "ALTER TABLE a ADD COLUMN z INTEGER;"};
   const auto with = [&](const std::vector<Migration>& m) -> Result<std::int64_t> {
-    BAVN_TRY(auto c, open_sqlite({.path = folder.db()}));
+    BAVN_TRY(auto c, open_sqlite({.path = folder.at("state.db")}));
     BAVN_CHECK(migrate(*c, m, m, from_micros(0)));
     Reader r(*c);
     return r.number("SELECT y FROM a");
@@ -220,11 +211,11 @@ TEST(Schema, AnOldFileIsBroughtForwardAndAChangedPastIsNoticed) {
 }
 
 TEST(Schema, EveryEmbeddedChangeOfEveryAreaAppliesToAnEmptyFile) {
-  Folder folder;
+  TempFolder folder;
   const auto known = embedded_migrations({});
   ASSERT_TRUE(known) << to_string(known.error());
   ASSERT_FALSE(known->empty());
-  auto c = open_sqlite({.path = folder.db()});
+  auto c = open_sqlite({.path = folder.at("state.db")});
   ASSERT_TRUE(c);
   const auto ok = migrate(**c, *known, *known, from_micros(0));
   EXPECT_TRUE(ok) << to_string(ok.error());
@@ -235,8 +226,8 @@ TEST(Bench, UnitsPerSecond) {
   GTEST_SKIP() << "a sanitized build measures the sanitizer";
 #endif
   Threads threads;
-  Folder folder;
-  const auto state = open(threads, folder.db());
+  TempFolder folder;
+  const auto state = open(threads, folder.at("state.db"));
   ASSERT_TRUE(state->write_now(make_table()));
   const auto second = [](auto took) { return std::chrono::duration<double>(took).count(); };
   constexpr int kQueued = 20'000, kWaiting = 300, kReads = 20'000;
