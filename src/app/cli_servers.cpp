@@ -69,6 +69,12 @@ void add_hub(CLI::App& app, const std::shared_ptr<Commands>& c, int& rc) {
   add->add_option("names", h.words, "Official codes or names; several share one node")->required();
   add->add_option("--operator", h.by, "Who runs the node; the municipality itself when not given");
   add->add_option("--form", h.form, "package, vm or guest");
+  leaf(*municipality, "list", "Members with the mail domains that are theirs", "municipality list");
+  auto* domains = leaf(*municipality, "domains", "Say which mail domains are a member's (all of them, each time)",
+                       "municipality domains");
+  domains->add_option("names", h.words, "Official code or name, then its mail domains")->required();
+  domains->add_flag("--not-named", h.not_named,
+                    "Its domain may not be named to other members when a wave comes from it");
 
   auto* node = step(*hub, "node", "Nodes of the community");
   node->require_subcommand(1);

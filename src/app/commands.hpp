@@ -127,6 +127,7 @@ struct HubCommand {
   std::uint16_t port = 8443;
   unsigned seconds = 10;  // test-beacon waits so long
   bool with_guests = false, own_user = true, json = false;
+  bool not_named = false;  // municipality domains
 };
 int hub_command(const HubCommand& command);
 

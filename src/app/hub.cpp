@@ -10,6 +10,7 @@
 #include "app/hub_process.hpp"
 #include "app/node_process.hpp"
 #include "app/process.hpp"
+#include "base/json_writer.hpp"
 #include "base/log.hpp"
 #include "base/text.hpp"
 #include "net/json_value.hpp"
@@ -295,6 +296,27 @@ int hub_command(const HubCommand& c) {
                       v["municipality"].text_or(""), v["node"].text_or(""), v["expires"].text_or(""),
                       v["code"].text_or(""));
                 });
+  }
+  if (c.action == "municipality list")
+    return said(call_control(folder, net::Method::get, "/api/community"), c.json, [](net::JsonValue v) {
+      for (const net::JsonValue m : v) {
+        std::string domains;
+        for (const net::JsonValue d : m["domains"]) domains += fmt::format(" {}", d.text_or(""));
+        fmt::print("{} {:<22}{}{}\n", m["code"].text_or(""), m["name"].text_or(""), domains,
+                   m["may_be_named"].boolean().value_or(true) ? "" : "  (not to be named)");
+      }
+    });
+  if (c.action == "municipality domains") {
+    std::string body;
+    JsonWriter w(body);
+    w.object().member("may_be_named", !c.not_named).key("domains").array();
+    for (std::size_t i = 1; i < c.words.size(); ++i) w.value(c.words[i]);
+    w.end().end();
+    const auto done = call_control(folder, net::Method::put,
+                                   fmt::format("/api/municipalities/{}/domains", percent(c.words.front())), body);
+    if (!done) return failed(done.error());
+    fmt::print("{} mail domains of {} are known; every node is told\n", c.words.size() - 1, c.words.front());
+    return kDone;
   }
   if (c.action == "node list")
     return said(call_control(folder, net::Method::get, "/api/nodes"), c.json, [](net::JsonValue v) {

@@ -76,6 +76,12 @@ struct AnswerRow {
 };
 BOOST_DESCRIBE_STRUCT(AnswerRow, (), (id, node, municipality, at_us, received_at_us, body))
 
+struct DomainsAsk {
+  std::vector<std::string> domains;
+  bool may_be_named = true;
+};
+BOOST_DESCRIBE_STRUCT(DomainsAsk, (), (domains, may_be_named))
+
 std::vector<store::RetentionRule> hub_retention() {
   auto rules = store::core_retention();
   rules.push_back(store::retention_rule(
@@ -155,6 +161,7 @@ Result<std::unique_ptr<HubCore>> HubCore::open(Runtime& runtime, Metrics& metric
   BAVN_TRY(auto trust, tenants::Trust::open(runtime, o.folder + "/trust"));
   hub->trust_ = std::make_unique<tenants::Trust>(std::move(trust));
   BAVN_TRY(hub->directory_, tenants::Directory::open(runtime, *hub->state_, *hub->trust_));
+  BAVN_TRY(hub->domains_, tenants::MemberDomains::open(*hub->state_));
   hub->directory_->on_revoked([h = hub.get()](const std::string& serial) {
     h->beacon_->cut(serial);
     if (h->cut_) h->cut_(serial);
@@ -227,6 +234,10 @@ void HubCore::add_reports() {
 }
 
 void HubCore::start() {
+  state_->subscribe("community", runtime_.queue({.name = "community"}),
+                    [this](const store::DomainEvent& e) -> Result<void> {
+                      return e.kind == "community.changed" ? publish_community() : Result<void>();
+                    });
   state_->on_timer("hub.base", runtime_.queue({.name = "bases"}), [this](const store::Timer&) -> Result<void> {
     BAVN_TRY(const auto size, indicators_->size());
     if (size.changes > 0) BAVN_CHECK(make_base());
@@ -546,7 +557,39 @@ Result<std::size_t> HubCore::nodes_with_indicators(std::uint64_t at_least) {
   return n;
 }
 
+Result<void> HubCore::publish_community() {
+  return publish_content(event::Scope::local_owner(), "content", "community",
+                         domains_->text(directory_->municipalities()));
+}
+
+void HubCore::add_domain_routes() {
+  control_.get("/api/community", Needs::tenants_read, [this](const net::Request&) {
+    std::string out;
+    JsonWriter w(out);
+    w.array();
+    for (const auto& m : domains_->all()) {
+      const auto* known = directory_->municipalities().find(m.municipality);
+      w.object().member("code", fmt::format("{:04}", m.municipality.value));
+      w.member("name", known != nullptr ? std::string_view(known->name) : "").member("may_be_named", m.may_be_named);
+      w.key("domains").array();
+      for (const std::string& d : m.domains) w.value(d);
+      w.end().end();
+    }
+    w.end();
+    return net::json(out);
+  });
+  control_.put("/api/municipalities/{which}/domains", Needs::tenants_write,
+               [this](const net::Request& q) -> net::Reply {
+                 const auto m = directory_->municipalities().named(q.param("which"));
+                 if (!m) return net::problem(m.error());
+                 const auto asked = net::from_json<DomainsAsk>(q.body, net::Unknown::refuse);
+                 if (!asked) return net::problem(asked.error());
+                 return reply_of(domains_->set(q.scope, (*m)->id, asked->domains, asked->may_be_named));
+               });
+}
+
 void HubCore::add_control_routes() {
+  add_domain_routes();
   control_.post("/api/municipalities", Needs::tenants_write, [this](const net::Request& q) -> net::Reply {
     std::vector<std::string> which;
     for (const auto each : split(q.asked("municipality").value_or(""), ','))

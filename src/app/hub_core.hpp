@@ -18,6 +18,7 @@
 #include "store/retention.hpp"
 #include "store/state.hpp"
 #include "tenants/directory.hpp"
+#include "tenants/domains.hpp"
 #include "tenants/trust.hpp"
 
 namespace bavn::app {
@@ -52,6 +53,7 @@ class HubCore {
   store::State& state() { return *state_; }
   tenants::Trust& trust() { return *trust_; }
   tenants::Directory& directory() { return *directory_; }
+  tenants::MemberDomains& domains() { return *domains_; }
   beacon::HubBeacon& beacon() { return *beacon_; }
   /// Called with the serial of a certificate that was revoked: servers cut its connections.
   void on_revoked(std::function<void(const std::string& serial)> cut) { cut_ = std::move(cut); }
@@ -97,6 +99,9 @@ class HubCore {
   void add_reports();
   void share_with_guests(const std::string& file);
   void add_control_routes();
+  void add_domain_routes();
+  /// What nodes must know of the community; again whenever it changes.
+  Result<void> publish_community();
 
   struct Nodes;
   Runtime& runtime_;
@@ -107,6 +112,7 @@ class HubCore {
   std::unique_ptr<store::Retention> retention_;
   std::unique_ptr<tenants::Trust> trust_;
   std::unique_ptr<tenants::Directory> directory_;
+  std::unique_ptr<tenants::MemberDomains> domains_;
   std::unique_ptr<Nodes> nodes_of_;
   std::unique_ptr<beacon::HubBeacon> beacon_;
   std::unique_ptr<HubIndicators> indicators_;
