@@ -142,6 +142,16 @@ struct PreviewAnswer {
 };
 BOOST_DESCRIBE_STRUCT(PreviewAnswer, (), (preview, hits, people, days, can))
 
+/// ["block_state"] What became of an entry of the block list here, and what it has hit since. Sent when it comes, then while it is young.
+struct BlockState {
+  std::string id;
+  std::string state;  // in_force, refused (never-block), allowed (a person here lets it through), killed, gone
+  std::string why;
+  std::int64_t hits = 0, people = 0, since_us = 0;
+  bool looked = false;  // hits and people were counted
+};
+BOOST_DESCRIBE_STRUCT(BlockState, (), (id, state, why, hits, people, since_us, looked))
+
 /// ["exposed"] Answer to a question about a vulnerable product (mission 4.6).
 struct ExposedAnswer {
   std::string question, state;  // have, have_mended, do_not_have, do_not_know
