@@ -6,19 +6,31 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace bavn::event {
 
 // ---- up: reports (kind in brackets) ---------------------------------------------------------------------------------------------------
 
-/// A sign beside the main one. group: identity, payload, harm, intelligence. kind: see docs/noticing.md.
+/// A sign beside the main one. group: identity, payload, harm, intelligence. kind: see docs/noticing.md ("Sign kinds").
 struct Sign {
   std::string group, kind;
   std::int64_t at_us = 0;
   std::string detail;  // for people, at most 200 bytes, no mail content
 };
 BOOST_DESCRIBE_STRUCT(Sign, (), (group, kind, at_us, detail))
+/// Signs that the sender's account is taken: each is a second sign for a sender notice of the 48 hours after it.
+constexpr std::string_view kTakeoverSigns[] = {
+    "odd_sign_in", "session_moved", "device_code", "far_country",           "sign_in_after_click",
+    "risk_alert",  "new_app",       "new_secret",  "new_service_principal", "consent",
+    "app_role",    "inbox_rule",    "forwarding",  "mailbox_permission",    "new_mfa_method",
+    "new_device",  "app_sends"};
+inline bool takeover_sign(std::string_view kind) {
+  for (const std::string_view s : kTakeoverSigns)
+    if (s == kind) return true;
+  return false;
+}
 
 /// Message-IDs that went to one member domain.
 struct ForDomain {
