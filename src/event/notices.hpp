@@ -135,16 +135,18 @@ struct WarningAnswer {
   std::string state;  // received, seen_here, not_seen, cannot_know, purged, failed
   std::int64_t hits = 0, recipients = 0, clicks = 0;
   std::int64_t first_hit_us = 0, warned_us = 0;
-  std::int64_t purged = 0, purge_left = 0;  // mailboxes' copies
-  std::int64_t emptied_us = 0;              // when the last copy was gone
-  std::optional<std::int64_t> list_fetched_us;
-  std::vector<std::string> looked_in;   // kinds of logs that were searched
-  std::vector<std::string> cannot_see;  // and those that are missing here
-  std::string by;                       // machine, or "person"
+  std::int64_t purged = 0, purge_left = 0;      // mailboxes' copies
+  std::int64_t emptied_us = 0;                  // when the last copy was gone
+  std::optional<std::int64_t> list_fetched_us;  // a block list with its entries was last fetched from this node
+  std::optional<std::int64_t> blocked_us;       // and first seen to block, or confirmed by a person
+  std::optional<std::int64_t> ended_us;         // sessions of the accounts concerned were ended
+  std::vector<std::string> looked_in;           // kinds of logs that were searched
+  std::vector<std::string> cannot_see;          // and those that are missing here
+  std::string by;                               // machine, or "person"
 };
 BOOST_DESCRIBE_STRUCT(WarningAnswer, (),
                       (warning, version, state, hits, recipients, clicks, first_hit_us, warned_us, purged, purge_left,
-                       emptied_us, list_fetched_us, looked_in, cannot_see, by))
+                       emptied_us, list_fetched_us, blocked_us, ended_us, looked_in, cannot_see, by))
 
 /// ["block_preview"] What an entry would have hit here in its history.
 struct PreviewAnswer {
@@ -207,8 +209,9 @@ BOOST_DESCRIBE_STRUCT(SealedKey, (), (epoch, from_us, until_us, sealed, steward,
 struct WarningText {
   std::string language, title, summary, for_employees;
   std::vector<std::string> do_now, reasons;  // advice, each with its reason (same length)
+  std::string sms;                           // one line, at most 160 characters of GSM 03.38
 };
-BOOST_DESCRIBE_STRUCT(WarningText, (), (language, title, summary, for_employees, do_now, reasons))
+BOOST_DESCRIBE_STRUCT(WarningText, (), (language, title, summary, for_employees, do_now, reasons, sms))
 
 struct NamedObservable {
   std::string kind, value;
@@ -225,13 +228,23 @@ struct WarningEntry {
   std::int64_t first_seen_us = 0, sent_us = 0;
   std::string from_domain;                // named by agreement; empty: not
   std::vector<NamedObservable> look_for;  // hunted back at once
+  std::vector<std::string> notices;       // sender notices it is made of: what was purged for them counts for it
   std::vector<WarningText> texts;
   std::int64_t municipalities = 0, mails = 0;  // known so far
   bool lit_by_itself = false;                  // no person confirmed it yet
 };
 BOOST_DESCRIBE_STRUCT(WarningEntry, (),
                       (id, campaign, version, state, severity, tlp, first_seen_us, sent_us, from_domain, look_for,
-                       texts, municipalities, mails, lit_by_itself))
+                       notices, texts, municipalities, mails, lit_by_itself))
+
+/// ["exposure_ask"] to all or to some: who runs this? (mission 4.6)
+struct ExposureAsk {
+  std::string id, product, versions, cve, why;  // versions: the vulnerable ones, in words
+  std::string fixed_in;                         // in words; empty: no fix yet
+  std::int64_t asked_us = 0, until_us = 0;
+  bool withdrawn = false;
+};
+BOOST_DESCRIBE_STRUCT(ExposureAsk, (), (id, product, versions, cve, why, fixed_in, asked_us, until_us, withdrawn))
 
 /// ["block"] One change of the block list. stage: which part of the members gets it now.
 struct BlockChange {
