@@ -134,6 +134,14 @@ Result<ActionRule> rule_of(std::string_view name, const toml::table& table, std:
   }
   BAVN_TRY(const auto hours, in.text_or("hours", "00:00-24:00"));
   BAVN_TRY(rule.hours, hours_of(hours));
+  if (name == "purge") {
+    BAVN_TRY(const auto signs, in.text_or("signs", "any"));
+    if (signs != "any" && signs != "own") return in.wrong("signs", "is \"any\" or \"own\"");
+    rule.own_signs_only = signs == "own";
+    BAVN_TRY(const auto undo, in.text_or("undo", "ask"));
+    if (undo != "ask" && undo != "self") return in.wrong("undo", "is \"ask\" or \"self\"");
+    rule.undo_withdrawn = undo == "self";
+  }
   BAVN_CHECK(in.end());
   return rule;
 }
@@ -183,7 +191,7 @@ std::string_view to_string(Mode mode) {
 const std::vector<ActionFacts>& actions() {
   static const std::vector<ActionFacts> all{
       {"call_me", "calls the duty contact by every way of the contact card", true, false},
-      {"purge", "removes named mails from mailboxes", false, true},
+      {"purge", "moves named mails out of mailboxes, to where they can be taken back from", true, true},
       {"disable_apps", "disables new apps, consents and secrets of a taken account", false, true},
       {"revoke_sessions", "ends the sessions of a taken account", false, true},
       {"remove_rules", "removes inbox rules and forwarding of a taken account", false, true},
@@ -401,7 +409,15 @@ Result<void> new_mandate(Files& files, const MandateFiles& at, const MandateAnsw
   text += "# off: never. ask: only after a yes from here. act: at once, within the limits.\n";
   for (const auto& facts : actions())
     text +=
-        facts.available
+        facts.name == "purge"
+            ? fmt::format(
+                  "[action.purge]          # {}; docs/purge.md\n"
+                  "mode = \"off\"            # \"ask\": your duty contact is asked each time\n"
+                  "per_hour = 1000         # copies of mails\nhours = \"00:00-24:00\"\n"
+                  "signs = \"any\"           # \"own\": a second sign counts only when this machine saw it itself\n"
+                  "undo = \"ask\"            # \"self\": a warning taken back is undone at once\n\n",
+                  facts.what)
+        : facts.available
             ? fmt::format("[action.{}]        # {}\nmode = \"act\"\nper_hour = 6\nhours = \"00:00-24:00\"\n\n",
                           facts.name, facts.what)
             : fmt::format("[action.{}]        # {} (not in this version)\nmode = \"off\"\n\n", facts.name, facts.what);

@@ -33,8 +33,10 @@ struct Hours {  // local time, minutes since midnight; from > to goes over midni
 struct ActionRule {
   std::string action;
   Mode mode = Mode::off;
-  unsigned per_hour = 0;
+  unsigned per_hour = 0;  // of "purge": copies of mails
   Hours hours;
+  bool own_signs_only = false;  // of "purge": a second sign counts only when this node saw it itself
+  bool undo_withdrawn = false;  // of "purge": what was moved for a notice that is withdrawn goes back by itself
 };
 
 /// A person whose yes counts. kind says how it is given: "ed25519" (a key file) now; a passkey is checked by the same Proofs.

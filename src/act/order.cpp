@@ -230,11 +230,19 @@ Result<Outcome> OrderDesk::take(store::Tx& tx, std::string_view text) const {
     return no(fmt::format("the mandate allows \"{}\" {} times an hour, and that many were done", rule->action,
                           rule->per_hour));
 
-  // check_mandate lets nothing be switched on that is not available; call_me is what is.
-  const auto called =
-      call_out_(tx, {own_, mandate.municipality_name, *people, order.reason, order.id, order.not_after});
-  if (!called) return no(called.error().what);
-  Outcome outcome{order.id, true, fmt::format("calling the duty contact by {} ways", *called), {}};
+  // check_mandate lets nothing be switched on that is not available.
+  const auto done = [&]() -> Result<std::string> {
+    if (order.action == "call_me") {
+      BAVN_TRY(const auto ways,
+               call_out_(tx, {own_, mandate.municipality_name, *people, order.reason, order.id, order.not_after}));
+      return fmt::format("calling the duty contact by {} ways", ways);
+    }
+    const auto carry = carry_out_.find(order.action);
+    if (carry == carry_out_.end()) return fail(Code::unavailable, fmt::format("this node cannot {} now", order.action));
+    return carry->second(tx, order, *people);
+  }();
+  if (!done) return no(done.error().what);
+  Outcome outcome{order.id, true, *done, {}};
   std::string facts;
   JsonWriter w(facts);
   w.object().member("kind", "bavn.order_done").member("order", order.id).member("action", order.action);

@@ -68,10 +68,17 @@ struct Outcome {
   std::string proof;   // {"proof": "<JSON>", "key": ..., "signature": ...} by the node's key; of what was done
 };
 
+/// Carries out another action inside the Tx that stores the order; what was begun, in words. An error refuses the order with its reason.
+using CarryOut =
+    std::function<Result<std::string>(store::Tx&, const Order& order, const std::vector<std::string>& people)>;
+
 /// The node's desk for orders.
 class OrderDesk {
  public:
   OrderDesk(Runtime& runtime, MandateFiles files, MunicipalityId own, const SigningKey& node_key, CallOut call_out);
+
+  /// Who carries out "purge" and the like; without one such an order is refused. Before the first take().
+  void carry_out(std::string action, CarryOut f) { carry_out_[std::move(action)] = std::move(f); }
 
   /// Never twice, whatever comes again. An Error is trouble of the State only; a refusal is an Outcome. Call it inside the beacon's Tx.
   Result<Outcome> take(store::Tx& tx, std::string_view signed_order) const;
@@ -95,6 +102,7 @@ class OrderDesk {
   MunicipalityId own_;
   const SigningKey& node_key_;
   CallOut call_out_;
+  std::map<std::string, CarryOut, std::less<>> carry_out_;
   std::map<std::string, CheckSignature> kinds_{{"ed25519", check_ed25519}};
 };
 

@@ -145,7 +145,7 @@ TEST(Mandate, WhatCannotWorkIsSaidWithLineAndFix) {
 
 TEST(Mandate, WhatMustNotBeIsRefusedEvenWhenSigned) {
   World w;
-  w.edit("mode = \"off\"", "mode = \"act\"\nper_hour = 1");
+  w.edit("(not in this version)\nmode = \"off\"", "\nmode = \"act\"\nper_hour = 1");
   EXPECT_NE(w.why_not().find("cannot do that yet"), std::string::npos);
   World same;
   same.edit(same.cy.public_key().text(), same.bo.public_key().text());
