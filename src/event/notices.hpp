@@ -198,13 +198,36 @@ struct RevealRequest {
 };
 BOOST_DESCRIBE_STRUCT(RevealRequest, (), (request, digest, reason, epoch, until_us))
 
-/// ["digest_key"] to one municipality: an epoch's key, sealed to its node by the stewards.
+/// ["digest_key"] to one municipality: an epoch's key, sealed to its node by a steward (event/digest_key.hpp).
 struct SealedKey {
-  std::int64_t epoch = 0, from_us = 0, until_us = 0;
-  std::string sealed;  // base64 of crypto_box_seal
+  std::int64_t epoch = 0, from_us = 0, until_us = 0;  // a reserve: from 0, until is for how long from its arrival
+  std::string sealed;                                 // base64 of crypto_box_seal
   std::string steward, signature;
+  std::string node;       // "x25519:...": whom it is sealed to
+  std::string check;      // 16 hex digits that are the same for the same key, and tell nothing else of it
+  bool replaces = false;  // a reserve: every epoch below it ends when it arrives (a node was revoked)
 };
-BOOST_DESCRIBE_STRUCT(SealedKey, (), (epoch, from_us, until_us, sealed, steward, signature))
+BOOST_DESCRIBE_STRUCT(SealedKey, (), (epoch, from_us, until_us, sealed, steward, signature, node, check, replaces))
+
+/// ["harmless"] up: mail domains that were learnt here as harmless bulk senders (aligned, known for 14 days). Down, to all: the list of those
+/// that enough municipalities learnt; the whole list each time.
+struct HarmlessDomain {
+  std::string domain;
+  std::int64_t since_us = 0;
+  std::int64_t municipalities = 0;  // down: how many learnt it; up: 0
+};
+BOOST_DESCRIBE_STRUCT(HarmlessDomain, (), (domain, since_us, municipalities))
+struct HarmlessList {
+  std::int64_t version = 0;             // up: 0
+  std::vector<HarmlessDomain> domains;  // at most 2,000
+};
+BOOST_DESCRIBE_STRUCT(HarmlessList, (), (version, domains))
+
+/// ["digest_address"] up, of each municipality when it is new or changed: the node's X25519 address, to which stewards seal keys.
+struct DigestAddress {
+  std::string address;  // "x25519:..."
+};
+BOOST_DESCRIBE_STRUCT(DigestAddress, (), (address))
 
 struct WarningText {
   std::string language, title, summary, for_employees;
