@@ -60,4 +60,9 @@ void Catalogue::add_names(event::FieldPlan& plan) const {
   }
 }
 
+void Catalogue::add_fact_names(event::FieldPlan& plan) const {
+  for (const Description& d : formats_)
+    for (const std::string_view name : event::fields_of(d.facts)) plan.add(name);
+}
+
 }  // namespace bavn::formats

@@ -27,6 +27,8 @@ class Catalogue {
 
   /// Adds the names that formats themselves need: observables, times, log source conditions, aliases.
   void add_names(event::FieldPlan& plan) const;
+  /// And those that facts are made from.
+  void add_fact_names(event::FieldPlan& plan) const;
 
  private:
   std::vector<Description> formats_;

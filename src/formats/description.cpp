@@ -96,10 +96,115 @@ LogsourceEntry logsource_of(const YAML::Node& n) {
   return e;
 }
 
+template <class T>
+T named(const YAML::Node& map, const char* key, std::optional<T> (*parse)(std::string_view)) {
+  const std::string text = text_of(map, key);
+  if (const auto found = parse(text)) return *found;
+  throw Bad{std::string(key) + ": '" + text + "' is none that is known (event/fact_map.hpp)", line_of(map)};
+}
+
+event::FactMember member_of(const YAML::Node& n) {
+  if (const auto m = event::parse_fact_member(n.Scalar())) return *m;
+  const auto names = event::fact_member_names();
+  throw Bad{"take: no fact has '" + n.Scalar() + "'; nearest: '" +
+                std::string(nearest(n.Scalar(), {names.begin(), names.end()})) + "'",
+            line_of(n)};
+}
+
+event::FactTake take_of(event::FactMember member, const YAML::Node& n) {
+  using How = event::FactTake::How;
+  event::FactTake t;
+  t.member = member;
+  if (!n.IsMap()) {
+    t.fields = strings(n, "take");
+    return t;
+  }
+  only(n, {"from", "all", "is", "contains", "values", "just"}, "take");
+  if (n["from"]) t.fields = strings(n["from"], "from");
+  const auto texts = [&](const char* key, How how) {
+    t.how = how;
+    for (std::string& v : strings(n[key], key)) t.values.emplace_back(to_lower(v), std::string());
+  };
+  if (n["all"]) {
+    t.how = How::all;
+    t.fields = strings(n["all"], "all");
+  } else if (n["is"]) {
+    texts("is", How::is);
+  } else if (n["contains"]) {
+    texts("contains", How::contains);
+  } else if (n["just"]) {
+    t.how = How::just;
+    t.values.emplace_back(text_of(n, "just"), std::string());
+  } else if (n["values"]) {
+    t.how = How::values;
+    for (const auto& kv : n["values"]) {
+      const std::string meaning = kv.second.Scalar();
+      if (member == event::FactMember::delivery && !event::parse_delivery(meaning))
+        throw Bad{"values: '" + meaning + "' is no delivery", line_of(kv.second)};
+      t.values.emplace_back(to_lower(kv.first.Scalar()), meaning);
+    }
+  }
+  if (t.fields.empty() && t.how != How::just) throw Bad{"take: no field is named", line_of(n)};
+  return t;
+}
+
+event::FactWhen when_of(const YAML::Node& n) {
+  event::FactWhen out;
+  if (!n.IsMap()) throw Bad{"when: a map of fields is wanted", line_of(n)};
+  for (const auto& kv : n) {
+    out.emplace_back(kv.first.Scalar(), strings(kv.second, "when"));
+    for (std::string& v : out.back().second) v = to_lower(v);
+  }
+  return out;
+}
+
+/// The shape is in event/fact_map.hpp.
+event::FactMaps facts_of(const YAML::Node& n) {
+  only(n, {"source", "by", "take", "make"}, "facts");
+  event::FactMaps out;
+  out.by = text_of(n, "by");
+  const auto source = named(n, "source", event::parse_fact_source);
+  std::vector<event::FactTake> common;
+  if (n["take"])
+    for (const auto& kv : n["take"]) common.push_back(take_of(member_of(kv.first), kv.second));
+  for (const auto& entry : n["make"]) {
+    only(entry, {"make", "kind", "source", "join", "is", "any", "when", "unless", "take"}, "facts");
+    event::FactMap m;
+    m.kind = named(entry, "make", event::parse_fact_kind);
+    m.source = entry["source"] ? named(entry, "source", event::parse_fact_source) : source;
+    if (entry["join"]) m.join = named(entry, "join", event::parse_fact_join);
+    if (m.kind == event::FactKind::change) m.change = named(entry, "kind", event::parse_change);
+    if (m.kind == event::FactKind::harm) m.harm = named(entry, "kind", event::parse_harm);
+    if (entry["is"])
+      for (const std::string& v : strings(entry["is"], "is")) m.is.push_back(to_lower(v));
+    if (m.is.empty() == !out.by.empty()) throw Bad{"facts: `by` and `is` go together", line_of(entry)};
+    if (entry["any"]) m.any = strings(entry["any"], "any");
+    if (entry["when"]) m.when = when_of(entry["when"]);
+    if (entry["unless"]) m.unless = when_of(entry["unless"]);
+    if (entry["take"])
+      for (const auto& kv : entry["take"]) {
+        const event::FactMember member = member_of(kv.first);
+        if (!event::has_member(m.kind, member))
+          throw Bad{"take: a fact of this kind has no '" + kv.first.Scalar() + "'", line_of(kv.first)};
+        m.take.push_back(take_of(member, kv.second));
+      }
+    for (const event::FactTake& t : common) {
+      const auto same = [&](const event::FactTake& o) { return o.member == t.member; };
+      if (event::has_member(m.kind, t.member) && std::none_of(m.take.begin(), m.take.end(), same)) m.take.push_back(t);
+    }
+    const auto is_key = [](const event::FactTake& t) { return t.member == event::FactMember::key; };
+    if ((m.join != event::FactJoin::none) != std::any_of(m.take.begin(), m.take.end(), is_key))
+      throw Bad{"facts: `join` and a `key` go together", line_of(entry)};
+    out.maps.push_back(std::move(m));
+  }
+  if (out.maps.size() > 250) throw Bad{"facts: more than 250 entries", line_of(n)};
+  return out;
+}
+
 Description description_of(const YAML::Node& n) {
   only(n,
        {"name", "title", "reader", "ocsf", "priority", "recognise", "unwrap", "text", "roots", "time", "fields",
-        "pairs", "observables", "logsource"},
+        "pairs", "observables", "logsource", "facts"},
        "format");
   Description d;
   d.name = text_of(n, "name");
@@ -141,6 +246,7 @@ Description description_of(const YAML::Node& n) {
       d.observables.emplace_back(kv.first.Scalar(), at->second);
     }
   for (const auto& l : n["logsource"]) d.logsource.push_back(logsource_of(l));
+  if (n["facts"]) d.facts = facts_of(n["facts"]);
   return d;
 }
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/result.hpp"
+#include "event/fact_map.hpp"
 #include "event/field.hpp"
 
 namespace bavn::formats {
@@ -44,6 +45,7 @@ struct Description {
   std::vector<PairArray> pairs;
   std::vector<std::pair<std::string, event::Role>> observables;
   std::vector<LogsourceEntry> logsource;
+  event::FactMaps facts;  // what of it is a fact, for `notice`
 };
 
 /// yaml: the text of a format.yml; where: its path, for messages. Unknown keys are refused with a suggestion.

@@ -105,6 +105,8 @@ Result<std::unique_ptr<Engine>> Engine::open(const EngineOptions& options) {
   }
   hotpath::add_names(*e->rules_, e->plan_);
   e->catalogue_.add_names(e->plan_);
+  e->facts_ = options.facts;
+  if (options.facts) e->catalogue_.add_fact_names(e->plan_);
   e->program_ = std::make_unique<hotpath::Program>(e->rules_, e->plan_, [&](const sigma::LogSource& l) {
     std::string missing;
     return deliverable(e->catalogue_, l, missing);

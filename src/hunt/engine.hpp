@@ -33,6 +33,7 @@ struct EngineOptions {
   /// their base.
   std::shared_ptr<match::indicators::IndicatorSet> shared_indicators;
   match::sigma::Level min_level = match::sigma::Level::unset;
+  bool facts = false;  // also the fields that facts are made from (notice/fact_reader.hpp)
 };
 
 /// "category=.. product=.. service=..".
@@ -59,6 +60,7 @@ class Engine {
     return reports_;
   }
   match::sigma::Level min_level() const { return min_level_; }
+  bool facts() const { return facts_; }
 
  private:
   Engine() = default;
@@ -71,6 +73,7 @@ class Engine {
   match::indicators::AllowLists allow_;
   std::vector<std::pair<std::string, match::indicators::LoadReport>> reports_;
   match::sigma::Level min_level_ = match::sigma::Level::unset;
+  bool facts_ = false;
 };
 
 class Worker {
