@@ -43,7 +43,7 @@ Result<const Steward*> check_sealed(const SealedKey& sealed, const std::vector<S
 Result<EpochKey> open_sealed(const SealedKey& sealed, const SealKey& node, const std::vector<Steward>& stewards);
 
 /// A steward's file of epochs: each key sealed to every steward, so that any one of them can go on. Nothing in it is readable without a
-/// steward's key. JSON, versioned.
+/// steward's key. Text lines, in the order they were made.
 struct StewardsKeys {
   struct One {
     std::int64_t epoch = 0, from_us = 0, until_us = 0;

@@ -2,7 +2,7 @@
 // What of a URL or a file's name may leave a municipality when a digest is revealed, as functions that the node masks with and the hub
 // checks with: a node that breaks the rules cannot make the hub keep or show a query, a token, a person or hostile text.
 // A masked path is "/" or "/segment/segment": each segment "*" or at most 20 characters of letters (ASCII, Latin as UTF-8 percent-encoded),
-// digits in runs of at most four, and . _ ~ + - : ! ' ( ) , and "#" where digits were. A name is the same without "/".
+// digits in runs of at most four, "#" where digits were, and . _ ~ + - : , and blanks (%20). A name is the same without "/".
 // Thread rules: plain functions.
 #include <string>
 #include <string_view>
@@ -13,6 +13,7 @@ namespace bavn::event {
 
 constexpr std::size_t kShownSegment = 20;  // characters of a segment that are shown; longer ones are "*"
 constexpr std::size_t kShownSegments = 16;
+constexpr std::size_t kTokenGroup = 4;  // words up to this long may be groups of one token: 3f-9c-a1-7b
 
 /// A word (letters and digits) that no person chose: a token, an identifier, a hash.
 bool looks_random(std::string_view word);
