@@ -13,21 +13,12 @@
 #include "base/json_writer.hpp"
 #include "base/log.hpp"
 #include "base/text.hpp"
+#include "net/http.hpp"
 #include "net/json_value.hpp"
 
 namespace bavn::app {
 
 namespace {
-
-std::string percent(std::string_view s) {
-  std::string out;
-  for (const char c : s) {
-    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || ascii_digit(c) || c == '-' || c == '_' ||
-                       c == '.' || c == '~';
-    out += plain ? std::string(1, c) : fmt::format("%{:02X}", static_cast<unsigned char>(c));
-  }
-  return out;
-}
 
 int said(const Result<std::string>& answer, bool json, const std::function<void(net::JsonValue)>& tell) {
   if (!answer) return failed(answer.error());
@@ -69,8 +60,9 @@ int list_guests(const std::string& folder, bool json) {
 int add_guest(const HubCommand& c) {
   const Folder folder(c.data);
   for (const std::string& which : c.words) {
-    const auto invited = call_control(folder, net::Method::post,
-                                      fmt::format("/api/municipalities?form=guest&municipality={}", percent(which)));
+    const auto invited =
+        call_control(folder, net::Method::post,
+                     fmt::format("/api/municipalities?form=guest&municipality={}", net::percent_encoded(which)));
     if (!invited) return failed(invited.error());
     const auto document = net::JsonDocument::parse(*invited);
     if (!document) return failed(document.error());
@@ -148,8 +140,8 @@ void tell_status(net::JsonValue v) {
 int test_beacon(const HubCommand& c) {
   const Folder folder(c.data);
   std::string path = "/api/test-beacons?";
-  if (!c.words.empty()) path += "municipality=" + percent(c.words.front()) + "&";
-  if (!c.observable.empty()) path += "observable=" + percent(c.observable);
+  if (!c.words.empty()) path += "municipality=" + net::percent_encoded(c.words.front()) + "&";
+  if (!c.observable.empty()) path += "observable=" + net::percent_encoded(c.observable);
   const auto lit = call_control(folder, net::Method::post, path);
   if (!lit) return failed(lit.error());
   const auto document = net::JsonDocument::parse(*lit);
@@ -193,8 +185,9 @@ int publish_order(const HubCommand& c) {
   if (!sent) return failed(sent.error());
   const auto document = net::JsonDocument::parse(*sent);
   if (!document) return failed(document.error());
-  const std::string path = fmt::format("/api/orders/{}?after={}", percent(document->root()["order"].text_or("")),
-                                       document->root()["after"].integer().value_or(0));
+  const std::string path =
+      fmt::format("/api/orders/{}?after={}", net::percent_encoded(document->root()["order"].text_or("")),
+                  document->root()["after"].integer().value_or(0));
   for (unsigned n = 0; n < c.seconds * 10; ++n) {
     const auto got = call_control(folder, net::Method::get, path);
     if (!got) return failed(got.error());
@@ -227,16 +220,16 @@ int publish(const HubCommand& c) {
     if (!bytes) return failed(bytes.error());
     const std::string name = std::filesystem::path(path).filename().string();
     if (c.action == "publish rules") {
-      const auto done =
-          call_control(Folder(c.data), net::Method::post,
-                       "/api/content/rules/" + percent(std::filesystem::path(path).stem().string()), *bytes);
+      const auto done = call_control(
+          Folder(c.data), net::Method::post,
+          "/api/content/rules/" + net::percent_encoded(std::filesystem::path(path).stem().string()), *bytes);
       if (!done) return failed(done.error());
       fmt::print("published {}\n", name);
       continue;
     }
-    std::string query = "/api/indicators?name=" + percent(name);
-    if (!c.source.empty()) query += "&source=" + percent(c.source);
-    if (!c.indicator_action.empty()) query += "&action=" + percent(c.indicator_action);
+    std::string query = "/api/indicators?name=" + net::percent_encoded(name);
+    if (!c.source.empty()) query += "&source=" + net::percent_encoded(c.source);
+    if (!c.indicator_action.empty()) query += "&action=" + net::percent_encoded(c.indicator_action);
     const int code =
         said(call_control(Folder(c.data), net::Method::post, query, *bytes), c.json, [&](net::JsonValue v) {
           fmt::print("{}: {} indicators published\n", name, v["published"].integer().value_or(0));
@@ -287,15 +280,15 @@ int hub_command(const HubCommand& c) {
   if (c.action == "municipality add") {
     std::string list;
     for (const std::string& w : c.words) list += (list.empty() ? "" : ",") + w;
-    return said(call_control(folder, net::Method::post,
-                             fmt::format("/api/municipalities?municipality={}&form={}&operator={}", percent(list),
-                                         percent(c.form), percent(c.by))),
-                c.json, [](net::JsonValue v) {
-                  fmt::print(
-                      "{}: node {}\nEnrolment code, for one use until {}; hand it over by a way you trust:\n\n  {}\n",
-                      v["municipality"].text_or(""), v["node"].text_or(""), v["expires"].text_or(""),
-                      v["code"].text_or(""));
-                });
+    return said(
+        call_control(folder, net::Method::post,
+                     fmt::format("/api/municipalities?municipality={}&form={}&operator={}", net::percent_encoded(list),
+                                 net::percent_encoded(c.form), net::percent_encoded(c.by))),
+        c.json, [](net::JsonValue v) {
+          fmt::print("{}: node {}\nEnrolment code, for one use until {}; hand it over by a way you trust:\n\n  {}\n",
+                     v["municipality"].text_or(""), v["node"].text_or(""), v["expires"].text_or(""),
+                     v["code"].text_or(""));
+        });
   }
   if (c.action == "municipality list")
     return said(call_control(folder, net::Method::get, "/api/community"), c.json, [](net::JsonValue v) {
@@ -312,8 +305,9 @@ int hub_command(const HubCommand& c) {
     w.object().member("may_be_named", !c.not_named).key("domains").array();
     for (std::size_t i = 1; i < c.words.size(); ++i) w.value(c.words[i]);
     w.end().end();
-    const auto done = call_control(folder, net::Method::put,
-                                   fmt::format("/api/municipalities/{}/domains", percent(c.words.front())), body);
+    const auto done =
+        call_control(folder, net::Method::put,
+                     fmt::format("/api/municipalities/{}/domains", net::percent_encoded(c.words.front())), body);
     if (!done) return failed(done.error());
     fmt::print("{} mail domains of {} are known; every node is told\n", c.words.size() - 1, c.words.front());
     return kDone;
@@ -325,15 +319,16 @@ int hub_command(const HubCommand& c) {
                    n["certificate_until"].text_or(""));
     });
   if (c.action == "node code")
-    return said(call_control(folder, net::Method::post, "/api/nodes/" + percent(c.words.front()) + "/code"), c.json,
-                [](net::JsonValue v) {
-                  fmt::print("Enrolment code, for one use until {}:\n\n  {}\n", v["expires"].text_or(""),
-                             v["code"].text_or(""));
-                });
+    return said(
+        call_control(folder, net::Method::post, "/api/nodes/" + net::percent_encoded(c.words.front()) + "/code"),
+        c.json, [](net::JsonValue v) {
+          fmt::print("Enrolment code, for one use until {}:\n\n  {}\n", v["expires"].text_or(""),
+                     v["code"].text_or(""));
+        });
   if (c.action == "node revoke") {
-    const auto done =
-        call_control(folder, net::Method::post,
-                     fmt::format("/api/nodes/{}/revoke?why={}", percent(c.words.front()), percent(c.why)));
+    const auto done = call_control(
+        folder, net::Method::post,
+        fmt::format("/api/nodes/{}/revoke?why={}", net::percent_encoded(c.words.front()), net::percent_encoded(c.why)));
     if (!done) return failed(done.error());
     fmt::print("revoked; its connections were cut\n");
     return kDone;

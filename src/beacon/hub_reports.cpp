@@ -61,7 +61,7 @@ Result<void> within_quota(store::Tx& tx, const HubOptions& options, Outcome& o) 
                                           {{"n", o.facts.node}, {"d", day}}));
   const DayRow used = row.value_or(DayRow{});
   const bool worthy = std::all_of(o.batch.items.begin(), o.batch.items.end(),
-                                  [](const ReportItem& i) { return worth_of(i.kind) == Worth::never_lost; });
+                                  [](const ReportItem& i) { return worth_of(i.kind) <= Worth::never_lost; });
   const std::uint64_t times = worthy ? 2 : 1;
   const auto items = static_cast<std::uint64_t>(used.items) + o.batch.items.size();
   const auto bytes = static_cast<std::uint64_t>(used.bytes) + o.bytes;
@@ -132,6 +132,15 @@ Result<void> take_batch(store::Tx& tx, HubBeacon::Inner& self, Outcome& o) {
   return {};
 }
 
+/// What a warning hangs on goes first, and is never so much that others wait for it: a flood of it is a flood like any other.
+store::Lane lane_of(const ReportBatch& batch) {
+  constexpr std::size_t kFew = 100;
+  const bool urgent = batch.items.size() <= kFew && std::ranges::all_of(batch.items, [](const ReportItem& item) {
+                        return worth_of(item.kind) == Worth::urgent;
+                      });
+  return urgent ? store::Lane::normal : store::Lane::bulk;
+}
+
 }  // namespace
 
 void HubBeacon::Inner::take_reports(net::Request request, net::Respond respond) {
@@ -148,6 +157,7 @@ void HubBeacon::Inner::take_reports(net::Request request, net::Respond respond) 
     --reports_now;
     return respond(too_much(2, "the hub is busy with other reports", 503));
   }
+  const store::Lane lane = lane_of(*batch);
   auto outcome = std::make_shared<Outcome>(Outcome{*facts, std::move(*batch), request.body.size(), {}, 0});
   state.write(
       [weak = weak_from_this(), outcome](store::Tx& tx) -> Result<void> {
@@ -161,7 +171,8 @@ void HubBeacon::Inner::take_reports(net::Request request, net::Respond respond) 
         if (outcome->quota_seconds > 0) return respond(too_much(outcome->quota_seconds, written.error().what, 429));
         log::warn("beacon_batch_not_taken", {{"node", outcome->facts.node}, {"reason", written.error().what}});
         respond(too_much(5, written.error().what, 503));
-      });
+      },
+      lane);
 }
 
 // ---- ping: clocks and the heads of the audit logs

@@ -86,6 +86,10 @@ std::optional<std::string> add_counts(std::string_view a, std::string_view b) {
 Worth worth_of(std::string_view kind) {
   if (kind == "counts" || kind == "health" || kind == "clock") return Worth::counted;
   if (kind == "sighting" || kind == "digest") return Worth::evidence;
+  constexpr std::string_view kUrgent[] = {"sender_notice", "takeover",       "burst",
+                                          "harm",          "revealed",       "answer",
+                                          "notice_answer", "warning_answer", "block_preview"};
+  if (std::ranges::find(kUrgent, kind) != std::end(kUrgent)) return Worth::urgent;
   return Worth::never_lost;
 }
 
@@ -192,7 +196,7 @@ Result<bool> Spool::make_room(store::Tx& tx, std::uint64_t bytes, Worth of) {
       }
     }
   }
-  if (freed >= static_cast<std::int64_t>(bytes) || of == Worth::never_lost) return true;
+  if (freed >= static_cast<std::int64_t>(bytes) || of <= Worth::never_lost) return true;
   BAVN_CHECK(tx.exec(of == Worth::counted ? "UPDATE spool_mark SET dropped_counted = dropped_counted + 1"
                                           : "UPDATE spool_mark SET dropped_evidence = dropped_evidence + 1"));
   return false;
@@ -202,7 +206,7 @@ Result<std::optional<Batch>> Spool::next(store::Tx& tx, std::string_view to) {
   BAVN_TRY(const auto made, tx.all<BatchRow>("SELECT id, name, worth FROM spool_batch ORDER BY worth, id LIMIT 1"));
   if (made.empty()) return form(tx, to, Worth::counted);
   // A batch that waits is sent again as it is, but for something more important that has come since.
-  if (made[0].worth > 0) {
+  if (static_cast<Worth>(made[0].worth) > Worth::urgent) {
     BAVN_TRY(auto first, form(tx, to, static_cast<Worth>(made[0].worth - 1)));
     if (first) return first;
   }
@@ -227,6 +231,7 @@ Result<std::optional<Batch>> Spool::form(store::Tx& tx, std::string_view to, Wor
   std::vector<std::string> items;
   for (const auto& row : rows) {
     if (!items.empty() && bytes + static_cast<std::size_t>(row.bytes) > options_.batch_bytes) break;
+    if (worth_of(row.kind) != worth_of(rows[0].kind)) break;
     bytes += static_cast<std::size_t>(row.bytes);
     ReportItem item{fmt::format("{}-{}", self, row.id),
                     row.kind,

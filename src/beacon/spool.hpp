@@ -17,8 +17,10 @@
 namespace bavn::beacon {
 
 /// What happens to a kind when the hub is away for long. Lower goes first over the wire.
-enum class Worth : std::uint8_t {
-  never_lost = 0,  // alert, answer, notice, fork and every kind not named below: kept beyond the limit
+/// A batch holds one worth only, so that what seconds hang on never waits behind what can wait.
+enum class Worth : std::int8_t {
+  urgent = -1,     // what is noticed, and answers to the hub: the beacon itself. Never lost either
+  never_lost = 0,  // alert, fork and every kind not named below: kept beyond the limit
   evidence = 1,    // sighting, digest: dropped oldest first when nothing of `counted` is left
   counted = 2,     // counts, health, clock: above half of the limit merged, at the limit dropped oldest first
 };

@@ -45,6 +45,7 @@ class Scope {
   std::uint32_t rights() const { return rights_; }
   bool may(Right r) const { return (rights_ & static_cast<std::uint32_t>(r)) == static_cast<std::uint32_t>(r); }
   bool sees(MunicipalityId m) const;
+  const std::vector<MunicipalityId>& municipalities() const { return municipalities_; }  // empty when it sees all
   Tlp ceiling() const { return ceiling_; }
   bool sees_all() const { return all_; }
 

@@ -186,7 +186,7 @@ Result<HuntReport> hunt_observables(Engine& engine, const history::History& hist
             found[n] = true;
             ++report.found;
           }
-          each({ref.info, record, s->batch.line(r), r.happened_us, received, &wanted[n]});
+          each({ref.info, record, s->batch.line(r), r.happened_us, received, &wanted[n], &s->batch, &r});
         }
       }
     };
@@ -230,7 +230,7 @@ Result<HuntReport> hunt_text(Engine& engine, const history::History& history, co
           return;
         }
         ++report.hits;
-        each({ref.info, record, line, at, received, nullptr});
+        each({.frame = ref.info, .record = record, .line = line, .happened_us = at, .received_us = received});
       }
     };
   };

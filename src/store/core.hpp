@@ -74,7 +74,7 @@ class Writer {
   /// Called after each commit that has something to tell, on the writer's queue.
   void on_effects(std::function<void(const Tx::Effects&)> f) { on_effects_ = std::move(f); }
 
-  void write(Unit unit, Done then);
+  void write(Unit unit, Done then, Lane lane = Lane::normal);
   Result<void> write_now(Unit unit);
   /// f runs on `queue` (the writer's own: without it) while this lives.
   void post(QueueId queue, std::function<void()> f);
@@ -99,6 +99,7 @@ class Writer {
     Unit unit;
     Done then;
     std::promise<Result<void>>* waiter = nullptr;
+    Lane lane = Lane::normal;
   };
   void add(Item item);
   void drain();
@@ -119,7 +120,8 @@ class Writer {
 
   mutable std::mutex mutex_;
   std::condition_variable idle_;
-  std::deque<Item> pending_;
+  std::deque<Item> pending_, bulk_;
+  unsigned since_bulk_ = 0;
   enum class Scheduled : std::uint8_t { no, soon, now } scheduled_ = Scheduled::no;
   bool working_ = false, refusing_ = false;
   Guarded<std::string> failing_;

@@ -170,8 +170,8 @@ void State::stop() {
   inner_->core.writer.finish();
 }
 
-void State::write(Unit unit, Done then) {
-  inner_->core.writer.write(std::move(unit), std::move(then));
+void State::write(Unit unit, Done then, Lane lane) {
+  inner_->core.writer.write(std::move(unit), std::move(then), lane);
 }
 
 Result<void> State::write_now(Unit unit) {

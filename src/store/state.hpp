@@ -91,6 +91,9 @@ class Tx : public Reader {
 using Unit = std::move_only_function<Result<void>(Tx&)>;
 using Done = std::move_only_function<void(Result<void>)>;
 
+/// bulk: large units that nobody's seconds hang on. They share no commit with each other, and others go first.
+enum class Lane : std::uint8_t { normal, bulk };
+
 struct StateOptions {
   std::string path{};                 // of the SQLite file; ":memory:" for tests
   std::vector<std::string> schema{};  // folders of src/store/schema used: "core", then "hub" and/or "node"
@@ -120,7 +123,7 @@ class State {
   ~State();
 
   /// Queued; `then` is called on the writer's queue after the commit (or with the unit's error, its changes undone). `then` is short.
-  void write(Unit unit, Done then = {});
+  void write(Unit unit, Done then = {}, Lane lane = Lane::normal);
   /// Waits for the commit. Under Sim: runs and commits at once.
   Result<void> write_now(Unit unit);
   /// f(Reader&) on a read connection, one snapshot; what f returns is returned. No read lasts above a second: it is stopped with an error.

@@ -8,6 +8,7 @@ namespace bavn::store {
 namespace {
 
 constexpr std::size_t kUnitsPerCommit = 50;
+constexpr unsigned kBulkEvery = 4;  // while others never end, each fourth commit takes one bulk unit
 constexpr Duration kGather = std::chrono::milliseconds(5);
 constexpr std::size_t kMostQueued = 20'000;
 constexpr Duration kLongestRead = std::chrono::seconds(1);
@@ -64,8 +65,8 @@ Writer::Writer(Runtime& runtime, std::unique_ptr<Connection> connection, Tallies
       tallies_(tallies),
       queue_(runtime.queue({.name = "state-writer", .threads = 1, .limit = 100'000})) {}
 
-void Writer::write(Unit unit, Done then) {
-  add({std::move(unit), std::move(then)});
+void Writer::write(Unit unit, Done then, Lane lane) {
+  add({std::move(unit), std::move(then), nullptr, lane});
 }
 
 Result<void> Writer::write_now(Unit unit) {
@@ -73,7 +74,7 @@ Result<void> Writer::write_now(Unit unit) {
   if (!runtime_.single_threaded()) {
     std::promise<Result<void>> waiter;
     auto answered = waiter.get_future();
-    add({std::move(unit), {}, &waiter});
+    add({std::move(unit), {}, &waiter, Lane::normal});
     return answered.get();
   }
   // In step with what was queued before; the `then`s of those have their turn later, not inside our caller.
@@ -86,7 +87,7 @@ Result<void> Writer::write_now(Unit unit) {
     if (refusing_) return fail(Code::unavailable, "not stored: the program is stopping");
   }
   std::vector<Item> alone;
-  alone.push_back({std::move(unit), {}});
+  alone.push_back({std::move(unit), {}, nullptr, Lane::normal});
   return std::move(commit(alone)[0]);
 }
 
@@ -97,12 +98,12 @@ void Writer::add(Item item) {
     const std::lock_guard lock(mutex_);
     if (refusing_) {
       refused = "not stored: the program is stopping";
-    } else if (pending_.size() >= kMostQueued) {
+    } else if (pending_.size() + bulk_.size() >= kMostQueued) {
       refused = "not stored: too much waits to be written; try again later";
     } else {
       // Somebody waits: at once, and what comes meanwhile shares the next commit. Else gather for a moment.
       const bool hurry = item.waiter != nullptr || pending_.size() + 1 >= kUnitsPerCommit || runtime_.single_threaded();
-      pending_.push_back(std::move(item));
+      (item.lane == Lane::bulk ? bulk_ : pending_).push_back(std::move(item));
       const auto wanted = hurry ? Scheduled::now : Scheduled::soon;
       if (!working_ && wanted > scheduled_) scheduled_ = want = wanted;
     }
@@ -137,6 +138,11 @@ std::vector<Writer::Item> Writer::take() {
   while (!pending_.empty() && batch.size() < kUnitsPerCommit) {
     batch.push_back(std::move(pending_.front()));
     pending_.pop_front();
+  }
+  if (!bulk_.empty() && (batch.empty() || ++since_bulk_ >= kBulkEvery)) {
+    batch.push_back(std::move(bulk_.front()));  // one: who comes next waits for no more than this
+    bulk_.pop_front();
+    since_bulk_ = 0;
   }
   working_ = !batch.empty();
   if (!working_) {
@@ -242,7 +248,7 @@ void Writer::finish() {
   }
   post([this] { drain(); });
   std::unique_lock lock(mutex_);
-  idle_.wait(lock, [&] { return pending_.empty() && !working_; });
+  idle_.wait(lock, [&] { return pending_.empty() && bulk_.empty() && !working_; });
 }
 
 void Writer::close() {
@@ -252,6 +258,7 @@ void Writer::close() {
   }
   alive_->close();
   const std::lock_guard lock(mutex_);
+  bulk_.clear();  // nobody waits for these
   for (Item& item : pending_)
     if (item.waiter != nullptr) item.waiter->set_value(fail(Code::unavailable, "not stored: the program is stopping"));
   pending_.clear();
@@ -259,7 +266,7 @@ void Writer::close() {
 
 std::size_t Writer::queued() const {
   const std::lock_guard lock(mutex_);
-  return pending_.size();
+  return pending_.size() + bulk_.size();
 }
 
 std::unique_ptr<Connection> ReaderPool::borrow() {

@@ -81,17 +81,6 @@ std::string to_string(const Trouble& t) {
   return t.fix.empty() ? t.what : t.what + ". " + t.fix;
 }
 
-std::string percent_encoded(std::string_view s) {
-  std::string out;
-  for (const char c : s) {
-    const bool plain =
-        (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || ascii_digit(c) || std::string_view("-._~").contains(c);
-    if (plain) out += c;
-    else out += fmt::format("%{:02X}", static_cast<unsigned char>(c));
-  }
-  return out;
-}
-
 bool same_origin(std::string_view base, std::string_view link) {
   const std::string origin = origin_of(base);
   return !origin.empty() && origin == origin_of(link) && !link.contains('@') && link.size() <= 8192 &&

@@ -92,7 +92,7 @@ Trouble token_trouble(const net::ClientReply& reply);
 /// A token request's assertion: a JWT signed with the account's key (RFC 7523), good for ten minutes.
 Result<std::string> client_assertion(const Account& account, Instant now, std::string_view unique);
 
-std::string percent_encoded(std::string_view s);
+using net::percent_encoded;
 /// Scheme, host and port of both are the same, and the link is not something else in disguise.
 bool same_origin(std::string_view base, std::string_view link);
 
