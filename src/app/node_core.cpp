@@ -161,6 +161,7 @@ hunt::EngineOptions NodeCore::engine_options() const {
   for (const char* name : {"/rules", "/hub-rules"})
     if (std::filesystem::is_directory(options_.folder + name)) engine.rules.push_back(options_.folder + name);
   engine.rule_cache = options_.folder + "/rules.cache";
+  engine.facts = true;
   return engine;
 }
 

@@ -35,6 +35,8 @@ struct Life {
     o.waiting_findings = 200;  // so that the way back through history is taken, too
     o.save_every = std::chrono::milliseconds(50);
     o.engine.rules = {folder + "/rules.yml"};
+    EXPECT_TRUE(CountingWatcher::make_table(*state));
+    o.watcher = watcher;
     o.tune_history = [](history::Options& h) { h.segment_bytes = 100'000; };
     auto made = Pipeline::open(threads, *state, alerts::AlertBook({}), o);
     EXPECT_TRUE(made) << to_string(made.error());
@@ -42,16 +44,19 @@ struct Life {
   }
   Threads threads;
   std::unique_ptr<store::State> state;
+  std::shared_ptr<CountingWatcher> watcher = std::make_shared<CountingWatcher>();
   std::unique_ptr<Pipeline> pipeline;
 };
 
 /// A delivery is made of its number alone.
-std::string bytes_of(std::uint64_t n, std::uint64_t* findings = nullptr) {
+std::string bytes_of(std::uint64_t n, std::uint64_t* findings = nullptr,
+                     std::map<std::string, std::int64_t>* by_account = nullptr) {
   std::string bytes;
   std::uint64_t hits = 0;
   for (std::uint64_t i = 0; i < 1 + n % 7; ++i) {
     const bool hit = (n + i) % 3 == 0;
     hits += hit ? 1 : 0;
+    if (hit && by_account != nullptr) ++(*by_account)["user" + std::to_string(n % 4) + "@kommune.example.org"];
     bytes += record(kTime + static_cast<std::int64_t>(n) * 1000, hit ? "New-InboxRule" : "Send",
                     "user" + std::to_string(n % 4), n * 10 + i) +
              "\n";
@@ -150,18 +155,32 @@ TEST(LiveCrash, WhatWasAnsweredIsInHistoryOnceAndItsFindingsInTheAlertsOnce) {
           return true;
         }));
     std::uint64_t findings = 0;
+    std::map<std::string, std::int64_t> rules_of;
     for (const auto& [n, count] : there) {
       std::uint64_t of_this = 0;
-      (void)bytes_of(n, &of_this);
+      (void)bytes_of(n, &of_this, &rules_of);
       EXPECT_EQ(count, 1 + n % 7) << "delivery " << n;
       findings += of_this;
     }
     for (const std::uint64_t n : answered) EXPECT_TRUE(there.contains(n)) << "answered delivery " << n;
     EXPECT_EQ(told(*now.state).findings, static_cast<std::int64_t>(findings)) << "life " << life;
+    EXPECT_EQ(now.watcher->counts, rules_of) << "every fact once, life " << life;
+    for (auto& [account, n] : rules_of) n /= 3;
+    std::erase_if(rules_of, [](const auto& r) { return r.second == 0; });
+    EXPECT_EQ(CountingWatcher::told(*now.state), rules_of) << "every notice once, life " << life;
+    const std::uint64_t order = now.watcher->order;
     const auto rows = SourcesReader(*now.state).list(owner(), now.threads.now());
     ASSERT_TRUE(rows);
     ASSERT_EQ(rows->size(), 1U);
     EXPECT_EQ(rows->at(0).records, static_cast<std::int64_t>(records));
+    // The state that lived through it is the state that history gives from its beginning.
+    now.pipeline.reset();
+    now.state.reset();
+    ASSERT_TRUE(disk.unlink(folder.path + "/facts"));
+    Life anew(folder.path);
+    for (int n = 0; n < 3000 && !anew.pipeline->idle(); ++n) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    EXPECT_EQ(anew.watcher->order, order) << "life " << life;
+    EXPECT_EQ(anew.watcher->fed, 0U);
   }
   std::printf("%d kills, %zu answered deliveries found once with their findings, %llu frames matched again\n", kills,
               answered.size(), static_cast<unsigned long long>(again));

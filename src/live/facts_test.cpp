@@ -59,7 +59,6 @@ struct Facts {
       records.read(batch, chunk->from, chunk->to, chunk->first_line);
       notice::ReadFacts read;
       event::FactHead head;
-      head.received = received;
       head.municipality = MunicipalityId{101};
       for (const event::Record& r : batch.records) reader->read(batch, r, head, read);
       joiner.feed(std::move(read), received, out);

@@ -31,6 +31,12 @@ std::string municipality_text(MunicipalityId m) {
   return std::to_string(m.value);
 }
 
+std::shared_ptr<const notice::FactPlan> plan_of(const hunt::Engine& engine) {
+  std::vector<const event::FactMaps*> maps;
+  for (const formats::Description& d : engine.catalogue().all()) maps.push_back(&d.facts);
+  return std::make_shared<const notice::FactPlan>(engine.plan(), maps);
+}
+
 std::string file_of(std::uint32_t segment, std::uint32_t frame) {
   return std::to_string(segment) + "/" + std::to_string(frame);
 }
@@ -47,9 +53,18 @@ void MatchedFrame::settle() {
   for (sigma::Hit& h : hits) h.where.file = file;
 }
 
-Loaded::Loaded(std::shared_ptr<hunt::Engine> e, std::uint64_t g)
-    : engine(std::move(e)), generation(g), capture(engine->rules()) {}
+Loaded::Loaded(std::shared_ptr<hunt::Engine> e, std::uint64_t g, bool facts_wanted)
+    : engine(std::move(e)), generation(g), capture(engine->rules()), facts(facts_wanted ? plan_of(*engine) : nullptr) {}
 Loaded::~Loaded() = default;
+
+bool Loaded::reads_facts(const std::string& format) const {
+  const auto id = engine->catalogue().find(format);
+  return facts != nullptr && id && facts->reads(*id);
+}
+
+Desk::Desk(Loaded& loaded) : loaded_(loaded), engine_(*loaded.engine), worker_(engine_) {
+  if (loaded.facts != nullptr) facts_.emplace(loaded.facts);
+}
 
 std::unique_ptr<Desk, std::function<void(Desk*)>> Loaded::desk() {
   std::unique_ptr<Desk> desk;
@@ -159,7 +174,7 @@ void Desk::collect(const event::EventBatch& batch, Instant now, bool findings, F
   }
 }
 
-void Desk::match(const history::FrameRef& ref, const history::FrameText& text, bool findings, MatchedFrame& into) {
+void Desk::match(const history::FrameRef& ref, const history::FrameText& text, Want want, MatchedFrame& into) {
   into.segment = ref.info.segment;
   into.frame = ref.info.frame;
   into.generation = loaded_.generation;
@@ -170,13 +185,25 @@ void Desk::match(const history::FrameRef& ref, const history::FrameText& text, b
   into.bytes = std::uint64_t{ref.info.lines_bytes} + 1;
   into.received_us = ref.info.received_us;
   into.max_happened_us = ref.info.max_happened_us;
+  const bool facts = want.facts && loaded_.reads_facts(ref.info.format);
+  if (!want.findings && !want.hits && !facts) return;
   hunt::read_lines(worker_.reader(), engine_.catalogue(), ref.info.format, text.context(), text.lines(), batch_);
+  if (facts)
+    for (const event::Record& r : batch_.records) read_facts(r, into);
+  if (!want.findings && !want.hits) return;
   std::map<Key, std::size_t> at;
-  collect(batch_, from_micros(into.received_us), findings, [&](std::uint32_t record) -> To {
+  collect(batch_, from_micros(into.received_us), want.findings, [&](std::uint32_t record) -> To {
     const auto line = static_cast<std::uint32_t>(batch_.records[record].line);
     return {&into, &at, line, text.received_us(line - 1)};
   });
   into.settle();
+}
+
+void Desk::read_facts(const event::Record& r, MatchedFrame& into) {
+  event::FactHead head;  // received: the frame's, said when it is fed
+  head.municipality = into.municipality;
+  head.tenant = into.tenant;
+  facts_->read(batch_, r, head, into.facts);
 }
 
 Result<ReadDelivery> Desk::read(const input::Delivery& d, std::size_t frame_bytes, Instant now) {
@@ -278,6 +305,7 @@ Result<ReadDelivery> Desk::read(const input::Delivery& d, std::size_t frame_byte
         }
         if (last.open != &o) continue;
         where[i] = last;
+        if (facts_ && facts_->reads(r.format)) read_facts(r, p.matched);
         observables_.of(batch_, r, [&](event::Kind k, std::string_view v) {
           p.postings.push_back({event::observable_hash(k, v), static_cast<std::uint8_t>(k)});
         });

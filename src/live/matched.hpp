@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -15,6 +16,7 @@
 #include "hunt/observables.hpp"
 #include "input/sink.hpp"
 #include "match/sigma/correlation.hpp"
+#include "notice/fact_reader.hpp"
 
 namespace bavn::live {
 
@@ -31,8 +33,9 @@ struct MatchedFrame {
   std::int64_t received_us = 0, max_happened_us = 0;
   std::vector<alerts::Found> found;
   std::vector<sigma::Hit> hits;
+  notice::ReadFacts facts;
   void settle();  // segment and frame into findings and hits
-  std::size_t weight() const { return found.size() + hits.size() + 1; }
+  std::size_t weight() const { return found.size() + hits.size() + facts.weight() + 1; }
 };
 
 /// Lines of one format that become one frame.
@@ -50,14 +53,17 @@ class Desk;
 /// An engine in use, with desks for those who work with it.
 class Loaded {
  public:
-  Loaded(std::shared_ptr<hunt::Engine> e, std::uint64_t g);
+  /// facts: are they read, too (then the engine was opened with EngineOptions::facts)?
+  Loaded(std::shared_ptr<hunt::Engine> e, std::uint64_t g, bool facts);
   ~Loaded();
   /// A free desk, given back when the pointer goes.
   std::unique_ptr<Desk, std::function<void(Desk*)>> desk();
 
   const std::shared_ptr<hunt::Engine> engine;
   const std::uint64_t generation;
-  const sigma::CorrelationEngine capture;  // wants() and capture() only
+  const sigma::CorrelationEngine capture;               // wants() and capture() only
+  const std::shared_ptr<const notice::FactPlan> facts;  // null: nobody wants them
+  bool reads_facts(const std::string& format) const;
 
  private:
   std::mutex mutex_;
@@ -71,12 +77,15 @@ struct ReadDelivery {
 
 class Desk {
  public:
-  explicit Desk(Loaded& loaded) : loaded_(loaded), engine_(*loaded.engine), worker_(engine_) {}
+  explicit Desk(Loaded& loaded);
 
   /// Splits, reads, matches and takes the observables out. bad_input: an unknown format.
   Result<ReadDelivery> read(const input::Delivery& d, std::size_t frame_bytes, Instant now);
-  /// A frame of history again. Not findings: only the hits for correlations.
-  void match(const history::FrameRef& ref, const history::FrameText& text, bool findings, MatchedFrame& into);
+  struct Want {
+    bool findings = true, hits = true, facts = true;
+  };
+  /// A frame of history again.
+  void match(const history::FrameRef& ref, const history::FrameText& text, Want want, MatchedFrame& into);
 
  private:
   using Key =
@@ -100,12 +109,14 @@ class Desk {
   void collect(const event::EventBatch& batch, Instant now, bool findings, F&& where);
   void add(MatchedFrame& into, std::map<Key, std::size_t>& at, Key key, std::uint32_t line, const event::Record& r,
            std::int64_t received_us, const std::function<event::Finding()>& make);
+  void read_facts(const event::Record& r, MatchedFrame& into);
   alerts::Concern concern(const event::EventBatch& batch, const event::Record& r, const std::string& source) const;
 
   Loaded& loaded_;
   hunt::Engine& engine_;
   hunt::Worker worker_;
   hunt::RecordObservables observables_;
+  std::optional<notice::FactReader> facts_;
   event::EventBatch batch_;
 };
 

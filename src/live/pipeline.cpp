@@ -23,7 +23,7 @@ constexpr std::size_t kCatchUpBytes = 4U << 20U;             // of lines in one 
 constexpr std::size_t kUnitWeight = 10'000;                  // findings and hits in one unit of the state
 constexpr Duration kRetry = std::chrono::seconds(1);         // after a failed write of the state
 constexpr Duration kQuiet = std::chrono::milliseconds(500);  // between units that only move the cursor
-constexpr std::string_view kSavedMagic = "BVCORR1\n";
+constexpr std::string_view kCorrelationsMagic = "BVCORR1\n", kFactsMagic = "BVFACTS1";
 
 struct Cursor {
   std::uint32_t segment = 0, frame = 0;
@@ -34,7 +34,13 @@ struct Cursor {
     frame = f;
     none = false;
   }
+  friend bool operator==(const Cursor& a, const Cursor& b) {
+    return a.none == b.none && (a.none || std::pair(a.segment, a.frame) == std::pair(b.segment, b.frame));
+  }
 };
+Cursor earlier(const Cursor& a, const Cursor& b) {
+  return a.none || (!b.none && b.covers(a.segment, a.frame)) ? a : b;
+}
 
 struct CursorRow {
   std::uint32_t segment = 0, frame = 0;
@@ -63,6 +69,7 @@ struct Taken {
   std::map<SourceKey, Counts> sources;
   std::map<std::int64_t, std::uint64_t> happened_days;
   std::uint64_t weight = 0, correlated = 0;
+  store::Unit noticed;  // what the watcher made of facts
 };
 
 Result<void> write_counts(store::Tx& tx, const SourceKey& key, const Counts& c) {
@@ -215,16 +222,21 @@ struct Pipeline::Inner : std::enable_shared_from_this<Pipeline::Inner> {
   void catch_up();
   Result<bool> next_refs();
   void correlate(MatchedFrame& frame, Taken& unit);
+  void watch(MatchedFrame& frame);
+  bool wanted(const history::FrameRef& ref) const;
   void add(MatchedFrame& frame, Taken& unit);
   void send(std::shared_ptr<Taken> unit);
   void sent(const std::shared_ptr<Taken>& unit, const Result<void>& ok);
   void take_engine(const std::shared_ptr<Loaded>& now);
 
-  // ---- the correlations' state
-  std::string saved_path() const { return options.folder + "/correlations"; }
-  Result<void> load_correlations();
-  Result<void> save_correlations();
-  Result<void> start_of_rebuild();
+  // ---- the state of correlations and facts
+  bool correlates() const { return !matching->engine->rules().correlations.empty(); }
+  Result<void> load_state();
+  Result<void> save_state();
+  bool load_file(const std::string& name, std::string_view magic, Cursor& cursor,
+                 const std::function<Result<void>(std::string_view)>& load) const;
+  Result<void> save_file(const std::string& name, std::string_view magic, std::string_view state);
+  Result<Cursor> start_of_rebuild(std::int64_t since, bool only_facts) const;
 
   // ---- rates of new rules
   void measure();
@@ -267,7 +279,7 @@ struct Pipeline::Inner : std::enable_shared_from_this<Pipeline::Inner> {
 
   std::atomic<std::size_t> waiting_bytes{0};
   std::atomic<std::uint64_t> deliveries{0}, refused_full{0}, failed{0}, duplicates{0}, records{0}, refused_records{0},
-      bytes_taken{0}, findings{0}, correlated{0}, again{0}, unreadable{0};
+      bytes_taken{0}, findings{0}, correlated{0}, facts{0}, again{0}, unreadable{0};
 
   std::mutex journal_mutex;
   std::deque<Job> journal;
@@ -285,8 +297,11 @@ struct Pipeline::Inner : std::enable_shared_from_this<Pipeline::Inner> {
   // The composer's own (its queue runs one task at a time).
   std::shared_ptr<Loaded> matching;
   std::unique_ptr<sigma::CorrelationEngine> correlations;
-  Cursor fed;     // frames the correlations have seen, and that are in a unit sent or being made
-  Cursor stored;  // matched_to, committed
+  notice::FactJoiner joiner;
+  std::vector<event::Fact> facts_now;     // of the frame that is fed
+  Cursor fed;                             // frames that are in a unit sent or being made
+  Cursor stored;                          // matched_to, committed
+  Cursor correlated_to, watched_to;       // what the saved states had seen
   std::deque<history::FrameRef> backlog;  // found behind `fed`, not yet read
   Duration last_sent{0}, last_saved{0};
 
@@ -315,8 +330,10 @@ Pipeline::~Pipeline() {
 }
 
 Result<void> Pipeline::Inner::open() {
-  BAVN_TRY(auto engine, hunt::Engine::open(options.engine));
-  loaded = std::make_shared<Loaded>(std::shared_ptr<hunt::Engine>(std::move(engine)), 1);
+  hunt::EngineOptions with = options.engine;
+  with.facts = with.facts || options.watcher != nullptr;
+  BAVN_TRY(auto engine, hunt::Engine::open(with));
+  loaded = std::make_shared<Loaded>(std::shared_ptr<hunt::Engine>(std::move(engine)), 1, options.watcher != nullptr);
   matching = loaded;
   history::Options ho;
   // Asked when the index is made again, of whatever engine is in use then.
@@ -336,7 +353,7 @@ Result<void> Pipeline::Inner::open() {
   measure_until = stored;
   const auto rules = rules_of(*loaded->engine);
   BAVN_CHECK(state.write_now([&](store::Tx& tx) { return book.rules_loaded(tx, rules); }));
-  BAVN_CHECK(load_correlations());
+  BAVN_CHECK(load_state());
   work_queue = runtime.queue({.name = "live-work", .threads = std::max(1U, options.workers), .limit = 100'000});
   journal_queue = runtime.queue({.name = "live-journal", .threads = 1, .limit = 100'000});
   compose_queue = runtime.queue({.name = "live-alerts", .threads = 1, .limit = 100'000});
@@ -356,7 +373,7 @@ void Pipeline::Inner::close() {
   }
   for (Job& j : left) j.done(fail(Code::unavailable, "the node is stopping"));
   if (history != nullptr && !in_flight) {
-    if (auto ok = save_correlations(); !ok) log::warn("correlations_not_saved", {{"reason", to_string(ok.error())}});
+    if (auto ok = save_state(); !ok) log::warn("state_not_saved", {{"reason", to_string(ok.error())}});
   }
   left.clear();
   backlog.clear();
@@ -588,7 +605,7 @@ void Pipeline::Inner::compose() {
       const bool quiet = std::all_of(waiting.begin(), waiting.end(),
                                      [](const MatchedFrame& f) { return f.found.empty() && f.hits.empty(); });
       const Duration since = runtime.steady() - last_sent;
-      if (quiet && since < kQuiet) {
+      if (quiet && since < kQuiet && waiting_weight < options.waiting_findings / 4) {
         if (!timer_set && (!waiting.empty() || !counts.empty())) {
           timer_set = true;
           after(kQuiet - since, compose_queue, [](Inner& self) {
@@ -615,6 +632,7 @@ void Pipeline::Inner::compose() {
   if (must_catch_up) return catch_up();
   if (frames.empty() && unit->sources.empty()) return;
   for (MatchedFrame& f : frames) add(f, *unit);
+  if (options.watcher != nullptr) unit->noticed = options.watcher->take();
   send(std::move(unit));
 }
 
@@ -654,6 +672,7 @@ void Pipeline::Inner::add(MatchedFrame& f, Taken& unit) {
     bytes_taken += f.bytes;
   }
   correlate(f, unit);
+  watch(f);
   if (!stored.covers(f.segment, f.frame))
     unit.found.insert(unit.found.end(), std::make_move_iterator(f.found.begin()),
                       std::make_move_iterator(f.found.end()));
@@ -663,7 +682,7 @@ void Pipeline::Inner::add(MatchedFrame& f, Taken& unit) {
 
 /// Frames come in journal order in every life, and event time is moved by what they hold, so that the same findings come out.
 void Pipeline::Inner::correlate(MatchedFrame& f, Taken& unit) {
-  if (matching->engine->rules().correlations.empty()) return;
+  if (!correlates() || correlated_to.covers(f.segment, f.frame)) return;
   const bool known = stored.covers(f.segment, f.frame);  // its findings are in the alerts already
   const auto take = [&](const sigma::CorrelationFinding& found) {
     const sigma::Correlation& c = matching->engine->rules().correlations[found.correlation];
@@ -677,6 +696,22 @@ void Pipeline::Inner::correlate(MatchedFrame& f, Taken& unit) {
   correlations->advance(HappenedAt{from_micros(std::min(f.max_happened_us, f.received_us))}, take);
 }
 
+void Pipeline::Inner::watch(MatchedFrame& f) {
+  if (f.facts.empty() || watched_to.covers(f.segment, f.frame)) return;
+  facts_now.clear();
+  joiner.feed(std::move(f.facts), from_micros(f.received_us), facts_now);
+  if (facts_now.empty()) return;
+  facts += facts_now.size();
+  options.watcher->feed(facts_now, from_micros(f.received_us), stored.covers(f.segment, f.frame));
+}
+
+/// Is anything to be made of a frame again?
+bool Pipeline::Inner::wanted(const history::FrameRef& ref) const {
+  const auto [segment, frame] = std::pair(ref.info.segment, ref.info.frame);
+  return !stored.covers(segment, frame) || (correlates() && !correlated_to.covers(segment, frame)) ||
+         (options.watcher != nullptr && !watched_to.covers(segment, frame) && matching->reads_facts(ref.info.format));
+}
+
 void Pipeline::Inner::send(std::shared_ptr<Taken> unit) {
   unit->weight = 0;
   for (const alerts::Found& f : unit->found) unit->weight += f.count;
@@ -688,6 +723,7 @@ void Pipeline::Inner::send(std::shared_ptr<Taken> unit) {
   state.write(
       [unit, b = book](store::Tx& tx) -> Result<void> {
         BAVN_CHECK(b.record(tx, unit->found));
+        if (unit->noticed) BAVN_CHECK(unit->noticed(tx));
         for (const auto& [day, n] : unit->happened_days) BAVN_CHECK(b.seen_records(tx, day, n));
         for (const auto& [key, c] : unit->sources) BAVN_CHECK(write_counts(tx, key, c));
         if (!unit->cursor.none)
@@ -723,8 +759,7 @@ void Pipeline::Inner::sent(const std::shared_ptr<Taken>& unit, const Result<void
     in_flight = false;
   }
   if (runtime.steady() - last_saved > options.save_every) {
-    if (auto saved = save_correlations(); !saved)
-      log::warn("correlations_not_saved", {{"reason", to_string(saved.error())}});
+    if (auto saved = save_state(); !saved) log::warn("state_not_saved", {{"reason", to_string(saved.error())}});
     last_saved = runtime.steady();
   }
   compose();
@@ -743,7 +778,7 @@ Result<bool> Pipeline::Inner::next_refs() {
   for (const history::SegmentInfo& s : segments) {
     BAVN_TRY(auto found, history->frames(scope, s, {}));
     for (history::FrameRef& r : found)
-      if (!fed.covers(r.info.segment, r.info.frame)) backlog.push_back(std::move(r));
+      if (!fed.covers(r.info.segment, r.info.frame) && wanted(r)) backlog.push_back(std::move(r));
     if (!backlog.empty()) return true;
   }
   return false;
@@ -764,6 +799,8 @@ void Pipeline::Inner::catch_up() {
     if (!*more) {
       {
         const std::lock_guard lock(mutex);
+        if (!stored.none && !fed.covers(stored.segment, stored.frame))
+          fed = stored;  // nobody wanted the rest of it again
         // What was acknowledged before we looked and is not there was erased meanwhile.
         if (!last.none && !fed.covers(last.segment, last.frame)) fed = last;
         if (!appended.none && !fed.covers(appended.segment, appended.frame)) {
@@ -800,7 +837,12 @@ void Pipeline::Inner::catch_up() {
       if (!stored.covers(frame.segment, frame.frame)) unit->cursor = fed;
       continue;
     }
-    desk->match(ref, text, !stored.covers(ref.info.segment, ref.info.frame), frame);
+    const auto [segment, number] = std::pair(ref.info.segment, ref.info.frame);
+    desk->match(ref, text,
+                {.findings = !stored.covers(segment, number),
+                 .hits = correlates() && !correlated_to.covers(segment, number),
+                 .facts = options.watcher != nullptr && !watched_to.covers(segment, number)},
+                frame);
     ++again;
     lines += ref.info.lines_bytes;
     weight += frame.weight();
@@ -820,7 +862,8 @@ void Pipeline::Inner::catch_up() {
     }
     counts.clear();
   }
-  if (unit->cursor.none && unit->sources.empty()) {
+  if (options.watcher != nullptr) unit->noticed = options.watcher->take();
+  if (unit->cursor.none && unit->sources.empty() && !unit->noticed) {
     const bool failing = lines == 0 && weight == 0 && backlog.empty();
     if (failing) return after(kRetry, compose_queue, [](Inner& self) { self.compose(); });
     return wake_composer();
@@ -828,48 +871,91 @@ void Pipeline::Inner::catch_up() {
   send(std::move(unit));
 }
 
-// ---- the correlations' state -------------------------------------------------------------------------------------------------
+// ---- the state of correlations and facts -----------------------------------------------------------------------------------------
 
-Result<void> Pipeline::Inner::load_correlations() {
+/// magic, the cursor, a sum over both, the state. False: it is not there, damaged, or ahead of the alerts: what it has seen and they have
+/// not would be counted twice.
+bool Pipeline::Inner::load_file(const std::string& name, std::string_view magic, Cursor& cursor,
+                                const std::function<Result<void>(std::string_view)>& load) const {
+  const std::string path = options.folder + "/" + name;
+  if (!runtime.files().exists(path)) return false;
+  auto bytes = read_file(runtime.files(), path, 1ULL << 30U);
+  std::string why = "it is damaged or of another history";
+  if (bytes && bytes->starts_with(magic) && bytes->size() > magic.size() + 17) {
+    const std::string_view rest = std::string_view(*bytes).substr(magic.size());
+    std::uint32_t segment = 0, frame = 0;
+    std::uint64_t sum = 0;
+    std::memcpy(&segment, rest.data(), 4);
+    std::memcpy(&frame, rest.data() + 4, 4);
+    const bool none = rest[8] != 0;
+    std::memcpy(&sum, rest.data() + 9, 8);
+    const std::string_view saved = rest.substr(17);
+    if (sum == hash64(saved, hash64(rest.substr(0, 9))) && (none || stored.covers(segment, frame))) {
+      const auto ok = load(saved);
+      if (ok) {
+        if (!none) cursor.move(segment, frame);
+        return true;
+      }
+      why = to_string(ok.error());
+    }
+  }
+  log::warn("state_rebuilt", {{"of", name}, {"reason", why}});
+  return false;
+}
+
+Result<void> Pipeline::Inner::save_file(const std::string& name, std::string_view magic, std::string_view saved) {
+  std::string head(9, '\0');
+  std::memcpy(head.data(), &fed.segment, 4);
+  std::memcpy(head.data() + 4, &fed.frame, 4);
+  head[8] = fed.none ? 1 : 0;
+  const std::uint64_t sum = hash64(saved, hash64(head));
+  std::string bytes(magic);
+  bytes += head;
+  bytes.append(reinterpret_cast<const char*>(&sum), sizeof sum);
+  bytes += saved;
+  return replace_file(runtime.files(), options.folder + "/" + name, bytes);
+}
+
+Result<void> Pipeline::Inner::load_state() {
   sigma::CorrelationOptions co;
   co.max_memory = options.correlation_bytes;
   correlations = std::make_unique<sigma::CorrelationEngine>(matching->engine->rules(), co);
-  if (matching->engine->rules().correlations.empty()) {
-    fed = stored;
-    return {};
+  const std::int64_t now = micros(runtime.now());
+  if (!correlates()) {
+    correlated_to = stored;
+  } else if (!load_file("correlations", kCorrelationsMagic, correlated_to,
+                        [&](std::string_view saved) { return correlations->load(saved); })) {
+    // From as far back as the longest window reaches.
+    std::int64_t longest = 0;
+    for (const sigma::Correlation& c : matching->engine->rules().correlations)
+      longest = std::max<std::int64_t>(longest, std::chrono::microseconds(c.timespan).count());
+    BAVN_TRY(correlated_to, start_of_rebuild(now - longest - 2 * 3600LL * 1'000'000, false));
   }
-  if (runtime.files().exists(saved_path())) {
-    auto bytes = read_file(runtime.files(), saved_path(), 1ULL << 30U);
-    if (bytes && bytes->starts_with(kSavedMagic) && bytes->size() > kSavedMagic.size() + 17) {
-      const std::string_view rest = std::string_view(*bytes).substr(kSavedMagic.size());
-      std::uint32_t segment = 0, frame = 0;
-      std::uint64_t sum = 0;
-      std::memcpy(&segment, rest.data(), 4);
-      std::memcpy(&frame, rest.data() + 4, 4);
-      const bool none = rest[8] != 0;
-      std::memcpy(&sum, rest.data() + 9, 8);
-      const std::string_view saved = rest.substr(17);
-      // Never ahead of the alerts: what it has seen and they have not would be counted twice.
-      if (sum == hash64(saved, hash64(rest.substr(0, 9))) && (none || stored.covers(segment, frame))) {
-        if (auto ok = correlations->load(saved); ok) {
-          if (!none) fed.move(segment, frame);
-          return {};
-        }
-      }
-    }
-    log::warn("correlations_rebuilt", {{"reason", "their saved state is damaged or of another history"}});
+  const auto load_facts = [&](std::string_view saved) -> Result<void> {
+    std::uint64_t joined = 0;
+    if (saved.size() < sizeof joined) return fail(Code::corrupt, "the saved state of facts is cut");
+    std::memcpy(&joined, saved.data(), sizeof joined);
+    saved.remove_prefix(sizeof joined);
+    if (joined > saved.size()) return fail(Code::corrupt, "the saved state of facts is cut");
+    notice::FactJoiner whole;  // both or none
+    BAVN_CHECK(whole.load(saved.substr(0, joined)));
+    BAVN_CHECK(options.watcher->load(saved.substr(joined)));
+    return joiner.load(saved.substr(0, joined));
+  };
+  if (options.watcher == nullptr) {
+    watched_to = stored;
+  } else if (!load_file("facts", kFactsMagic, watched_to, load_facts)) {
+    BAVN_TRY(watched_to, start_of_rebuild(now - options.watcher->memory().count(), true));
   }
-  return start_of_rebuild();
+  fed = earlier(earlier(correlated_to, watched_to), stored);
+  return {};
 }
 
-/// Without a saved state: from as far back as the longest window reaches, within the budget.
-Result<void> Pipeline::Inner::start_of_rebuild() {
-  fed = stored;
-  if (stored.none) return {};
-  std::int64_t longest = 0;
-  for (const sigma::Correlation& c : matching->engine->rules().correlations)
-    longest = std::max<std::int64_t>(longest, std::chrono::microseconds(c.timespan).count());
-  const std::int64_t since = micros(runtime.now()) - longest - 2 * 3600LL * 1'000'000;
+/// Without a saved state: the frame before the first that was received since then, within the budget. only_facts: frames without facts
+/// cost nothing of it.
+Result<Cursor> Pipeline::Inner::start_of_rebuild(std::int64_t since, bool only_facts) const {
+  Cursor start = stored;
+  if (stored.none) return start;
   auto segments = history->segments(scope);
   std::erase_if(segments, [&](const auto& s) { return s.packed || s.segment > stored.segment; });
   std::sort(segments.begin(), segments.end(), [](const auto& a, const auto& b) { return a.segment > b.segment; });
@@ -878,31 +964,33 @@ Result<void> Pipeline::Inner::start_of_rebuild() {
     BAVN_TRY(const auto frames, history->frames(scope, s, {}));
     for (auto it = frames.rbegin(); it != frames.rend(); ++it) {
       if (!stored.covers(it->info.segment, it->info.frame)) continue;
-      read += it->info.lines_bytes;
-      if (it->info.received_us < since || read > options.rebuild_bytes) return {};
-      if (it->info.frame > 0) fed.move(it->info.segment, it->info.frame - 1);
-      else if (it->info.segment > 0) fed.move(it->info.segment - 1, 0xFFFFFFFFU);
+      if (!only_facts || matching->reads_facts(it->info.format)) read += it->info.lines_bytes;
+      if (it->info.received_us < since || read > options.rebuild_bytes) return start;
+      if (it->info.frame > 0) start.move(it->info.segment, it->info.frame - 1);
+      else if (it->info.segment > 0) start.move(it->info.segment - 1, 0xFFFFFFFFU);
+      else start.none = true;
     }
   }
-  return {};
+  return start;
 }
 
-Result<void> Pipeline::Inner::save_correlations() {
-  if (!correlations || matching->engine->rules().correlations.empty()) return {};
+Result<void> Pipeline::Inner::save_state() {
   // Only what the alerts know: `fed` is ahead while a unit is on its way.
-  if (std::tuple(fed.none, fed.segment, fed.frame) != std::tuple(stored.none, stored.segment, stored.frame)) return {};
-  std::string saved;
-  BAVN_CHECK(correlations->save(saved));
-  std::string head(9, '\0');
-  std::memcpy(head.data(), &fed.segment, 4);
-  std::memcpy(head.data() + 4, &fed.frame, 4);
-  head[8] = fed.none ? 1 : 0;
-  const std::uint64_t sum = hash64(saved, hash64(head));
-  std::string bytes(kSavedMagic);
-  bytes += head;
-  bytes.append(reinterpret_cast<const char*>(&sum), sizeof sum);
-  bytes += saved;
-  return replace_file(runtime.files(), saved_path(), bytes);
+  if (!correlations || !(fed == stored)) return {};
+  if (correlates()) {
+    std::string saved;
+    BAVN_CHECK(correlations->save(saved));
+    BAVN_CHECK(save_file("correlations", kCorrelationsMagic, saved));
+  }
+  if (options.watcher != nullptr) {
+    std::string saved(sizeof(std::uint64_t), '\0');
+    joiner.save(saved);
+    const std::uint64_t joined = saved.size() - sizeof joined;
+    std::memcpy(saved.data(), &joined, sizeof joined);
+    BAVN_CHECK(options.watcher->save(saved));
+    BAVN_CHECK(save_file("facts", kFactsMagic, saved));
+  }
+  return {};
 }
 
 // ---- rates -------------------------------------------------------------------------------------------------------------------
@@ -947,7 +1035,7 @@ void Pipeline::Inner::measure_step() {
     lines += ref.info.lines_bytes;
     if (!history->read(scope, ref, text)) continue;  // erased or damaged: the catch-up and doctor say so
     MatchedFrame frame;
-    desk->match(ref, text, true, frame);
+    desk->match(ref, text, {.facts = false}, frame);
     for (const alerts::Found& f : frame.found) {
       const std::string rule = alerts::rule_of(f.finding);
       if (!std::binary_search(measured_rules.begin(), measured_rules.end(), rule)) continue;
@@ -985,7 +1073,9 @@ std::shared_ptr<hunt::Engine> Pipeline::engine() const {
 }
 
 void Pipeline::swap(std::shared_ptr<hunt::Engine> engine) {
-  auto fresh = std::make_shared<Loaded>(std::move(engine), inner_->loaded_now()->generation + 1);
+  const bool facts = inner_->options.watcher != nullptr;
+  BAVN_ASSERT(!facts || engine->facts());
+  auto fresh = std::make_shared<Loaded>(std::move(engine), inner_->loaded_now()->generation + 1, facts);
   {
     const std::lock_guard lock(inner_->loaded_mutex);
     inner_->loaded = std::move(fresh);
@@ -1006,6 +1096,7 @@ Stats Pipeline::stats() const {
   s.bytes = i.bytes_taken;
   s.findings = i.findings;
   s.correlation_findings = i.correlated;
+  s.facts = i.facts;
   s.frames_matched_again = i.again;
   s.frames_unreadable = i.unreadable;
   const std::lock_guard lock(i.mutex);

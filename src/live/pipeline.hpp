@@ -6,7 +6,8 @@
 //   deliver -> [queue_bytes; full: unavailable at once] -> workers: read, match, compress -> journal x1: write, fdatasync -> done
 //                                                       findings -> [waiting_findings; full: matched again later] -> correlate x1 -> state
 //
-// The rules of correlations see frames in journal order, always; their state is saved with its cursor and brought up to date from history.
+// The rules of correlations and the watcher of facts see frames in journal order, always; their state is saved with its cursor and brought
+// up to date from history.
 // Memory: deliveries in flight count against queue_bytes from deliver() until they are answered; everything else has a limit of its own.
 // Life: after Runtime and State, gone before them. Thread rules: any thread; nothing blocks its caller but open() and the destructor.
 #include <functional>
@@ -19,6 +20,7 @@
 #include "history/history.hpp"
 #include "hunt/engine.hpp"
 #include "input/sink.hpp"
+#include "notice/fact_watcher.hpp"
 #include "store/state.hpp"
 
 namespace bavn::live {
@@ -26,7 +28,7 @@ namespace bavn::live {
 std::span<const Setting> settings();
 
 struct Options {
-  std::string folder;          // data folder: folder/history, folder/correlations
+  std::string folder;          // data folder: folder/history, folder/correlations, folder/facts
   hunt::EngineOptions engine;  // rules, formats, indicators
   std::size_t queue_bytes = 64U << 20U;
   unsigned workers = 1;
@@ -34,8 +36,9 @@ struct Options {
   std::size_t group_bytes = 4U << 20U;    // of lines in one commit
   std::size_t waiting_findings = 10'000;
   std::size_t correlation_bytes = 64U << 20U;  // of groups that correlations keep
-  std::size_t rebuild_bytes = 256U << 20U;     // of history read again when the correlations' state is lost
+  std::size_t rebuild_bytes = 256U << 20U;     // of history read again when the state of correlations or facts is lost
   Duration save_every = std::chrono::minutes(5);
+  std::shared_ptr<notice::FactWatcher> watcher;         // null: no facts are read
   bool guest = false;                                   // small caches of the history
   std::function<void(history::Options&)> tune_history;  // tests: where its index lies, how large segments are
 
@@ -49,6 +52,7 @@ struct Stats {
   std::uint64_t deliveries = 0, refused_full = 0, failed = 0, duplicates = 0;
   std::uint64_t records = 0, refused_records = 0, bytes = 0;  // answered since the start
   std::uint64_t findings = 0, correlation_findings = 0;       // given to the alerts since the start
+  std::uint64_t facts = 0;                                    // given to the watcher since the start
   std::uint64_t frames_matched_again = 0, frames_unreadable = 0;
   bool behind = false;  // findings are being made again from history
   std::string failing;  // why deliveries or alerts fail now; empty: they do not
@@ -67,7 +71,7 @@ class Pipeline final : public input::Sink {
   const history::History& history() const;
   /// What matches now. Indicators added to engine()->indicators() are live with the next frame.
   std::shared_ptr<hunt::Engine> engine() const;
-  /// Other rules or formats from now on; opened by the caller on a thread of its own, with engine()->shared_indicators(). Frames that were
+  /// Other rules or formats from now on; opened by the caller on a thread of its own, with engine()->shared_indicators() (with a watcher: and EngineOptions::facts). Frames that were
   /// on their way with the old ones are matched again with the new.
   void swap(std::shared_ptr<hunt::Engine> engine);
 

@@ -171,6 +171,146 @@ TEST(Pipeline, AFailingStateLosesNoFinding) {
   EXPECT_TRUE(node.pipeline->stats().failing.empty());
 }
 
+TEST(Pipeline, FactsComeInTheOrderOfTheJournalAndTheirNoticesShareTheTransactionOfTheCursor) {
+  SimNode node;
+  node.watched = true;
+  node.open();
+  for (std::uint64_t n = 0; n < 4; ++n) {
+    ASSERT_TRUE(node.give(delivery(record(node.now() - 1'000'000, "New-InboxRule", "kari", n))));
+    node.sim.advance(1s);
+  }
+  ASSERT_TRUE(node.give(delivery("{\"message\":\"no fact\"}\n")));
+  node.settle();
+  EXPECT_EQ(node.watcher->fed, 4U);
+  EXPECT_EQ(node.pipeline->stats().facts, 4U);
+  EXPECT_EQ(CountingWatcher::told(*node.state)["kari@kommune.example.org"], 1);
+  const std::uint64_t order = node.watcher->order;
+  node.open();  // stops in order: the state is saved
+  node.settle();
+  EXPECT_EQ(node.watcher->loads, 1U);
+  EXPECT_EQ(node.watcher->order, order);
+  EXPECT_EQ(node.pipeline->stats().frames_matched_again, 0U);
+  ASSERT_TRUE(node.give(delivery(record(node.now(), "New-InboxRule", "kari", 5) + "\n" +
+                                 record(node.now(), "New-InboxRule", "kari", 6))));
+  node.settle();
+  EXPECT_EQ(CountingWatcher::told(*node.state)["kari@kommune.example.org"], 2);
+}
+
+TEST(Pipeline, FactsAreFedAgainFromHistoryWhenTheirStateIsLostAndOnlyFramesThatHoldSome) {
+  SimNode node;
+  node.watched = true;
+  node.segment_bytes = 2'000;
+  node.options.engine.rules = {};  // no correlations
+  node.open();
+  for (std::uint64_t n = 0; n < 30; ++n) {
+    ASSERT_TRUE(node.give(delivery(record(node.now() - 1'000'000, "New-InboxRule", "kari", n))));
+    ASSERT_TRUE(node.give(delivery("{\"message\":\"no fact " + std::to_string(n) + "\"}\n")));
+    node.sim.advance(1min);
+  }
+  node.settle();
+  const std::uint64_t order = node.watcher->order;
+  node.pipeline.reset();
+  ASSERT_TRUE(node.sim.files().unlink("/data/facts"));
+  node.open();
+  node.settle();
+  EXPECT_EQ(node.pipeline->stats().frames_matched_again, 30U);
+  EXPECT_EQ(node.watcher->fed_again, 30U);
+  EXPECT_EQ(node.watcher->fed, 0U);
+  EXPECT_EQ(node.watcher->order, order);
+  EXPECT_EQ(CountingWatcher::told(*node.state)["kari@kommune.example.org"], 10) << "nothing is told again";
+  // A small budget: only the newest.
+  node.pipeline.reset();
+  ASSERT_TRUE(node.sim.files().unlink("/data/facts"));
+  node.options.rebuild_bytes = 3'000;
+  node.open();
+  node.settle();
+  EXPECT_GT(node.watcher->fed_again, 3U);
+  EXPECT_LT(node.watcher->fed_again, 15U);
+}
+
+TEST(Pipeline, ADamagedStateOfFactsIsMadeAgain) {
+  SimNode node;
+  node.watched = true;
+  node.open();
+  for (std::uint64_t n = 0; n < 5; ++n)
+    ASSERT_TRUE(node.give(delivery(record(node.now() - 1'000'000, "New-InboxRule", "kari", n))));
+  node.settle();
+  const std::uint64_t order = node.watcher->order;
+  node.pipeline.reset();
+  std::string bytes = read_file(node.sim.files(), "/data/facts", 1U << 20U).value();
+  bytes[bytes.size() / 2] ^= 1;
+  ASSERT_TRUE(replace_file(node.sim.files(), "/data/facts", bytes));
+  log::Capture quiet;
+  node.open();
+  node.settle();
+  EXPECT_EQ(node.watcher->loads, 0U);
+  EXPECT_EQ(node.watcher->fed_again, 5U);
+  EXPECT_EQ(node.watcher->order, order);
+}
+
+TEST(Pipeline, FactsOfFramesThatFellBehindComeAgainInOrderAndOnce) {
+  SimNode node;
+  node.watched = true;
+  node.options.waiting_findings = 20;
+  node.open();
+  std::map<std::string, std::int64_t> wanted;
+  for (std::uint64_t n = 0; n < 200; ++n) {
+    const std::string user = "user" + std::to_string(n % 7);
+    ++wanted[user + "@kommune.example.org"];
+    node.pipeline->deliver(delivery(record(node.now(), "New-InboxRule", user, n)), [](Result<input::Receipt>) {});
+  }
+  node.settle();
+  EXPECT_GT(node.pipeline->stats().frames_matched_again, 0U);
+  EXPECT_EQ(node.watcher->counts, wanted);
+  for (const auto& [account, n] : CountingWatcher::told(*node.state)) EXPECT_EQ(n, wanted[account] / 3);
+  const std::uint64_t order = node.watcher->order;
+  node.pipeline.reset();
+  ASSERT_TRUE(node.sim.files().unlink("/data/facts"));
+  node.open();
+  node.settle();
+  EXPECT_EQ(node.watcher->order, order);
+}
+
+TEST(Pipeline, AFailingStateTellsWhatWasNoticedOnceItIsBack) {
+  SimNode node;
+  node.watched = true;
+  node.open();
+  ASSERT_TRUE(node.state->write_now([](store::Tx& tx) -> Result<void> {
+    BAVN_CHECK(tx.exec("ALTER TABLE noticed_in_test RENAME TO away"));
+    return {};
+  }));
+  log::Capture quiet;
+  for (std::uint64_t n = 0; n < 7; ++n)
+    ASSERT_TRUE(node.give(delivery(record(node.now(), "New-InboxRule", "kari", n))));
+  node.sim.advance(10s);
+  EXPECT_FALSE(node.pipeline->stats().failing.empty());
+  ASSERT_TRUE(node.state->write_now([](store::Tx& tx) -> Result<void> {
+    BAVN_CHECK(tx.exec("ALTER TABLE away RENAME TO noticed_in_test"));
+    return {};
+  }));
+  node.settle();
+  EXPECT_EQ(CountingWatcher::told(*node.state)["kari@kommune.example.org"], 2);
+  EXPECT_EQ(told(*node.state).findings, 7);
+}
+
+TEST(Pipeline, OtherRulesTakeOverWithoutLosingOrDoublingFacts) {
+  SimNode node;
+  node.watched = true;
+  node.open();
+  for (std::uint64_t n = 0; n < 20; ++n) {
+    node.pipeline->deliver(delivery(record(node.now(), "New-InboxRule", "kari", n)), [](Result<input::Receipt>) {});
+    if (n != 9) continue;
+    hunt::EngineOptions eo = node.options.engine;
+    eo.facts = true;
+    auto engine = hunt::Engine::open(eo);
+    ASSERT_TRUE(engine) << to_string(engine.error());
+    node.pipeline->swap(std::move(*engine));
+  }
+  node.settle();
+  EXPECT_EQ(node.watcher->fed, 20U);
+  EXPECT_EQ(CountingWatcher::told(*node.state)["kari@kommune.example.org"], 6);
+}
+
 TEST(Pipeline, ANewIndicatorIsLiveWithTheNextDelivery) {
   SimNode node;
   node.open();
@@ -221,6 +361,7 @@ TEST(Pipeline, PowerCutsFullDisksAndClockJumpsLoseAndDoubleNothing) {
   for (std::uint64_t seed = 1; seed <= seeds && !::testing::Test::HasFailure(); ++seed) {
     SimNode node(seed);
     node.segment_bytes = 20'000;
+    node.watched = true;
     std::mt19937_64 random(seed);
     node.open();
     std::map<std::string, std::string> asked;  // id -> bytes, not yet answered with a value
@@ -295,6 +436,24 @@ TEST(Pipeline, PowerCutsFullDisksAndClockJumpsLoseAndDoubleNothing) {
     const auto rows = SourcesReader(*node.state).list(owner(), node.sim.now());
     ASSERT_TRUE(rows);
     EXPECT_EQ(rows->at(0).records, static_cast<std::int64_t>(number)) << "seed " << seed;
+    std::int64_t rules = 0, noticed = 0;
+    for (const auto& [account, n] : node.watcher->counts) rules += n;
+    EXPECT_EQ(rules, static_cast<std::int64_t>(findings_of_answered)) << "seed " << seed;
+    for (const auto& [account, n] : CountingWatcher::told(*node.state)) {
+      EXPECT_EQ(n, node.watcher->counts[account] / 3) << "seed " << seed;
+      noticed += n;
+    }
+    EXPECT_GT(noticed, 0) << "seed " << seed;
+    const std::uint64_t order = node.watcher->order;
+    node.pipeline.reset();
+    bool gone = !node.sim.files().exists("/data/facts");  // faults that were ordered before may still come
+    for (int tries = 0; !gone && tries < 20; ++tries) gone = node.sim.files().unlink("/data/facts").has_value();
+    auto ok = node.try_open();
+    for (int tries = 0; !ok && tries < 20; ++tries) ok = node.try_open();
+    ASSERT_TRUE(gone && ok) << "seed " << seed;
+    node.settle();
+    EXPECT_EQ(node.watcher->order, order) << "seed " << seed << ": the state that history gives from its beginning";
+    EXPECT_EQ(node.watcher->fed, 0U);
   }
   std::printf("%llu seeds, %llu power cuts, %llu times a failing disk\n", static_cast<unsigned long long>(seeds),
               static_cast<unsigned long long>(cut), static_cast<unsigned long long>(failed));

@@ -3,11 +3,14 @@
 #include <gtest/gtest.h>
 #include <stdlib.h>
 
+#include <boost/describe/class.hpp>
 #include <filesystem>
 #include <fstream>
 #include <optional>
+#include <sstream>
 
 #include "alerts/reader.hpp"
+#include "base/hash.hpp"
 #include "base/sim.hpp"
 #include "base/threads.hpp"
 #include "live/pipeline.hpp"
@@ -111,6 +114,75 @@ inline Told told(store::State& state) {
   return out;
 }
 
+/// A watcher that notices every third mailbox rule of an account. What it told is in rows without a key, so that what is told twice shows;
+/// its state depends on every fact, their order and when they were received.
+class CountingWatcher final : public notice::FactWatcher {
+ public:
+  struct Row {
+    std::string account;
+    std::int64_t n = 0;
+  };
+  static Result<void> make_table(store::State& state) {
+    return state.write_now([](store::Tx& tx) -> Result<void> {
+      BAVN_CHECK(tx.exec("CREATE TABLE IF NOT EXISTS noticed_in_test (account TEXT NOT NULL, n INTEGER NOT NULL)"));
+      return {};
+    });
+  }
+  static std::map<std::string, std::int64_t> told(store::State& state) {
+    std::map<std::string, std::int64_t> out;
+    auto rows = state.read(
+        [](store::Reader& db) { return db.all<Row>("SELECT account, n FROM noticed_in_test ORDER BY account, n"); });
+    EXPECT_TRUE(rows) << to_string(rows.error());
+    for (const Row& r : *rows) EXPECT_EQ(r.n, 3 * ++out[r.account]) << r.account << ": each once, none left out";
+    return out;
+  }
+
+  void feed(std::span<const event::Fact> facts, Instant received, bool again) override {
+    EXPECT_FALSE(facts.empty());
+    EXPECT_FALSE(again && fed != 0) << "what comes again comes before what is new";
+    for (const event::Fact& f : facts) {
+      fed += again ? 0 : 1;
+      fed_again += again ? 1 : 0;
+      EXPECT_EQ(event::head_of(f).received, received);
+      std::string text;
+      event::append_json(text, f);
+      order = hash64(text, order ^ static_cast<std::uint64_t>(micros(received)));
+      const auto* c = std::get_if<event::ChangeFact>(&f);
+      if (c == nullptr || c->change != event::Change::inbox_rule) continue;
+      const std::int64_t n = ++counts[c->account];
+      if (n % 3 == 0 && !again) out.push_back({c->account, n});
+    }
+  }
+  store::Unit take() override {
+    if (out.empty()) return nullptr;
+    return [rows = std::exchange(out, {})](store::Tx& tx) -> Result<void> {
+      for (const Row& r : rows)
+        BAVN_CHECK(tx.exec("INSERT INTO noticed_in_test (account, n) VALUES (:account, :n)",
+                           {{"account", r.account}, {"n", r.n}}));
+      return {};
+    };
+  }
+  Result<void> save(std::string& into) const override {
+    into += std::to_string(order) + "\n";
+    for (const auto& [account, n] : counts) into += account + " " + std::to_string(n) + "\n";
+    return {};
+  }
+  Result<void> load(std::string_view saved) override {
+    std::istringstream in{std::string(saved)};
+    in >> order;
+    std::string account;
+    for (std::int64_t n = 0; in >> account >> n;) counts[account] = n;
+    ++loads;
+    return {};
+  }
+  Duration memory() const override { return std::chrono::hours(24 * 365 * 10); }
+
+  std::map<std::string, std::int64_t> counts;
+  std::uint64_t order = 0, fed = 0, fed_again = 0, loads = 0;
+  std::vector<Row> out;
+};
+BOOST_DESCRIBE_STRUCT(CountingWatcher::Row, (), (account, n))
+
 /// Everything of a node but its sources, on a simulated disk (the index and the state are on the real one).
 struct SimNode {
   explicit SimNode(std::uint64_t seed = 1) : sim(seed) {
@@ -127,6 +199,11 @@ struct SimNode {
   ~SimNode() { pipeline.reset(); }
   Result<void> try_open() {
     pipeline.reset();
+    if (watched) {
+      EXPECT_TRUE(CountingWatcher::make_table(*state));
+      watcher = std::make_shared<CountingWatcher>();
+      options.watcher = watcher;
+    }
     BAVN_TRY(pipeline, Pipeline::open(sim, *state, alerts::AlertBook({}), options));
     return {};
   }
@@ -152,6 +229,8 @@ struct SimNode {
   std::unique_ptr<store::State> state;
   Options options;
   std::uint64_t segment_bytes = 0;
+  bool watched = false;  // with a CountingWatcher, another one in each life
+  std::shared_ptr<CountingWatcher> watcher;
   std::unique_ptr<Pipeline> pipeline;
 };
 

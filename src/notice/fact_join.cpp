@@ -127,7 +127,7 @@ struct FactJoiner::Inner {
       if (s == nullptr || received - s->first > limits.click_for) continue;
       event::HarmFact h;
       h.head = read.head;
-      h.head.happened = from_micros(q.happened_us);
+      h.head.happened = q.happened_us != 0 ? from_micros(q.happened_us) : received;
       h.harm = event::Harm::click;
       h.account = read.text.substr(q.account, q.account_length);
       h.sender = s->sender;
@@ -220,6 +220,12 @@ FactJoiner::~FactJoiner() = default;
 void FactJoiner::feed(ReadFacts&& read, Instant received, std::vector<event::Fact>& out) {
   Inner& in = *inner_;
   const std::size_t before = out.size();
+  const auto told_at = [received](event::FactHead& head) {
+    head.received = received;
+    if (head.happened == Instant{}) head.happened = received;
+  };
+  told_at(read.head);
+  for (FactItem& item : read.items) std::visit([&](auto& f) { told_at(f.head); }, item.fact);
   for (FactItem& item : read.items) switch (item.join) {
       case FactJoin::none: out.push_back(std::move(item.fact)); break;
       case FactJoin::adds:

@@ -328,7 +328,7 @@ bool FactReader::read(const event::EventBatch& batch, const event::Record& recor
   if (map == nullptr) return false;
 
   Reading r{.head = head};
-  r.head.happened = record.happened_us != 0 ? from_micros(record.happened_us) : head.received;
+  r.head.happened = from_micros(record.happened_us);
   r.head.source = map->of->source;
   const auto text = [&](const FactPlan::Format::Take& t) { return std::string(cut(s.first(t), kText)); };
   const auto app = [&](const FactPlan::Format::Take& t) { return to_lower(unquoted(cut(s.first(t), kText))); };

@@ -48,7 +48,7 @@ struct ReadFacts {
   event::FactHead head;  // of requests
   bool empty() const { return items.empty() && requests.empty(); }
   /// In findings' worth of memory.
-  std::size_t weight() const { return items.size() / 4 + requests.size() / 32; }
+  std::size_t weight() const { return items.size() / 2 + requests.size() / 32; }
 };
 
 /// The maps of all formats against one FieldPlan.
@@ -70,7 +70,7 @@ class FactReader {
   explicit FactReader(std::shared_ptr<const FactPlan> plan);
   ~FactReader();
   bool reads(event::FormatId format) const { return plan_->reads(format); }
-  /// head: municipality, tenant and received; happened and source are the record's (received when it has no time).
+  /// head: municipality and tenant; happened and source are the record's, received is said by FactJoiner::feed.
   /// True: something was added to `into`.
   bool read(const event::EventBatch& batch, const event::Record& record, const event::FactHead& head, ReadFacts& into);
 
@@ -92,7 +92,7 @@ class FactJoiner {
  public:
   explicit FactJoiner(JoinLimits limits = {});
   ~FactJoiner();
-  /// Appends the facts of one frame. received: of that frame.
+  /// Appends the facts of one frame. received: when the frame was; also of records without a time.
   void feed(ReadFacts&& read, Instant received, std::vector<event::Fact>& out);
   /// Little endian, versioned; what was saved is the same state again.
   void save(std::string& into) const;

@@ -17,6 +17,7 @@ class FactWatcher {
   /// again: state moves on, nothing may come out that came out before.
   virtual void feed(std::span<const event::Fact> facts, Instant received, bool again) = 0;
   /// Takes what came out since the last call away, as a unit that stores it; runs in the Tx that moves `matched_to`. Null: nothing came out.
+  /// A commit that fails is tried again with the same unit: it must not move away what it needs, and may run more than once.
   virtual store::Unit take() = 0;
   virtual Result<void> save(std::string& into) const = 0;
   virtual Result<void> load(std::string_view saved) = 0;
