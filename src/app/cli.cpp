@@ -8,6 +8,7 @@
 #include "app/commands.hpp"
 #include "app/contacts.hpp"
 #include "app/mandate.hpp"
+#include "app/simulate/command.hpp"
 #include "app/stand_in.hpp"
 
 namespace bavn::app {
@@ -235,6 +236,7 @@ int run_command_line(int argc, char** argv) {
   add_mandate_commands(app, rc);
   add_contact_commands(app, rc);
   add_microsoft365_commands(app, rc);
+  add_simulate_command(app, rc);
 
   app.add_subcommand("man", "Print the manual page: bavn man | man -l -")->callback([&] {
     fmt::print("{}", manual_page(app));

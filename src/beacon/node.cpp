@@ -23,7 +23,6 @@ namespace {
 constexpr std::uint64_t kKeptHeads = 4096;  // of each stream
 constexpr std::int64_t kKeptEvidence = 1000;
 constexpr std::size_t kEvidenceBytes = 8U << 10U;
-constexpr Duration kTick = std::chrono::seconds{1};
 constexpr Duration kSoon = std::chrono::milliseconds{20};  // after a report: its Tx has committed by then, mostly
 
 struct CursorRow {
@@ -653,7 +652,7 @@ void NodeBeacon::Inner::tick() {
   follow([&](Follower& f) { f.on_tick(runtime.now()); });
   if (runtime.steady() >= next_ping) ping({});
   send_next();
-  later(kTick, queue, [](Inner& self) { self.tick(); });
+  later(options.tick, queue, [](Inner& self) { self.tick(); });
 }
 
 void NodeBeacon::Inner::ping(std::move_only_function<void(Result<void>)> then) {

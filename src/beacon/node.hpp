@@ -54,6 +54,8 @@ struct NodeOptions {
   SpoolOptions spool;
   Duration ping_every = std::chrono::minutes{1}, witness_every = std::chrono::hours{1};
   Duration stream_silent = std::chrono::seconds{45};  // without a word: cut and reconnect
+  Duration tick =
+      std::chrono::seconds{1};  // what waited for its time is looked at; simulations of months look less often
 };
 
 /// Reads the statements of tenants, pinned to this root key.
