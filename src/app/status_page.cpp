@@ -53,6 +53,27 @@ void append_tile(std::string& out, const StatusView& view, const StatusView::Mun
   out += "</li>\n";
 }
 
+void append_wave(std::string& out, const StatusView& view, const StatusView::Wave& w) {
+  out += fmt::format(
+      "<li class=\"wave {0}\"><h3><span>{1}</span><span class=\"state\">{2}</span></h3>\n<p class=\"soft\">severity "
+      "{3}, first "
+      "mail {4} ago</p>\n",
+      escape_html(w.severity), escape_html(w.title), escape_html(w.state), escape_html(w.severity),
+      plain_duration(seconds_between(w.first, view.now)));
+  if (!w.figures.empty()) {
+    out += "<dl>\n";
+    for (const auto& f : w.figures)
+      out += fmt::format("<div><dt>{}</dt><dd>{}</dd></div>\n", escape_html(f.name), escape_html(f.value));
+    out += "</dl>\n";
+  }
+  if (!w.steps.empty()) {
+    out += "<ol class=\"steps\">\n";
+    for (const std::string& s : w.steps) out += fmt::format("<li>{}</li>\n", escape_html(s));
+    out += "</ol>\n";
+  }
+  out += "</li>\n";
+}
+
 }  // namespace
 
 std::string with_commas(std::uint64_t n) {
@@ -108,6 +129,11 @@ std::string status_html(const StatusView& view) {
                      : alerts == 1 ? "One open alert."
                                    : fmt::format("{} open alerts.", alerts));
   for (const std::string& t : view.trouble) out += fmt::format("<p class=\"failing\">{}</p>\n", escape_html(t));
+  if (!view.waves.empty()) {
+    out += "<h2>What burns</h2>\n<ul class=\"waves\">\n";
+    for (const auto& w : view.waves) append_wave(out, view, w);
+    out += "</ul>\n";
+  }
   if (!view.figures.empty()) {
     out += "<dl>\n";
     for (const auto& f : view.figures)
@@ -152,6 +178,16 @@ std::string status_json(const StatusView& view) {
   w.end();
   w.key("blind").array();
   for (const auto& b : view.blind) w.object().member("name", b.name).member("what", b.what).end();
+  w.end();
+  w.key("waves").array();
+  for (const auto& v : view.waves) {
+    w.object().member("title", v.title).member("state", v.state).member("severity", v.severity);
+    w.member("first", format_time(v.first)).key("figures").object();
+    for (const auto& f : v.figures) w.member(f.name, f.value);
+    w.end().key("steps").array();
+    for (const std::string& s : v.steps) w.value(s);
+    w.end().end();
+  }
   w.end();
   w.key("municipalities").array();
   for (const auto& m : view.municipalities) {

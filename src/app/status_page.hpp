@@ -34,6 +34,14 @@ struct StatusView {
   struct Figure {
     std::string name, value;
   };
+  /// A wave that burns now: at the hub as correlation sees it, at a node as the warning that came.
+  struct Wave {
+    std::string title, state, severity;  // state: warned, suspected, noticed here, over
+    Instant first{};                     // its first mail
+    std::vector<Figure> figures;         // "Municipalities" 6, "Minutes to notice" 4.2, ...
+    std::vector<std::string> steps;      // what happened, oldest first, one line each
+  };
+  std::vector<Wave> waves;
   std::string title;  // "Hub of Joint CERT", "Node of 0157 Gentofte"
   std::string version;
   Instant now{}, since{};

@@ -54,6 +54,14 @@ StatusView sample() {
        .private_mb = 0,
        .sources = {},
        .alerts = {}}};
+  v.waves = {
+      {.title = "Mail from gentofte.example to 6 municipalities",
+       .state = "warned",
+       .severity = "critical",
+       .first = v.now - std::chrono::minutes(9),
+       .figures = {{"Municipalities", "6"}, {"Mails", "1,426"}, {"Minutes to notice", "3.9"}, {"Answers", "5 of 6"}},
+       .steps = {"08:03:54 noticed by Gentofte", "08:03:54 every receiver has its Message-IDs",
+                 "08:03:55 warned without a person: the account shows signs of a takeover"}}};
   v.commands = {"bavn alerts --data build/demo/hub/guests/0157", "bavn hub status --data build/demo/hub"};
   return v;
 }
@@ -65,6 +73,8 @@ TEST(StatusPage, SaysHowManyAreConnectedAndWhatBurns) {
   EXPECT_NE(html.find("tile burns"), std::string::npos);
   EXPECT_NE(html.find("away for 3 h"), std::string::npos);
   EXPECT_NE(html.find("connected, 2 behind"), std::string::npos);
+  EXPECT_LT(html.find("What burns"), html.find("Log entries")) << "what burns stands first";
+  EXPECT_NE(html.find("<dt>Minutes to notice</dt><dd>3.9</dd>"), std::string::npos);
 }
 
 TEST(StatusPage, WhatComesFromOutsideIsText) {

@@ -32,7 +32,7 @@ struct RecordHit {
   std::string_view line;
   std::int64_t happened_us = 0, received_us = 0;
   const event::Observable* observable = nullptr;  // the wanted one; null in a text hunt
-  const event::EventBatch* batch = nullptr;       // with `parsed`: the record as its format read it; null in a text hunt
+  const event::EventBatch* batch = nullptr;  // with `parsed`: the record as its format read it; null in a text hunt
   const event::Record* parsed = nullptr;
 };
 
