@@ -144,8 +144,9 @@ class Purge {
   /// An order with two signatures, target "notice:<id>"; what was begun, for the proof of the order. See OrderDesk::carry_out.
   Result<std::string> order(store::Tx& tx, std::string_view target, const std::vector<std::string>& people,
                             std::string_view order_id);
-  /// A person's yes or no. code: of the question, from whoever answers from outside; empty: the owner at this machine.
-  Result<void> answer(store::Tx& tx, std::string_view notice, bool yes, std::string_view who, std::string_view code);
+  /// A person's yes or no. code: of the question, from whoever answers from outside; empty: the owner at this machine. False: a wrong
+  /// code; it is counted (commit the Tx), and after five nothing but a yes at this machine counts.
+  Result<bool> answer(store::Tx& tx, std::string_view notice, bool yes, std::string_view who, std::string_view code);
   /// Puts back where it was what Bavn moved, and nothing else.
   Result<void> undo(store::Tx& tx, std::string_view notice, std::string_view who);
   Result<void> redo(store::Tx& tx, std::string_view notice, std::string_view who);

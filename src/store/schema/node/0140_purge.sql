@@ -19,6 +19,7 @@ CREATE TABLE purge_case (
   round INTEGER NOT NULL DEFAULT 0,
   round_open INTEGER NOT NULL DEFAULT 0,
   pause_step INTEGER NOT NULL DEFAULT 0, -- doubles the pause between rounds
+  looked INTEGER NOT NULL DEFAULT 0,     -- the trace was looked through at least once
   locate_us INTEGER,                     -- the trace is to be looked through from then on
   next_us INTEGER NOT NULL DEFAULT 0,    -- next round
   wait_until_us INTEGER NOT NULL DEFAULT 0,
