@@ -34,6 +34,11 @@ std::string_view cut(std::string_view s, std::size_t most) {
   return s.substr(0, most);
 }
 
+/// Ways of logs to say nothing.
+bool says_nothing(std::string_view v) {
+  return v.empty() || v == "-" || v == "Not Available" || v == "(empty)";
+}
+
 /// How names of operations are compared: the audit log ends those of the directory with a full stop, some with a blank before it.
 void operation_into(std::string_view s, std::string& out) {
   s = trim(s);
@@ -183,7 +188,7 @@ struct FactReader::Scratch {
   bool holds(const FactPlan::Format::Condition& c) {
     bool yes = false;
     each(c.want, [&](std::string_view v) {
-      yes = c.any ? !v.empty() && v != "-"
+      yes = c.any ? !says_nothing(v)
                   : std::any_of(c.values.begin(), c.values.end(), [&](const std::string& o) { return iequals(o, v); });
       return !yes;
     });
@@ -202,7 +207,7 @@ struct FactReader::Scratch {
     std::string_view found;
     for (const std::uint16_t w : t.wants) {
       each(w, [&](std::string_view v) {
-        if (v.empty() || v == "-") return true;
+        if (says_nothing(v)) return true;
         if (t.how != FactTake::How::values) {
           found = v;
           return false;
@@ -275,7 +280,7 @@ struct FactReader::Scratch {
     std::string out;
     for (std::size_t i = 0; i < t.wants.size(); ++i)
       each(t.wants[i], [&](std::string_view v) {
-        if (v.empty() || v == "-") return true;
+        if (says_nothing(v)) return true;
         const std::string one = std::string(t.names[i]) + "=" + std::string(cut(v, kDetail));
         if (out.find(one) != std::string::npos) return true;
         if (!out.empty()) out += "; ";
