@@ -131,6 +131,16 @@ Result<std::vector<std::string>> bodies_of(const std::vector<std::string>& paths
 
 // ---- the node, in its own process
 
+/// Facts are read, joined and fed, as in a node that watches; what a watcher makes of them is not measured here.
+class Drain final : public notice::FactWatcher {
+ public:
+  void feed(std::span<const event::Fact>, Instant, bool) override {}
+  store::Unit take() override { return nullptr; }
+  Result<void> save(std::string&) const override { return {}; }
+  Result<void> load(std::string_view) override { return {}; }
+  Duration memory() const override { return {}; }
+};
+
 /// Answers "?" with one line of figures; ends when the pipe does.
 int serve(int in, int out, const std::string& folder, const BenchOptions& options) {
   Threads runtime;
@@ -145,6 +155,7 @@ int serve(int in, int out, const std::string& folder, const BenchOptions& option
   lo.engine.rules = options.rules;
   lo.engine.builtin_rules = options.rules.empty();
   lo.workers = std::max(1U, std::thread::hardware_concurrency());
+  if (options.facts) lo.watcher = std::make_shared<Drain>();
   auto pipeline = live::Pipeline::open(runtime, **state, alerts::AlertBook({}), lo);
   if (!pipeline) return die(pipeline.error());
   auto tokens = live::IntakeTokens::open(**state);
@@ -169,8 +180,8 @@ int serve(int in, int out, const std::string& folder, const BenchOptions& option
     const live::Stats s = (*pipeline)->stats();
     const auto stored = (*pipeline)->history().stats();
     const std::string line =
-        fmt::format("{} {} {} {} {} {} {} {}\n", cpu_seconds(), peak_rss_mb(), s.records, s.findings,
-                    stored.segment_bytes, stored.records, (*pipeline)->idle() ? 1 : 0, s.behind ? 1 : 0);
+        fmt::format("{} {} {} {} {} {} {} {} {}\n", cpu_seconds(), peak_rss_mb(), s.records, s.findings,
+                    stored.segment_bytes, stored.records, (*pipeline)->idle() ? 1 : 0, s.behind ? 1 : 0, s.facts);
     if (::write(out, line.data(), line.size()) < 0) break;
   }
   server->reset();
@@ -181,7 +192,7 @@ int serve(int in, int out, const std::string& folder, const BenchOptions& option
 
 struct Figures {
   double cpu = 0, peak_mb = 0;
-  std::uint64_t records = 0, findings = 0, disk = 0, stored = 0;
+  std::uint64_t records = 0, findings = 0, disk = 0, stored = 0, facts = 0;
   int idle = 0, behind = 0;
 };
 
@@ -221,8 +232,8 @@ class Node {
     Figures f;
     if (::write(to_, "?", 1) != 1) return f;
     const std::string text = line();
-    (void)std::sscanf(text.c_str(), "%lf %lf %lu %lu %lu %lu %d %d", &f.cpu, &f.peak_mb, &f.records, &f.findings,
-                      &f.disk, &f.stored, &f.idle, &f.behind);
+    (void)std::sscanf(text.c_str(), "%lf %lf %lu %lu %lu %lu %d %d %lu", &f.cpu, &f.peak_mb, &f.records, &f.findings,
+                      &f.disk, &f.stored, &f.idle, &f.behind, &f.facts);
     return f;
   }
   std::uint16_t port = 0;
@@ -520,7 +531,8 @@ int bench_intake(const BenchOptions& options) {
     w.member("events_per_request", per_request).member("p50_ms", full.p(0.5)).member("p99_ms", full.p(0.99));
     w.member("cores_used", server_cpu / full.seconds).member("client_cores_used", client_cpu / full.seconds);
     w.member("events_per_server_cpu_second", static_cast<double>(full.accepted) / std::max(1e-9, server_cpu));
-    w.member("findings", after.findings - before.findings).member("disk_bytes", last.disk);
+    w.member("findings", after.findings - before.findings).member("facts", after.facts - before.facts);
+    w.member("disk_bytes", last.disk);
     w.key("overload")
         .object()
         .member("times_wanted", static_cast<std::uint64_t>(overload))
@@ -546,6 +558,9 @@ int bench_intake(const BenchOptions& options) {
     fmt::print("{:.1f} x that offered: {} offered = {} accepted + {} refused ({:.0f} events/s accepted)\n",
                offered_ratio, over.offered, over.accepted, over.refused,
                static_cast<double>(over.accepted) / over.seconds);
+    if (options.facts)
+      fmt::print("{:.0f} facts/s read, joined and fed\n",
+                 static_cast<double>(after.facts - before.facts) / full.seconds);
     fmt::print("peak memory {:.0f} MB of {:.0f} MB\n", last.peak_mb, kBudgetMb);
     fmt::print(
         "limits: disk {:.0f} MB/s, reading and matching {:.0f} events a CPU second, HTTP alone {:.0f} events/s\n",

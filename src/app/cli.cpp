@@ -150,6 +150,7 @@ int run_command_line(int argc, char** argv) {
       ->allow_extra_args(false);
   intake_cmd->add_option("--directory", bo.directory,
                          "Where a folder is made and removed again; the temporary folder when not given");
+  intake_cmd->add_flag("--facts", bo.facts, "Facts are read too, as in a node that watches");
   intake_cmd->add_flag("--json", bo.json, "One JSON object on stdout");
   intake_cmd->callback([&] { rc = bench_intake(bo); });
 

@@ -45,6 +45,7 @@ struct BenchOptions {
   int rounds = 3;                 // hotpath: the median of these counts
   unsigned seconds = 0;           // of intake; 0: a sane default
   unsigned overload = 0;          // times what it can take
+  bool facts = false;             // intake: with a watcher of facts
   std::string directory;
   bool json = false;
 };
