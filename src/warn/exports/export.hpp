@@ -7,6 +7,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -69,7 +70,7 @@ struct Known {
   std::string_view name;  // of the folder
   std::unique_ptr<Export> (*make)();
 };
-std::span<const Known> all();  // written by CMake
+const std::vector<Known>& all();  // written by CMake from the folders
 
 struct FoundFile {
   std::string_view export_name;
