@@ -152,14 +152,14 @@ TEST(NeverBlock, WhatAttackersUseCanBeBlocked) {
 
 TEST(NeverBlock, AnotherSpellingDoesNotPassByTheLists) {
   for (const event::Observable& what : {event::Observable{event::Kind::domain, "MICROSOFT.COM"},
-                                       {event::Kind::domain, "microsoft.com."},
-                                       {event::Kind::domain, ".microsoft.com"},
-                                       {event::Kind::url, "https://bio.link/"},
-                                       {event::Kind::url, "HTTPS://www.borger.dk"},
-                                       {event::Kind::ipv4, "010.0.0.1"},
-                                       {event::Kind::cidr, "10.0.0.7/8"},
-                                       {event::Kind::domain, "evil.example\nborger.dk"},
-                                       {event::Kind::domain, ""}})
+                                        {event::Kind::domain, "microsoft.com."},
+                                        {event::Kind::domain, ".microsoft.com"},
+                                        {event::Kind::url, "https://bio.link/"},
+                                        {event::Kind::url, "HTTPS://www.borger.dk"},
+                                        {event::Kind::ipv4, "010.0.0.1"},
+                                        {event::Kind::cidr, "10.0.0.7/8"},
+                                        {event::Kind::domain, "evil.example\nborger.dk"},
+                                        {event::Kind::domain, ""}})
     EXPECT_TRUE(lists().check(what)) << what.value;
 }
 

@@ -136,8 +136,8 @@ std::string check_lines(std::string_view file, std::string_view body, const List
     else if (file == "rspamd_urls.map")
       good = line.starts_with("/^") && line.ends_with('/') && is_url_pattern(line.substr(1, line.size() - 2), values);
     else if (file == "rspamd_hosts.map")
-      good = line.starts_with("/^(.*\\.)?") && line.ends_with("$/i") &&
-             value(unescaped(line.substr(9, line.size() - 12)));
+      good =
+          line.starts_with("/^(.*\\.)?") && line.ends_with("$/i") && value(unescaped(line.substr(9, line.size() - 12)));
     else if (file == "suricata_names.lst") {
       const auto name = from_base64(line);
       good = name && only(*name, kName) && (value(*name) || value(after(*name, "www.")));

@@ -51,7 +51,7 @@ bool safe_url(std::string_view url) {
 bool safe_address(std::string_view address) {
   const auto at = address.rfind('@');
   return at != std::string_view::npos && at > 0 && at <= 64 && of(address.substr(0, at), "!$%&+-./=?_{|}~") &&
-         address.front() != '/' && address.front() != '-' && safe_name(address.substr(at + 1));
+         !std::string_view("/-=+@").contains(address.front()) && safe_name(address.substr(at + 1));
 }
 
 bool safe_message_id(std::string_view id) {
