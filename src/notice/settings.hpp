@@ -11,7 +11,7 @@ namespace bavn::notice {
 /// The module's table, for the node's settings.
 std::span<const Setting> settings();
 
-struct WatchOptions {
+struct WatchOptions {  // the defaults of the table, all of them: a test says so
   // sender notice
   std::int64_t recipients = 20, domains = 3;
   std::int64_t times_usual = 5, times_usual_unlike = 10, times_habit = 2;
@@ -34,8 +34,8 @@ struct WatchOptions {
   std::chrono::seconds too_old = std::chrono::hours(48);
   std::chrono::seconds baseline = std::chrono::hours(24 * 30);
   // bounds
-  std::int64_t senders = 60'000, accounts = 60'000, mails_of_sender = 20'000, details = 400'000, notices = 2'000,
-               harm_places = 50'000;
+  std::int64_t senders = 60'000, accounts = 60'000, mails_of_sender = 20'000, details = 150'000, notices = 2'000,
+               harm_places = 20'000;
 
   static WatchOptions from(const Settings& settings);
 };

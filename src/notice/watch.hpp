@@ -40,7 +40,8 @@ class Watch {
   Watch& operator=(Watch&&) noexcept;
   ~Watch();
 
-  void feed(const event::Fact& fact, Instant received, std::vector<Noticed>& out);
+  /// digest: of what a harm is about, as the digester knows it (digesting.hpp).
+  void feed(const event::Fact& fact, Instant received, std::vector<Noticed>& out, std::string_view digest = {});
   /// Parts that waited long enough. feed() does it too, with `received`.
   void advance(Instant now, std::vector<Noticed>& out);
   /// When advance() has something to do; empty: nothing waits.
