@@ -86,6 +86,9 @@ std::string printed(const Catalogue& texts, const event::WarningText& text);
 /// What a node's answer says, one line.
 std::string answer_line(const Catalogue& texts, Language language, const event::WarningAnswer& answer);
 
+/// "fredag den 25. oktober kl. 8.00", in the zone of the language's country.
+std::string day_and_time(const Catalogue& texts, Language language, Instant at);
+
 /// One line that can do no harm: UTF-8, no control characters, no direction marks or invisible characters, no angle brackets, links made dead
 /// ("hxxp"), at most `limit` characters; "…" where it was cut.
 std::string harmless(std::string_view text, std::size_t limit);

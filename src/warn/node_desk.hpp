@@ -37,7 +37,7 @@ struct HuntFound {
   std::optional<Instant> first_hit;
   std::vector<std::string> looked_in, cannot_see;
 };
-/// Asynchronous; `then` once, from any thread.
+/// Asynchronous; `then` once, from any thread, never after the desk is gone (end hunts first).
 using Hunt = std::function<void(HuntAsk, std::move_only_function<void(Result<HuntFound>)> then)>;
 
 /// What people of the municipality are to be told, in all languages; the app picks a person's own and their ways. See app/warning_delivery.hpp.
