@@ -27,6 +27,7 @@ class EpochKeys {
   /// When the last key ends; zero: there is none. Stewards are asked two weeks before.
   Instant lasts_until() const;
   bool empty() const { return keys_.empty(); }
+  const std::vector<event::EpochKey>& all() const { return keys_; }
 
  private:
   std::vector<event::EpochKey> keys_;  // by epoch

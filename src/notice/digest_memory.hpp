@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/result.hpp"
+#include "notice/bytes.hpp"
 
 namespace bavn::notice {
 
@@ -30,9 +31,9 @@ class NoveltyMemory {
   std::uint64_t forgotten() const { return forgotten_; }  // before their 90 days were over, for lack of room
   std::uint16_t since_day() const { return since_day_; }  // when it began to learn; 0: nothing yet
 
-  void save(std::string& into) const;
-  /// Reads from the front of `saved` and cuts it off. corrupt: nothing was changed.
-  Result<void> load(std::string_view& saved);
+  void save(ByteWriter& into) const;
+  /// Instead of what it holds. corrupt: nothing was changed.
+  Result<void> load(ByteReader& saved);
 
  private:
   struct Slot {

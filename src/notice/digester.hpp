@@ -6,14 +6,12 @@
 // docs/digests.md.
 // Life: after Community and HostLists. Thread rules: one thread.
 #include <cstdint>
-#include <deque>
-#include <map>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "base/aead.hpp"
@@ -88,26 +86,19 @@ class Digester {
   DigestsOut take(Instant now);
   bool waiting() const;  // take() would give something
 
-  /// The digest of the newest epoch told for this URL or Message-ID; empty: not one of the things followed. For signs of harm.
-  std::string digest_of_url(MunicipalityId of, std::string_view canonical_url) const;
-  std::string digest_of_mail(MunicipalityId of, std::string_view message_id) const;
+  /// The digest of the newest epoch told for what this harm is about (its link, else its mail); empty: not one of the things followed.
+  std::string digest_of(const event::HarmFact& harm) const;
 
-  const DigestCounts& counts() const { return counts_; }
-  const NoveltyMemory& memory() const { return memory_; }
+  const DigestCounts& counts() const;
+  const NoveltyMemory& memory() const;
+  std::size_t bytes() const;  // of memory, about
   void save(std::string& into) const;
-  /// Reads from the front of `saved` and cuts it off. corrupt: nothing was changed.
-  Result<void> load(std::string_view& saved);
-  Duration looks_back() const { return std::chrono::days(options_.novel_days); }
+  /// corrupt: nothing was changed.
+  Result<void> load(std::string_view saved);
+  Duration looks_back() const;
 
  private:
-  struct Fresh;
   struct Inner;
-  std::shared_ptr<const Community> community_;
-  std::shared_ptr<const HostLists> lists_;
-  KeysNow keys_;
-  DigestOptions options_;
-  DigestCounts counts_;
-  NoveltyMemory memory_;
   std::unique_ptr<Inner> inner_;
 };
 
