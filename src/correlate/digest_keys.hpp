@@ -1,7 +1,7 @@
 #pragma once
 // The hub's shelf of sealed epoch keys: it carries them to nodes and can neither open nor change them. Keys of periods go down when they are
 // installed; a reserve stays on the shelf until a node is revoked, and then goes at once to every node but that one.
-// Tables hub_digest_address, hub_sealed_key. Outbox: digest_keys.reserve_used, digest_keys.no_reserve (subject: node).
+// Tables hub_digest_address, hub_sealed_key, hub_digest_epoch. Outbox: digest_keys.reserve_used, digest_keys.no_reserve (subject: node).
 // Life: after State; before State::start(). Thread rules: inside a Tx; status on any Reader.
 #include <boost/describe/class.hpp>
 #include <cstdint>
@@ -26,10 +26,12 @@ struct NodeAddress {
 BOOST_DESCRIBE_STRUCT(NodeAddress, (), (node, municipality, address, at_us))
 
 struct KeyStanding {
-  std::int64_t epoch = 0, from_us = 0, until_us = 0, replaces = 0, nodes = 0, sent = 0;
+  std::int64_t epoch = 0, from_us = 0, until_us = 0;
+  std::int64_t replaces = 0, released_us = 0;  // a reserve; 0: on the shelf
+  std::int64_t nodes = 0, sent = 0;
   std::string check;
 };
-BOOST_DESCRIBE_STRUCT(KeyStanding, (), (epoch, from_us, until_us, replaces, nodes, sent, check))
+BOOST_DESCRIBE_STRUCT(KeyStanding, (), (epoch, from_us, until_us, replaces, released_us, nodes, sent, check))
 
 class DigestKeyShelf {
  public:
@@ -40,7 +42,8 @@ class DigestKeyShelf {
   Result<void> take_address(store::Tx& tx, const Report& report);
   /// From `bavn digest-keys install`. Again: nothing new. Returns how many were new. conflict: another key of the same epoch.
   Result<std::int64_t> install(store::Tx& tx, const std::vector<event::SealedKey>& keys, std::string_view who);
-  /// A node was revoked: the lowest reserve above all epochs in use goes to all others. The epoch; nullopt: no reserve is left, and the key
+  /// A node was revoked: the lowest reserve above all epochs in use goes to all others. The epoch (0: the node never had a
+  /// key); nullopt: no reserve is left, and the key
   /// that the revoked node holds stays in use until stewards make new ones.
   Result<std::optional<std::int64_t>> revoked(store::Tx& tx, std::string_view node, std::string_view who);
 
@@ -48,7 +51,7 @@ class DigestKeyShelf {
   static Result<std::vector<KeyStanding>> standing(store::Reader& db);
 
  private:
-  Result<void> send(store::Tx& tx, std::int64_t municipality, const std::string& json);
+  Result<void> send(store::Tx& tx, std::int64_t epoch, const std::string& address);
   Down down_;
   std::vector<event::Steward> stewards_;
 };

@@ -3,7 +3,7 @@
 // A node is believed only about itself: each municipality counts once in a group, a flood is cut and said, two digests of one epoch never
 // become one group, and a revealed value that breaks the rules of event/masked.hpp is refused before anything of it is kept.
 // Outbox: digest.flood (subject: node), digest.revealed, digest.disputed (subject: group), harmless.changed.
-// Tables hub_digest*, hub_harmless*. Timers "digests.reveal", "digests.forget", "digests.harmless".
+// Tables hub_digest*, hub_harmless*. Timers "digests.reveal", "digests.harmless".
 // Life: after State and Members, before State::start(); gone after State::stop(). Thread rules: calls inside a Tx; refusals() any thread.
 #include <boost/describe/class.hpp>
 #include <cstdint>
@@ -22,6 +22,7 @@
 #include "correlate/group.hpp"
 #include "correlate/members.hpp"
 #include "correlate/report.hpp"
+#include "store/retention.hpp"
 
 namespace bavn::correlate {
 
@@ -32,7 +33,6 @@ struct DigestBookOptions {
   std::int64_t reveal_from = 3;   // municipalities that are asked at once
   std::chrono::seconds reveal_wait{15 * 60};
   std::chrono::seconds window{6 * 3600};  // of Group::seen
-  std::chrono::days keep_lone{7}, keep{90};
   std::int64_t harmless_municipalities = 5;
   static DigestBookOptions from(const Settings& settings);
 };
@@ -66,7 +66,9 @@ class DigestBook : public Digests {
   Result<void> strike(store::Tx& tx, std::string_view domain, std::string_view who, std::string_view why);
   Result<event::HarmlessList> harmless(store::Reader& db) const;
 
+  /// Since the start, by "kind/reason".
   std::map<std::string, std::uint64_t> refusals() const;
+  static std::vector<store::RetentionRule> retention();
 
   struct Inner;
 

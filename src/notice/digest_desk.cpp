@@ -20,8 +20,10 @@ struct WordRow {
 BOOST_DESCRIBE_STRUCT(WordRow, (), (name, value))
 
 Result<void> put_word(store::Tx& tx, std::string_view name, std::string_view value) {
-  BAVN_CHECK(tx.exec("INSERT INTO node_digest_word (name, value) VALUES (:name, :value) ON CONFLICT (name) DO UPDATE SET value = :value",
-                     {{"name", name}, {"value", value}}));
+  BAVN_CHECK(
+      tx.exec("INSERT INTO node_digest_word (name, value) VALUES (:name, :value) ON CONFLICT (name) DO UPDATE SET "
+              "value = :value",
+              {{"name", name}, {"value", value}}));
   return {};
 }
 
@@ -38,7 +40,8 @@ Result<Key> hash_key(Runtime& runtime, store::State& state) {
     runtime.random(std::as_writable_bytes(std::span(bytes)));
     BAVN_CHECK(state.write_now([&](store::Tx& tx) { return put_word(tx, "hash_key", to_base64(bytes)); }));
   }
-  if (bytes.size() != Key::kSize) return fail(Code::corrupt, "the key of this node's memory is damaged", "node_digest_word");
+  if (bytes.size() != Key::kSize)
+    return fail(Code::corrupt, "the key of this node's memory is damaged", "node_digest_word");
   return Key(std::span<const char, Key::kSize>(bytes.data(), Key::kSize));
 }
 
@@ -72,8 +75,9 @@ struct DigestDesk::Inner {
         tell(std::move(t)),
         keyring(std::move(ring)),
         reveals(std::move(answers)),
-        digester(std::move(community), std::make_shared<const HostLists>(HostLists::embedded()),
-                 [keys = keyring.get()] { return keys->keys(); }, options, key),
+        digester(
+            std::move(community), std::make_shared<const HostLists>(HostLists::embedded()),
+            [keys = keyring.get()] { return keys->keys(); }, options, key),
         on(options.on) {}
 
   void take_over() {
@@ -95,8 +99,8 @@ Result<std::unique_ptr<DigestDesk>> DigestDesk::open(Runtime& runtime, store::St
   BAVN_TRY(const Key key, hash_key(runtime, state));
   BAVN_TRY(auto keyring, DigestKeyring::open(runtime, state, std::move(own), std::move(stewards), metrics));
   BAVN_TRY(auto reveals, DigestReveals::open(runtime, state, tell, options.reveals));
-  auto inner = std::make_unique<Inner>(runtime, metrics, std::move(tell), std::move(keyring), std::move(reveals), std::move(community),
-                                       options.digests, key);
+  auto inner = std::make_unique<Inner>(runtime, metrics, std::move(tell), std::move(keyring), std::move(reveals),
+                                       std::move(community), options.digests, key);
   BAVN_TRY(auto harmless, state.read([](store::Reader& db) {
     return db.one<WordRow>("SELECT name, value FROM node_digest_word WHERE name = 'harmless'");
   }));
@@ -130,13 +134,16 @@ store::Unit DigestDesk::take() {
   return [reveals = in.reveals.get(), out = std::move(out)](store::Tx& tx) { return reveals->keep(tx, out); };
 }
 
-Result<void> DigestDesk::take_entry(store::Tx& tx, std::string_view kind, std::string_view payload, MunicipalityId municipality) {
+Result<void> DigestDesk::take_entry(store::Tx& tx, std::string_view kind, std::string_view payload,
+                                    MunicipalityId municipality) {
   Inner& in = *inner_;
   if (kind == "reveal") return in.reveals->take(tx, municipality, payload);
   if (kind == "digest_key") return in.keyring->take(tx, payload);
-  if (kind != "harmless") return fail(Code::bad_input, fmt::format("an entry of kind \"{}\" is not about digests", kind));
+  if (kind != "harmless")
+    return fail(Code::bad_input, fmt::format("an entry of kind \"{}\" is not about digests", kind));
   BAVN_TRY(const auto list, net::from_json<event::HarmlessList>(payload, net::Unknown::ignore));
-  if (list.domains.size() > 2'000) return fail(Code::bad_input, "the list of what is harmless has more domains than can be");
+  if (list.domains.size() > 2'000)
+    return fail(Code::bad_input, "the list of what is harmless has more domains than can be");
   BAVN_CHECK(put_word(tx, "harmless", payload));
   in.given.with([&](Given& g) { g.harmless = std::string(payload); });
   return {};
@@ -159,7 +166,8 @@ void DigestDesk::use_community(std::shared_ptr<const Community> community) {
 
 Result<void> DigestDesk::tell_address(store::Tx& tx, MunicipalityId of) {
   const std::string name = fmt::format("address/{}", of.value), address = inner_->keyring->address();
-  BAVN_TRY(const auto told, tx.one<WordRow>("SELECT name, value FROM node_digest_word WHERE name = :name", {{"name", name}}));
+  BAVN_TRY(const auto told,
+           tx.one<WordRow>("SELECT name, value FROM node_digest_word WHERE name = :name", {{"name", name}}));
   if (told && told->value == address) return {};
   BAVN_CHECK(put_word(tx, name, address));
   return inner_->tell(tx, "digest_address", net::to_json(event::DigestAddress{address}), of, event::Tlp::amber);

@@ -100,20 +100,25 @@ Result<void> DigestKeyring::take(store::Tx& tx, std::string_view payload) {
   const auto before = keys();
   if (const auto* known = before->find(key->epoch)) {
     if (event::key_check(known->key) == sealed->check) return {};
-    return refuse({Code::conflict, fmt::format("epoch {} has another key here: stewards must agree which one counts", key->epoch), {}});
+    return refuse({Code::conflict,
+                   fmt::format("epoch {} has another key here: stewards must agree which one counts", key->epoch),
+                   {}});
   }
   if (key->replaces) {  // a reserve begins when it comes
     const Duration lasts = key->until - key->from;
     key->from = tx.now();
     key->until = tx.now() + lasts;
   }
-  BAVN_CHECK(tx.exec("INSERT INTO node_digest_key (epoch, from_us, until_us, replaces, payload) VALUES (:epoch, :from, :until, :replaces, "
-                     ":payload) ON CONFLICT (epoch) DO UPDATE SET from_us = :from, until_us = :until, replaces = :replaces, payload = :payload",
-                     {{"epoch", key->epoch},
-                      {"from", key->from},
-                      {"until", key->until},
-                      {"replaces", key->replaces},
-                      {"payload", payload}}));
+  BAVN_CHECK(
+      tx.exec("INSERT INTO node_digest_key (epoch, from_us, until_us, replaces, payload) VALUES (:epoch, :from, "
+              ":until, :replaces, "
+              ":payload) ON CONFLICT (epoch) DO UPDATE SET from_us = :from, until_us = :until, replaces = :replaces, "
+              "payload = :payload",
+              {{"epoch", key->epoch},
+               {"from", key->from},
+               {"until", key->until},
+               {"replaces", key->replaces},
+               {"payload", payload}}));
   // what ended long ago is of no use, and a digest under it is forgotten everywhere
   const auto old = tx.now() - std::chrono::days(30);
   BAVN_CHECK(tx.exec("DELETE FROM node_digest_key WHERE until_us < :old", {{"old", old}}));

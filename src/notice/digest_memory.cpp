@@ -113,7 +113,8 @@ void NoveltyMemory::save(ByteWriter& into) const {
 }
 
 Result<void> NoveltyMemory::load(ByteReader& saved) {
-  if (saved.fixed<std::uint8_t>() != kVersion) return fail(Code::corrupt, "the memory of what was seen is of another version");
+  if (saved.fixed<std::uint8_t>() != kVersion)
+    return fail(Code::corrupt, "the memory of what was seen is of another version");
   NoveltyMemory read(most_, days_);
   read.since_day_ = saved.fixed<std::uint16_t>();
   read.latest_ = saved.fixed<std::uint16_t>();

@@ -81,7 +81,8 @@ TEST(NoveltyMemory, SavedItIsTheSame) {
   EXPECT_EQ(r.left(), 0U);
   EXPECT_EQ(again.size(), m.size());
   EXPECT_EQ(again.since_day(), 20'000);
-  for (std::uint64_t i = 0; i < 7000; ++i) ASSERT_EQ(again.look(thing(i), 20'060).before, m.look(thing(i), 20'060).before);
+  for (std::uint64_t i = 0; i < 7000; ++i)
+    ASSERT_EQ(again.look(thing(i), 20'060).before, m.look(thing(i), 20'060).before);
   for (std::size_t cut : {std::size_t{0}, std::size_t{1}, std::size_t{6}, bytes.size() - 1}) {
     ByteReader part(std::string_view(bytes).substr(0, cut));
     EXPECT_FALSE(again.load(part));

@@ -19,8 +19,8 @@ namespace bavn::notice {
 namespace {
 
 constexpr std::int64_t kDay = 86'400'000'000;
-constexpr std::size_t kThingsOfMail = 100;   // links and attachments of one mail that are looked at
-constexpr std::size_t kBatch = 200;          // items: a report holds 256 KiB
+constexpr std::size_t kThingsOfMail = 100;  // links and attachments of one mail that are looked at
+constexpr std::size_t kBatch = 200;         // items: a report holds 256 KiB
 constexpr std::size_t kSenderDomains = 8, kSupport = 12, kMailIds = 64;
 constexpr std::size_t kSources = 8;
 constexpr std::size_t kMostHarmless = 2'000;
@@ -28,7 +28,12 @@ constexpr std::uint8_t kVersion = 1;
 constexpr std::uint16_t kHarmlessAgain = 30;  // days after which the hub is told once more
 
 constexpr Setting kSettings[] = {
-    {"digests.on", Unit::none, true, {}, "Tell the hub keyed digests of links and active attachments that are new here.", Restart::no},
+    {"digests.on",
+     Unit::none,
+     true,
+     {},
+     "Tell the hub keyed digests of links and active attachments that are new here.",
+     Restart::no},
     {"digests.novel_days",
      Unit::days,
      std::int64_t{90},
@@ -87,7 +92,8 @@ constexpr Setting kSettings[] = {
      Unit::none,
      std::string_view("automatic"),
      {3, 9},
-     "What the node does when the hub asks what a digest is: automatic, or ask a person (an hour of asking makes clicks rise from 10 to 48 %).",
+     "What the node does when the hub asks what a digest is: automatic, or ask a person (an hour of asking makes "
+     "clicks rise from 10 to 48 %).",
      Restart::no},
     {"digests.ask_minutes",
      Unit::minutes,
@@ -104,7 +110,8 @@ std::uint16_t day_of(Instant t) {
 /// 1, 2, 5, 10, 20, 50, ...: how many, but not exactly.
 std::int64_t bucket(std::int64_t mails) {
   std::int64_t at = 1;
-  for (const std::int64_t step : {2, 5, 10, 20, 50, 100, 200, 500, 1'000, 2'000, 5'000, 10'000, 20'000, 50'000, 100'000})
+  for (const std::int64_t step :
+       {2, 5, 10, 20, 50, 100, 200, 500, 1'000, 2'000, 5'000, 10'000, 20'000, 50'000, 100'000})
     if (mails >= step) at = step;
   return at;
 }
@@ -128,7 +135,8 @@ struct SignName {
   std::string_view group, kind;
 };
 constexpr std::array kSigns = {SignName{login_form, "payload", "login_form"}, SignName{qr_code, "payload", "qr_code"},
-                               SignName{active_attachment, "payload", "active_attachment"}, SignName{new_host, "payload", "new_host"},
+                               SignName{active_attachment, "payload", "active_attachment"},
+                               SignName{new_host, "payload", "new_host"},
                                SignName{failed_auth, "identity", "failed_auth"}};
 
 struct Fresh {
@@ -141,7 +149,7 @@ struct Fresh {
   std::vector<std::string> sender_domains, support;
   std::size_t told_domains = 0;
   std::uint8_t signs = 0, told_signs = 0;
-  bool held = false;      // left out; told only when somebody reports it
+  bool held = false;  // left out; told only when somebody reports it
   bool told = false, retell = false;
   bool queued = false, changed = false;  // changed: its row is behind
   std::vector<std::pair<std::int64_t, std::string>> digests;
@@ -252,7 +260,8 @@ struct Digester::Inner {
   void see(const event::MailFact& mail, const Sender& sender, Instant received, Fresh f, std::string_view plain_host,
            std::vector<std::string>& support);
   bool lift(std::uint64_t thing);
-  std::uint64_t thing_of_url(MunicipalityId of, const std::string& url, const std::string& account, Skeleton* out) const;
+  std::uint64_t thing_of_url(MunicipalityId of, const std::string& url, const std::string& account,
+                             Skeleton* out) const;
   Fresh url_thing(MunicipalityId of, Skeleton skeleton) const;
 };
 
@@ -359,7 +368,8 @@ Digester::Inner::Sender Digester::Inner::learn_sender(const event::MailFact& mai
   return out;
 }
 
-void Digester::Inner::learn_harmless(MunicipalityId of, const std::string& domain, std::uint16_t first, std::uint16_t today) {
+void Digester::Inner::learn_harmless(MunicipalityId of, const std::string& domain, std::uint16_t first,
+                                     std::uint16_t today) {
   // a host of many strangers vouches for none of them
   if (lists->shared(domain) || !event::has_known_tld(domain)) return;
   auto& told = harmless_told[std::to_string(of.value) + "/" + domain];
@@ -383,8 +393,8 @@ Fresh Digester::Inner::url_thing(MunicipalityId of, Skeleton skeleton) const {
   return f;
 }
 
-void Digester::Inner::see(const event::MailFact& mail, const Sender& sender, Instant received, Fresh f, std::string_view plain_host,
-                          std::vector<std::string>& support) {
+void Digester::Inner::see(const event::MailFact& mail, const Sender& sender, Instant received, Fresh f,
+                          std::string_view plain_host, std::vector<std::string>& support) {
   ++counts.things;
   const std::uint16_t today = day_of(received);
   const MunicipalityId of = f.municipality;
@@ -393,7 +403,8 @@ void Digester::Inner::see(const event::MailFact& mail, const Sender& sender, Ins
   if (!plain_host.empty()) {
     const auto host = memory.see(hash(of, "h", plain_host), today);
     // a memory younger than that finds every host young
-    if (today - memory.since_day() >= options.young_host_days && today - host.first_day < options.young_host_days) f.signs |= new_host;
+    if (today - memory.since_day() >= options.young_host_days && today - host.first_day < options.young_host_days)
+      f.signs |= new_host;
   }
   auto at = fresh.find(thing);
   if (at == fresh.end() && known) return;
@@ -437,12 +448,14 @@ void Digester::Inner::see(const event::MailFact& mail, const Sender& sender, Ins
   supports("subject", support[1]);
   if (!mail.message_id.empty()) {
     const auto id = hash(of, "m", mail.message_id);
-    if (now.mail_ids.size() < kMailIds && std::find(now.mail_ids.begin(), now.mail_ids.end(), id) == now.mail_ids.end()) {
+    if (now.mail_ids.size() < kMailIds &&
+        std::find(now.mail_ids.begin(), now.mail_ids.end(), id) == now.mail_ids.end()) {
       now.mail_ids.push_back(id);
       by_mail[id].push_back(thing);
     }
   }
-  if (bucket(now.count()) > now.told_bucket || now.sender_domains.size() > now.told_domains || now.signs != now.told_signs)
+  if (bucket(now.count()) > now.told_bucket || now.sender_domains.size() > now.told_domains ||
+      now.signs != now.told_signs)
     enqueue(thing, now);
   touch(thing, now);
 }
@@ -458,7 +471,8 @@ bool Digester::Inner::lift(std::uint64_t thing) {
   return true;
 }
 
-std::uint64_t Digester::Inner::thing_of_url(MunicipalityId of, const std::string& url, const std::string& account, Skeleton* out) const {
+std::uint64_t Digester::Inner::thing_of_url(MunicipalityId of, const std::string& url, const std::string& account,
+                                            Skeleton* out) const {
   const std::vector<std::string> who = account.empty() ? std::vector<std::string>() : std::vector{account};
   auto skeleton = skeleton_of(url, *lists, Names(who));
   if (!skeleton) return 0;
@@ -500,7 +514,8 @@ std::string Digester::digest_of(const event::HarmFact& harm) const {
     return at == in.fresh.end() || at->second.digests.empty() ? std::string() : at->second.digests.back().second;
   };
   if (!harm.url.empty())
-    if (auto found = told(in.thing_of_url(harm.head.municipality, harm.url, harm.account, nullptr)); !found.empty()) return found;
+    if (auto found = told(in.thing_of_url(harm.head.municipality, harm.url, harm.account, nullptr)); !found.empty())
+      return found;
   if (!harm.message_id.empty())
     if (const auto at = in.by_mail.find(in.hash(harm.head.municipality, "m", harm.message_id)); at != in.by_mail.end())
       for (const auto thing : at->second)
@@ -511,7 +526,8 @@ std::string Digester::digest_of(const event::HarmFact& harm) const {
 Result<void> Digester::use_harmless(std::string_view payload) {
   if (payload.size() > 1'000'000) return fail(Code::bad_input, "the list of what is harmless is too large");
   BAVN_TRY(const auto list, net::from_json<event::HarmlessList>(payload, net::Unknown::ignore));
-  if (list.domains.size() > kMostHarmless) return fail(Code::bad_input, "the list of what is harmless has more domains than can be");
+  if (list.domains.size() > kMostHarmless)
+    return fail(Code::bad_input, "the list of what is harmless has more domains than can be");
   std::set<std::string, std::less<>> domains;
   for (const auto& d : list.domains) {
     const auto known = event::canonical(event::Kind::mail_domain, d.domain);
@@ -531,7 +547,8 @@ DigestsOut Digester::take(Instant now) {
   Inner& in = *inner_;
   DigestsOut out;
   for (auto& [of, domain] : in.harmless_new) {
-    auto at = std::find_if(out.harmless.begin(), out.harmless.end(), [&](const auto& h) { return h.municipality == of; });
+    auto at =
+        std::find_if(out.harmless.begin(), out.harmless.end(), [&](const auto& h) { return h.municipality == of; });
     if (at == out.harmless.end()) at = out.harmless.insert(at, {of, {}});
     if (at->list.domains.size() < kMostHarmless) at->list.domains.push_back(std::move(domain));
   }
@@ -563,7 +580,8 @@ DigestsOut Digester::take(Instant now) {
     Fresh& f = at->second;
     f.queued = false;
     const auto mails = bucket(f.count());
-    if (mails <= f.told_bucket && f.sender_domains.size() <= f.told_domains && f.signs == f.told_signs && !f.retell) continue;
+    if (mails <= f.told_bucket && f.sender_domains.size() <= f.told_domains && f.signs == f.told_signs && !f.retell)
+      continue;
     if (in.told_today >= in.options.per_day) {
       ++in.counts.left_out_limit;
       ++in.left_out[f.municipality.value];
@@ -571,7 +589,8 @@ DigestsOut Digester::take(Instant now) {
       continue;
     }
     std::vector<const event::EpochKey*> epochs;
-    if (!f.digests.empty() && std::none_of(in_force.begin(), in_force.end(), [&](const auto* k) { return k->epoch == f.digests.back().first; }))
+    if (!f.digests.empty() && std::none_of(in_force.begin(), in_force.end(),
+                                           [&](const auto* k) { return k->epoch == f.digests.back().first; }))
       if (const auto* before = keys->find(f.digests.back().first)) epochs.push_back(before);
     epochs.insert(epochs.end(), in_force.begin(), in_force.end());
     event::DigestItem item{.digests = {},
@@ -627,7 +646,8 @@ DigestsOut Digester::take(Instant now) {
     shown.file_name = f.file_name;
     shown.sha256 = f.sha256;
     shown.sender_domains = f.sender_domains;
-    out.things.push_back({thing, f.municipality, std::move(shown), micros(f.first), micros(f.last), f.count(), f.digests});
+    out.things.push_back(
+        {thing, f.municipality, std::move(shown), micros(f.first), micros(f.last), f.count(), f.digests});
   }
   in.changed.clear();
   return out;
@@ -699,8 +719,11 @@ Result<void> Digester::load(std::string_view saved) {
   Inner& in = *inner_;
   constexpr std::size_t kMost = 1'000'000;
   ByteReader r(saved);
-  const auto corrupt = [] { return fail(Code::corrupt, "the saved state of digests is cut or changed; it is learnt anew from history"); };
-  if (r.fixed<std::uint8_t>() != kVersion) return fail(Code::corrupt, "the saved state of digests is of another version");
+  const auto corrupt = [] {
+    return fail(Code::corrupt, "the saved state of digests is cut or changed; it is learnt anew from history");
+  };
+  if (r.fixed<std::uint8_t>() != kVersion)
+    return fail(Code::corrupt, "the saved state of digests is of another version");
   Inner read(in.community, in.lists, in.keys, in.options, in.hash_key);
   BAVN_CHECK(read.memory.load(r));
   read.since = from_micros(r.zigzag());
@@ -738,7 +761,8 @@ Result<void> Digester::load(std::string_view saved) {
       f.mail_ids.push_back(r.fixed<std::uint64_t>());
       read.by_mail[f.mail_ids.back()].push_back(thing);
     }
-    if (r.bad() || f.told_domains > f.sender_domains.size() || (f.kind != "url" && f.kind != "attachment") || read.fresh.contains(thing))
+    if (r.bad() || f.told_domains > f.sender_domains.size() || (f.kind != "url" && f.kind != "attachment") ||
+        read.fresh.contains(thing))
       return corrupt();
     read.order.push_back(thing);
     read.fresh.emplace(thing, std::move(f));

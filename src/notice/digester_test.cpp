@@ -36,7 +36,8 @@ std::shared_ptr<const HostLists> lists() {
 }
 
 struct Node {
-  std::shared_ptr<const EpochKeys> keys = std::make_shared<const EpochKeys>(std::vector{epoch(1, kStart - days(1), kStart + days(400))});
+  std::shared_ptr<const EpochKeys> keys =
+      std::make_shared<const EpochKeys>(std::vector{epoch(1, kStart - days(1), kStart + days(400))});
   DigestOptions options{.learn_hours = 0};
   Digester digester;
   Instant now = kStart;
@@ -45,7 +46,8 @@ struct Node {
   explicit Node(DigestOptions o = {.learn_hours = 0}, std::string_view own = "node")
       : options(o), digester(community(), lists(), [this] { return keys; }, o, key_of(own)) {}
 
-  event::MailFact mail(std::string url, std::string sender = "a@supplier.example", std::string recipient = "jens.hansen@town.example") {
+  event::MailFact mail(std::string url, std::string sender = "a@supplier.example",
+                       std::string recipient = "jens.hansen@town.example") {
     event::MailFact m;
     m.head.municipality = kTown;
     m.head.source = event::FactSource::mail_copy;
@@ -126,7 +128,8 @@ TEST(Digester, NodesWithTheSameKeyMakeTheSameDigest) {
 TEST(Digester, ActiveAttachmentsAreToldByTheirHash) {
   Node n;
   auto m = n.mail("");
-  m.attachments = {{"faktura 17.html", kHash, false}, {"brev.pdf", std::string(64, 'a'), false}, {"uden hash.zip", "", true}};
+  m.attachments = {
+      {"faktura 17.html", kHash, false}, {"brev.pdf", std::string(64, 'a'), false}, {"uden hash.zip", "", true}};
   const auto items = n.told(m);
   ASSERT_EQ(items.size(), 1U);
   EXPECT_EQ(items[0].kind, "attachment");
@@ -263,7 +266,8 @@ TEST(Digester, ANodeLearnsBeforeItTells) {
 
 TEST(Digester, DuringOverlapBothEpochsStandInOneRecord) {
   Node n;
-  n.keys = std::make_shared<const EpochKeys>(std::vector{epoch(1, kStart - days(20), kStart + days(2)), epoch(2, kStart, kStart + days(32))});
+  n.keys = std::make_shared<const EpochKeys>(
+      std::vector{epoch(1, kStart - days(20), kStart + days(2)), epoch(2, kStart, kStart + days(32))});
   n.feed(n.mail("evil.example/a"));
   auto out = n.digester.take(n.now);
   ASSERT_EQ(out.tell.size(), 1U);
@@ -283,7 +287,8 @@ TEST(Digester, AReserveEndsTheOldKeyAtOnceAndWhatGoesOnIsToldAgain) {
   const auto before = n.told(n.mail("evil.example/a"));
   ASSERT_EQ(before.size(), 1U);
   n.now += 1h;
-  n.keys = std::make_shared<const EpochKeys>(std::vector{epoch(1, kStart - days(1), kStart + days(30)), epoch(9, n.now, n.now + days(32), true)});
+  n.keys = std::make_shared<const EpochKeys>(
+      std::vector{epoch(1, kStart - days(1), kStart + days(30)), epoch(9, n.now, n.now + days(32), true)});
   n.feed(n.mail("evil.example/b"));
   const auto out = n.digester.take(n.now);
   ASSERT_EQ(out.tell.size(), 2U);
@@ -307,7 +312,11 @@ TEST(Digester, WithoutAKeyThingsWait) {
 TEST(Digester, TheDaysLimitHoldsAndWhatIsLeftOutIsSaid) {
   Node n({.learn_hours = 0, .per_day = 100});
   std::size_t told = 0;
-  for (int i = 0; i < 300; ++i) told += n.told(n.mail(fmt::format("host{}x.example/", std::string(1 + static_cast<std::size_t>(i), 'a')).substr(0, 60) + fmt::format("q{}.example/", i))).size();
+  for (int i = 0; i < 300; ++i)
+    told +=
+        n.told(n.mail(fmt::format("host{}x.example/", std::string(1 + static_cast<std::size_t>(i), 'a')).substr(0, 60) +
+                      fmt::format("q{}.example/", i)))
+            .size();
   EXPECT_EQ(told, 100U);
   EXPECT_EQ(n.digester.counts().left_out_limit, 200U);
   n.now += days(1);
@@ -321,7 +330,8 @@ TEST(Digester, TheDaysLimitHoldsAndWhatIsLeftOutIsSaid) {
 TEST(Digester, BatchesFitIntoAReport) {
   Node n;
   for (std::size_t i = 0; i < 1'000; ++i)
-    n.feed(n.mail(fmt::format("{}e.example/{}/{}", std::string(1 + i % 10, 'a'), std::string(i / 100, 'a'), std::string(1 + i / 10 % 10, 'u'))));
+    n.feed(n.mail(fmt::format("{}e.example/{}/{}", std::string(1 + i % 10, 'a'), std::string(i / 100, 'a'),
+                              std::string(1 + i / 10 % 10, 'u'))));
   std::size_t items = 0;
   for (const auto& t : n.digester.take(n.now).tell) {
     EXPECT_LE(t.batch.items.size(), 200U);
@@ -382,7 +392,8 @@ TEST(Digester, HarmlessDomainsAreToldOnceAndTakenFromTheHub) {
 TEST(Digester, SavedAndLoadedItGoesOnAsIfNothingHappened) {
   Node a, b;
   for (int i = 0; i < 200; ++i) {
-    const auto m = a.mail(fmt::format("evil{}.example/a/{}", std::string(static_cast<std::size_t>(i % 17), 'x'), i), i % 3 == 0 ? "bo@other.example" : "a@supplier.example");
+    const auto m = a.mail(fmt::format("evil{}.example/a/{}", std::string(static_cast<std::size_t>(i % 17), 'x'), i),
+                          i % 3 == 0 ? "bo@other.example" : "a@supplier.example");
     a.feed(m);
     if (i % 50 == 0) a.take();
     a.now += 7min;
@@ -397,7 +408,8 @@ TEST(Digester, SavedAndLoadedItGoesOnAsIfNothingHappened) {
   const auto from_a = a.take(), from_b = b.take();
   ASSERT_EQ(from_a.size(), from_b.size());
   for (std::size_t i = 0; i < from_a.size(); ++i) EXPECT_EQ(from_a[i].digests, from_b[i].digests);
-  for (std::size_t cut = 0; cut < bytes.size(); cut += 97) EXPECT_FALSE(b.digester.load(std::string_view(bytes).substr(0, cut)));
+  for (std::size_t cut = 0; cut < bytes.size(); cut += 97)
+    EXPECT_FALSE(b.digester.load(std::string_view(bytes).substr(0, cut)));
   EXPECT_FALSE(b.digester.load(bytes + "x"));
 }
 
@@ -405,7 +417,8 @@ TEST(Digester, AQuarterOfASmallTownFitsIntoAFewMegabytes) {
   Node n;
   for (int day = 0; day < 90; ++day) {
     for (int i = 0; i < 300; ++i) {
-      n.feed(n.mail(fmt::format("host{}.example/{}/side", i % 120, (day * 300 + i) % 5'000), fmt::format("s{}@firm{}.example", i, day % 60)));
+      n.feed(n.mail(fmt::format("host{}.example/{}/side", i % 120, (day * 300 + i) % 5'000),
+                    fmt::format("s{}@firm{}.example", i, day % 60)));
       n.now += 4min;
     }
     n.digester.take(n.now);
