@@ -186,7 +186,7 @@ int bench_beacon(const BeaconBench& options) {
       auto start = Clock::now();
       std::size_t in_base = 0;  // a few of the made-up ones are alike
       if (options.indicators != 0) {
-        BAVN_TRY(in_base, bench.hub->core().make_base([&](match::indicators::IndicatorBuilder& b) -> Result<void> {
+        BAVN_TRY(in_base, bench.hub->core().make_base_now([&](match::indicators::IndicatorBuilder& b) -> Result<void> {
           match::indicators::add_random(b, options.indicators, 1);
           return {};
         }));

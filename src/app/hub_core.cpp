@@ -5,8 +5,8 @@
 
 #include <algorithm>
 #include <array>
-#include <condition_variable>
 #include <filesystem>
+#include <future>
 #include <map>
 #include <mutex>
 
@@ -117,6 +117,8 @@ Result<void> need(const event::Scope& scope, Right right, std::string_view doing
   return fail(Code::forbidden, fmt::format("{} may not {}", scope.who(), doing));
 }
 
+constexpr const char* kStopping = "the hub is stopping";
+
 net::Reply reply_of(const Result<void>& done) {
   if (!done) return net::problem(done.error());
   net::Reply reply;
@@ -143,7 +145,11 @@ struct HubCore::Nodes final : beacon::NodesOf {
 };
 
 HubCore::HubCore(Runtime& runtime, Metrics& metrics, HubOptions options)
-    : runtime_(runtime), metrics_(metrics), options_(std::move(options)), since_(runtime.now()) {}
+    : runtime_(runtime),
+      metrics_(metrics),
+      options_(std::move(options)),
+      since_(runtime.now()),
+      bases_(runtime.queue({.name = "bases"})) {}
 
 HubCore::~HubCore() {
   stop();
@@ -238,11 +244,22 @@ void HubCore::start() {
                     [this](const store::DomainEvent& e) -> Result<void> {
                       return e.kind == "community.changed" ? publish_community() : Result<void>();
                     });
-  state_->on_timer("hub.base", runtime_.queue({.name = "bases"}), [this](const store::Timer&) -> Result<void> {
+  {
+    const std::lock_guard lock(alive_->mutex);
+    alive_->core = this;
+  }
+  state_->on_timer("hub.base", bases_, [this](const store::Timer&) -> Result<void> {
+    const auto again_in = [this](std::chrono::hours delay) {
+      return state_->write_now([&](store::Tx& tx) { return tx.set_timer(tx.now() + delay, "hub.base", "all"); });
+    };
     BAVN_TRY(const auto size, indicators_->size());
-    if (size.changes > 0) BAVN_CHECK(make_base());
-    return state_->write_now(
-        [&](store::Tx& tx) { return tx.set_timer(tx.now() + std::chrono::hours(24), "hub.base", "all"); });
+    if (size.changes > 0)
+      make_base({}, [again_in](Result<std::size_t> made) {
+        if (made || made.error().what == kStopping) return;
+        log::error("base_not_made", {{"reason", to_string(made.error())}});
+        (void)again_in(std::chrono::hours(1));
+      });
+    return again_in(std::chrono::hours(24));
   });
   state_->start();
   const auto set = state_->write_now([&](store::Tx& tx) -> Result<void> {
@@ -254,6 +271,10 @@ void HubCore::start() {
 }
 
 void HubCore::stop() {
+  {
+    const std::lock_guard lock(alive_->mutex);
+    alive_->core = nullptr;
+  }
   if (state_) state_->stop();
 }
 
@@ -291,7 +312,7 @@ Result<std::string> HubCore::publish_indicators(const event::Scope& scope, std::
   if (change.add.empty()) return fail(Code::bad_input, "nothing in this list can be used", std::string(name));
   if (change.add.size() > kMostChanges) {
     // Too many to send one by one to every node: they become part of the base, which guests of one machine share.
-    BAVN_CHECK(make_base([&](mi::IndicatorBuilder& builder) -> Result<void> {
+    BAVN_CHECK(make_base_now([&](mi::IndicatorBuilder& builder) -> Result<void> {
       for (const mi::Indicator& i : change.add) BAVN_CHECK(builder.add(i));
       return {};
     }));
@@ -447,44 +468,75 @@ void HubCore::share_with_guests(const std::string& file) {
   if (ec) log::warn("base_not_shared", {{"reason", ec.message()}});
 }
 
-Result<std::size_t> HubCore::make_base(const std::function<Result<void>(mi::IndicatorBuilder&)>& more) {
-  // Seal first, then build: the base holds at least what the stream has said by the tip it claims to cover.
-  struct Waiting {
-    std::mutex mutex;
-    std::condition_variable changed;
-    std::optional<Result<std::uint64_t>> tip;
-    std::optional<Result<beacon::Published>> offered;
-  };
-  auto waiting = std::make_shared<Waiting>();
-  beacon_->seal_now("all", [waiting](Result<std::uint64_t> tip) {
-    const std::lock_guard lock(waiting->mutex);
-    waiting->tip = std::move(tip);
-    waiting->changed.notify_all();
+/// A base on its way. Whoever waits is told even when a step never runs, because the runtime stopped.
+struct HubCore::BaseInTheMaking {
+  Runtime& runtime;
+  QueueId queue;
+  std::shared_ptr<Alive> alive;
+  More more;
+  std::move_only_function<void(Result<std::size_t>)> done;
+  HubIndicators::Built built;
+  void end(Result<std::size_t> made) {
+    if (auto tell = std::exchange(done, nullptr)) tell(std::move(made));
+  }
+  ~BaseInTheMaking() { end(fail(Code::unavailable, kStopping)); }
+};
+
+void HubCore::next_step(std::shared_ptr<BaseInTheMaking> base,
+                        std::move_only_function<void(HubCore&, BaseInTheMaking&)> step) {
+  Runtime& runtime = base->runtime;
+  const QueueId queue = base->queue;
+  runtime.after(Duration{0}, queue, [base = std::move(base), step = std::move(step)]() mutable {
+    const std::lock_guard lock(base->alive->mutex);
+    if (base->alive->core != nullptr) step(*base->alive->core, *base);
   });
-  std::unique_lock lock(waiting->mutex);
-  waiting->changed.wait(lock, [&] { return waiting->tip.has_value(); });
-  const Result<std::uint64_t> sealed = std::move(*waiting->tip);
-  lock.unlock();
-  if (!sealed) return std::unexpected(sealed.error());
-  const std::uint64_t tip = *sealed;
-  BAVN_TRY(const auto built, indicators_->build("all", more));
+}
+
+void HubCore::make_base(More more, std::move_only_function<void(Result<std::size_t>)> done) {
+  auto base = std::make_shared<BaseInTheMaking>(runtime_, bases_, alive_, std::move(more), std::move(done),
+                                                HubIndicators::Built{});
+  // Seal first, then build: the base holds at least what the stream has said by the tip it claims to cover.
+  beacon_->seal_now("all", [base](Result<std::uint64_t> tip) {
+    next_step(base, [base, tip = std::move(tip)](HubCore& self, BaseInTheMaking& b) {
+      auto offered = tip ? self.offer_base(base, *tip) : Result<void>(std::unexpected(tip.error()));
+      if (!offered) b.end(std::unexpected(offered.error()));
+    });
+  });
+}
+
+Result<void> HubCore::offer_base(const std::shared_ptr<BaseInTheMaking>& base, std::uint64_t tip) {
+  BAVN_TRY(base->built, indicators_->build("all", base->more));
   BAVN_TRY(const auto rows, state_->read([](store::Reader& r) {
     return r.all<ContentRow>("SELECT kind, name, payload FROM hub_content ORDER BY kind, name");
   }));
   std::vector<beacon::Item> items;
   for (const auto& row : rows) items.push_back({row.kind, row.payload});
-  share_with_guests(built.file);  // before it is offered: guests look there first
-  beacon_->base("all", built.file, std::move(items), tip, [waiting](Result<beacon::Published> p) {
-    const std::lock_guard inner(waiting->mutex);
-    waiting->offered = std::move(p);
-    waiting->changed.notify_all();
+  const std::string& file = base->built.file;
+  if (!runtime_.files().exists(file)) {  // a simulated disk: bases are mapped from the real one
+    DiskFiles disk;
+    BAVN_TRY(const std::string bytes, read_file(disk, file, 4ULL << 30U));
+    BAVN_CHECK(runtime_.files().make_dirs(std::filesystem::path(file).parent_path().string()));
+    BAVN_CHECK(replace_file(runtime_.files(), file, bytes));
+  }
+  share_with_guests(file);  // before it is offered: guests look there first
+  beacon_->base("all", file, std::move(items), tip, [base](Result<beacon::Published> offered) {
+    next_step(base, [offered = std::move(offered)](HubCore& self, BaseInTheMaking& b) {
+      const auto keep = [&b](store::Tx& tx) { return HubIndicators::keep(tx, "all", b.built); };
+      const auto kept = offered ? self.state_->write_now(keep) : Result<void>(std::unexpected(offered.error()));
+      b.end(kept ? Result<std::size_t>(b.built.size) : std::unexpected(kept.error()));
+    });
   });
-  lock.lock();
-  waiting->changed.wait(lock, [&] { return waiting->offered.has_value(); });
-  BAVN_CHECK(*waiting->offered);
-  lock.unlock();
-  BAVN_CHECK(state_->write_now([&](store::Tx& tx) { return HubIndicators::keep(tx, "all", built); }));
-  return built.size;
+  return {};
+}
+
+Result<std::size_t> HubCore::make_base_now(const More& more) {
+  if (runtime_.single_threaded())
+    return fail(Code::unavailable,
+                "a simulated hub cannot wait for a base: it is asked for one and told when it is made");
+  auto made = std::make_shared<std::promise<Result<std::size_t>>>();
+  auto waiting = made->get_future();
+  make_base(more, [made](Result<std::size_t> size) { made->set_value(std::move(size)); });
+  return waiting.get();
 }
 
 Result<StatusView> HubCore::status(const event::Scope& scope) {
@@ -664,7 +716,7 @@ void HubCore::add_control_routes() {
   });
   control_.post("/api/bases", Needs::publish,
                 [this](const net::Request&) -> net::Reply {
-                  const auto done = make_base();
+                  const auto done = make_base_now();
                   return done ? net::json(fmt::format("{{\"indicators\":{}}}", *done)) : net::problem(done.error());
                 },
                 {.deadline = std::chrono::seconds(300)});

@@ -4,6 +4,7 @@
 // Life: after Runtime and the folder; gone before them. Thread rules: any thread.
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -88,8 +89,12 @@ class HubCore {
   Result<SentOrder> publish_order(const event::Scope& scope, const std::string& text);
   /// JSON: [{"id", "node", "municipality", "at_us", "received_at_us", "answer": {order, outcome, text, proof}}], oldest first.
   Result<std::string> answers_to(const event::Scope& scope, std::string_view order, std::int64_t after);
-  /// Builds a new base of what is published (with `more`, for benches) and offers it to all.
-  Result<std::size_t> make_base(const std::function<Result<void>(match::indicators::IndicatorBuilder&)>& more = {});
+  using More = std::function<Result<void>(match::indicators::IndicatorBuilder&)>;
+  /// Builds a new base of what is published (with `more`: a list too long to send one by one) and offers it to all. done: how many
+  /// indicators it holds; called once, on a queue of this.
+  void make_base(More more, std::move_only_function<void(Result<std::size_t>)> done);
+  /// The same, and waits for it: not under Sim, where nobody else could make it meanwhile.
+  Result<std::size_t> make_base_now(const More& more = {});
   Result<StatusView> status(const event::Scope& scope);
   /// How many nodes say that they match at least so many indicators.
   Result<std::size_t> nodes_with_indicators(std::uint64_t at_least);
@@ -98,6 +103,11 @@ class HubCore {
   HubCore(Runtime& runtime, Metrics& metrics, HubOptions options);
   void add_reports();
   void share_with_guests(const std::string& file);
+  struct BaseInTheMaking;
+  /// The next step of a base, on the queue of bases, unless the core is gone by then.
+  static void next_step(std::shared_ptr<BaseInTheMaking> base,
+                        std::move_only_function<void(HubCore&, BaseInTheMaking&)> step);
+  Result<void> offer_base(const std::shared_ptr<BaseInTheMaking>& base, std::uint64_t tip);
   void add_control_routes();
   void add_domain_routes();
   /// What nodes must know of the community; again whenever it changes.
@@ -116,6 +126,14 @@ class HubCore {
   std::unique_ptr<Nodes> nodes_of_;
   std::unique_ptr<beacon::HubBeacon> beacon_;
   std::unique_ptr<HubIndicators> indicators_;
+  QueueId bases_{};
+  /// Steps of bases that are on their way hold it while they run (and nobody else: the State's writer must not wait for it, for they wait
+  /// for the writer); null inside: this is stopping.
+  struct Alive {
+    std::mutex mutex;
+    HubCore* core = nullptr;
+  };
+  std::shared_ptr<Alive> alive_ = std::make_shared<Alive>();
   net::Router nodes_router_, control_;
   std::function<void(const std::string&)> cut_;
 };
