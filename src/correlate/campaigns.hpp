@@ -15,7 +15,9 @@
 #include "base/ids.hpp"
 #include "base/time.hpp"
 #include "correlate/options.hpp"
+#include "store/retention.hpp"
 #include "store/sql/db.hpp"
+#include "store/state.hpp"
 
 namespace bavn::correlate {
 
@@ -105,13 +107,14 @@ struct CampaignFacts {
   std::vector<OutsideRecipient> outside;
   std::vector<VictimKind> victims;
   std::vector<SpreadStep> spread;
+  std::vector<std::string> notices;  // sender notices it is made of, as in SenderIds
   double municipalities_per_hour = 0;
   // From its first mail, in seconds; -1: not (yet).
   std::int64_t seconds_to_notice = -1, seconds_to_hub = -1, seconds_to_lit = -1;
 };
 BOOST_DESCRIBE_STRUCT(CampaignFacts, (),
-                      (campaign, senders, edges, signs, observables, outside, victims, spread, municipalities_per_hour,
-                       seconds_to_notice, seconds_to_hub, seconds_to_lit))
+                      (campaign, senders, edges, signs, observables, outside, victims, spread, notices,
+                       municipalities_per_hour, seconds_to_notice, seconds_to_hub, seconds_to_lit))
 
 struct CampaignFilter {
   std::vector<std::string> states;  // empty: all but candidate and merged
@@ -159,8 +162,6 @@ BOOST_DESCRIBE_STRUCT(Refusal, (), (municipality, kind, reason, count, first_us,
 Result<std::vector<Campaign>> campaigns(store::Reader& db, const CampaignFilter& filter);
 /// not_found: no such campaign. merged ones answer as what they were merged into.
 Result<CampaignFacts> facts_of(store::Reader& db, std::int64_t campaign);
-/// Ids of its sender notices, as in SenderIds.
-Result<std::vector<std::string>> notices_of(store::Reader& db, std::int64_t campaign);
 /// What one municipality may see of it: its own edges and signs, counts of the rest.
 CampaignFacts for_municipality(CampaignFacts facts, MunicipalityId of);
 Result<std::vector<CauseCount>> candidates_by_cause(store::Reader& db, Instant since);
@@ -174,13 +175,35 @@ Result<std::vector<Trigger>> triggers(store::Reader& db, Instant since);
 Result<FalseWarnings> false_warnings(store::Reader& db, Instant now, std::chrono::days over);
 Result<std::vector<Refusal>> refused(store::Reader& db);
 
+/// How much a municipality's word counts: after a false warning its signs alone light nothing (alone = 0) until somebody says so.
+struct Standing {
+  std::int64_t municipality = 0, alone = 1, not_real = 0, real = 0, since_us = 0;
+  std::string why, by_whom;
+};
+BOOST_DESCRIBE_STRUCT(Standing, (), (municipality, alone, not_real, real, since_us, why, by_whom))
+Result<std::vector<Standing>> standings(store::Reader& db);
+
+/// Duty contacts that were to be called, and calls the month's budget withheld (made = 0). Newest first, at most 500.
+struct Call {
+  std::int64_t municipality = 0, at_us = 0, night = 0, made = 0;
+  std::string about, reason;
+};
+BOOST_DESCRIBE_STRUCT(Call, (), (municipality, at_us, night, made, about, reason))
+Result<std::vector<Call>> calls(store::Reader& db);
+
+/// Campaigns and what belongs to them, and single signs that nothing came of, by age.
+std::vector<store::RetentionRule> retention();
+/// A person wrote to a recipient outside. Audited.
+Result<void> told_outside(store::Tx& tx, std::int64_t campaign, std::string_view domain, std::string_view who);
+
 /// Recipients outside the community as a list (CSV: domain,kind,first_seen), and the letter to one of them in its language.
 std::string outside_csv(const CampaignFacts& facts);
 struct Letter {
   std::string subject, body;
 };
 struct LetterFrom {
-  std::string cert, phone, mail;  // who writes, how to reach them by a way of their own choice
+  std::string cert, phone, mail;  // who writes, how to reach them
+  std::string zone = "Europe/Copenhagen";
 };
 Letter letter_to(const CampaignFacts& facts, const OutsideRecipient& to, const LetterFrom& from, Language language,
                  const Catalogue& texts, bool name_sender);

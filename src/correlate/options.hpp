@@ -19,9 +19,11 @@ struct Options {
   std::int64_t pilot_below = 25, pilot_municipalities = 2;
   // Second signs
   std::chrono::seconds takeover_window{48 * 3600}, harm_window{48 * 3600};
-  std::int64_t reporters = 2, light_reporters = 3, light_reporting_municipalities = 2;
+  std::int64_t reporters = 2, reporters_permille = 5, light_reports_alone = 5, light_reporters = 3,
+               light_reporting_municipalities = 2;
+  std::string light_takeover = "likely";  // suspected, likely, sure
   // Suspicions
-  std::int64_t suspicions_per_shift = 5;
+  std::int64_t suspicions_per_shift = 5, suspicions_of_one = 2;
   std::chrono::seconds shift{8 * 3600};
   // Brakes
   std::string first_mode = "shadow";  // of triggers that nobody has set: shadow, live, confirm
@@ -37,7 +39,6 @@ struct Options {
   std::string zone = "Europe/Copenhagen";
   // Limits of one municipality
   std::int64_t notices_per_hour = 60, harms_per_hour = 600, parts_per_notice = 500;
-  std::chrono::days keep{400};
   static Options from(const Settings& settings);
 };
 
