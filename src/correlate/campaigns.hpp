@@ -162,6 +162,8 @@ BOOST_DESCRIBE_STRUCT(Refusal, (), (municipality, kind, reason, count, first_us,
 Result<std::vector<Campaign>> campaigns(store::Reader& db, const CampaignFilter& filter);
 /// not_found: no such campaign. merged ones answer as what they were merged into.
 Result<CampaignFacts> facts_of(store::Reader& db, std::int64_t campaign);
+/// Ids of its sender notices, as in SenderIds.
+Result<std::vector<std::string>> notices_of(store::Reader& db, std::int64_t campaign);
 /// What one municipality may see of it: its own edges and signs, counts of the rest.
 CampaignFacts for_municipality(CampaignFacts facts, MunicipalityId of);
 Result<std::vector<CauseCount>> candidates_by_cause(store::Reader& db, Instant since);
