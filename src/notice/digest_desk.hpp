@@ -15,8 +15,8 @@
 namespace bavn::notice {
 
 struct DigestDeskOptions {
-  DigestOptions digests;
-  RevealOptions reveals;
+  DigestOptions digests{};
+  RevealOptions reveals{};
   static DigestDeskOptions from(const Settings& settings);
 };
 
