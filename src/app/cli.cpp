@@ -5,6 +5,7 @@
 
 #include <csignal>
 
+#include "app/blocks_hub.hpp"
 #include "app/commands.hpp"
 #include "app/contacts.hpp"
 #include "app/mandate.hpp"
@@ -236,6 +237,7 @@ int run_command_line(int argc, char** argv) {
   add_server_commands(app, rc);
   add_mandate_commands(app, rc);
   add_contact_commands(app, rc);
+  add_block_commands(app, rc);
   add_microsoft365_commands(app, rc);
   add_simulate_command(app, rc);
 

@@ -301,15 +301,22 @@ Result<std::string> HubCore::publish_indicators(const event::Scope& scope, std::
   BAVN_CHECK(need(scope, Right::publish, "publish indicators"));
   IndicatorChange change;
   mi::IndicatorBuilder check;
-  BAVN_TRY(const mi::LoadReport report, mi::load_bytes(
-                                            bytes, name,
-                                            [&](const mi::Indicator& i) -> Result<void> {
-                                              BAVN_CHECK(check.add(i));
-                                              change.add.push_back(i);
-                                              return {};
-                                            },
-                                            defaults));
-  if (change.add.empty()) return fail(Code::bad_input, "nothing in this list can be used", std::string(name));
+  std::map<std::string, std::pair<std::uint64_t, std::string>> never_blocked;  // why -> how many, the first
+  const auto take = [&](const mi::Indicator& i) -> Result<void> {
+    const bool blocks = (i.action == mi::Action::hold || i.action == mi::Action::block) && warn::can_be_listed(i.kind);
+    if (const auto refusal = blocks && block_guard_ ? block_guard_({i.kind, i.value}) : std::nullopt) {
+      auto& [count, first] = never_blocked[refusal->reason];
+      if (count++ == 0) first = i.value;
+      return {};
+    }
+    BAVN_CHECK(check.add(i));
+    change.add.push_back(i);
+    return {};
+  };
+  BAVN_TRY(const mi::LoadReport report, mi::load_bytes(bytes, name, take, defaults));
+  if (change.add.empty())
+    return never_blocked.empty() ? fail(Code::bad_input, "nothing in this list can be used", std::string(name))
+                                 : fail(Code::forbidden, never_blocked.begin()->first, std::string(name));
   if (change.add.size() > kMostChanges) {
     // Too many to send one by one to every node: they become part of the base, which guests of one machine share.
     BAVN_CHECK(make_base_now([&](mi::IndicatorBuilder& builder) -> Result<void> {
@@ -337,6 +344,8 @@ Result<std::string> HubCore::publish_indicators(const event::Scope& scope, std::
   w.key("refused").array();
   for (const auto& [reason, r] : report.refused)
     w.object().member("reason", reason).member("count", r.count).member("first", r.first_where).end();
+  for (const auto& [reason, r] : never_blocked)
+    w.object().member("reason", reason).member("count", r.first).member("first", r.second).end();
   w.end().end();
   return out;
 }

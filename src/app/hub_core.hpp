@@ -21,6 +21,7 @@
 #include "tenants/directory.hpp"
 #include "tenants/domains.hpp"
 #include "tenants/trust.hpp"
+#include "warn/never_block.hpp"
 
 namespace bavn::app {
 
@@ -58,6 +59,9 @@ class HubCore {
   beacon::HubBeacon& beacon() { return *beacon_; }
   /// Called with the serial of a certificate that was revoked: servers cut its connections.
   void on_revoked(std::function<void(const std::string& serial)> cut) { cut_ = std::move(cut); }
+
+  /// Indicators that hold or block are asked for; what it refuses is not published, and named in the report.
+  void use_block_guard(warn::BlockGuard guard) { block_guard_ = std::move(guard); }
 
   // What the owner can do. Each is audited as `who`.
   struct Invitation {
@@ -136,6 +140,7 @@ class HubCore {
   std::shared_ptr<Alive> alive_ = std::make_shared<Alive>();
   net::Router nodes_router_, control_;
   std::function<void(const std::string&)> cut_;
+  warn::BlockGuard block_guard_;
 };
 
 }  // namespace bavn::app

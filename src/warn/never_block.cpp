@@ -79,6 +79,23 @@ std::string_view words_for(std::string_view list) {
 
 }  // namespace
 
+bool can_be_listed(Kind kind) {
+  switch (kind) {
+    case Kind::domain:
+    case Kind::url:
+    case Kind::ipv4:
+    case Kind::ipv6:
+    case Kind::cidr:
+    case Kind::md5:
+    case Kind::sha1:
+    case Kind::sha256:
+    case Kind::email:
+    case Kind::mail_domain:
+    case Kind::message_id: return true;
+    default: return false;
+  }
+}
+
 Result<void> NeverBlock::add_network(std::string_view text, std::string whose) {
   auto cidr = event::parse_cidr(text);
   if (!cidr) {

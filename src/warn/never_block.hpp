@@ -23,6 +23,9 @@ struct Refusal {
   std::string fix;     // what can be done instead; may be empty
 };
 
+/// Kinds that a block list can carry: the others can be watched for, never blocked.
+bool can_be_listed(event::Kind kind);
+
 class NeverBlock {
  public:
   /// What comes with Bavn, the mail and web domains of all members, and (at a node) own names and networks. A member's domain that is a
