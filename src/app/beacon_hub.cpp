@@ -116,6 +116,7 @@ Result<std::unique_ptr<BeaconHub>> BeaconHub::open(BeaconHubParts parts) {
                p.runtime, p.state, p.members, down, spread,
                p.settings != nullptr ? correlate::DigestBookOptions::from(*p.settings) : correlate::DigestBookOptions{},
                p.metrics));
+  hub->digest_keys_ = std::make_unique<correlate::DigestKeyShelf>(down, std::vector<event::Steward>{});  // nodes judge
   BAVN_TRY(hub->correlator_, correlate::Correlator::open(p.runtime, p.state, p.members, down, hub->options_, p.metrics,
                                                          hub->digests_.get()));
   const correlate::Members& members = p.members;
@@ -152,6 +153,11 @@ Result<void> BeaconHub::members_changed() {
   return {};
 }
 
+Result<void> BeaconHub::node_revoked(store::Tx& tx, std::string_view node, std::string_view who) {
+  BAVN_CHECK(digest_keys_->revoked(tx, node, who));
+  return {};
+}
+
 void BeaconHub::take_reports() {
   beacon::HubBeacon& beacon = parts_.beacon;
   for (const char* kind : {"sender_notice", "takeover", "burst", "harm", "digest", "revealed"})
@@ -159,6 +165,9 @@ void BeaconHub::take_reports() {
         kind, [this](store::Tx& tx, const beacon::Report& r) { return correlator_->take(tx, for_correlation(tx, r)); });
   beacon.on_report("harmless", [this](store::Tx& tx, const beacon::Report& r) {
     return digests_->take_harmless(tx, for_correlation(tx, r));
+  });
+  beacon.on_report("digest_address", [this](store::Tx& tx, const beacon::Report& r) {
+    return digest_keys_->take_address(tx, for_correlation(tx, r));
   });
   beacon.on_report("notice_answer", [this](store::Tx& tx, const beacon::Report& r) -> Result<void> {
     BAVN_TRY(const auto a, net::from_json<NoticeAnswer>(r.body, net::Unknown::ignore));

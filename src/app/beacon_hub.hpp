@@ -12,6 +12,7 @@
 #include "beacon/hub.hpp"
 #include "correlate/campaigns.hpp"
 #include "correlate/correlator.hpp"
+#include "correlate/digest_keys.hpp"
 #include "correlate/digests.hpp"
 #include "net/client.hpp"
 #include "store/retention.hpp"
@@ -48,8 +49,11 @@ class BeaconHub {
 
   /// Members or their domains changed: what may never be blocked is read anew.
   Result<void> members_changed();
+  /// A node's certificate was revoked: who keeps its digests' key must not use it. In the Tx that revokes.
+  Result<void> node_revoked(store::Tx& tx, std::string_view node, std::string_view who);
   correlate::Correlator& correlator() { return *correlator_; }
   correlate::DigestBook& digests() { return *digests_; }
+  correlate::DigestKeyShelf& digest_keys() { return *digest_keys_; }
   warn::Desk& warnings() { return *warnings_; }
   warn::blocks::HubBlocks& blocks() { return *blocks_; }
   const correlate::Options& options() const { return options_; }
@@ -62,6 +66,7 @@ class BeaconHub {
   BeaconHubParts parts_;
   correlate::Options options_;
   std::unique_ptr<correlate::DigestBook> digests_;
+  std::unique_ptr<correlate::DigestKeyShelf> digest_keys_;
   std::unique_ptr<correlate::Correlator> correlator_;
   std::unique_ptr<warn::Desk> warnings_;
   std::unique_ptr<warn::blocks::HubBlocks> blocks_;

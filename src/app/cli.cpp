@@ -8,6 +8,7 @@
 #include "app/blocks_hub.hpp"
 #include "app/commands.hpp"
 #include "app/contacts.hpp"
+#include "app/digest_keys.hpp"
 #include "app/mandate.hpp"
 #include "app/simulate/command.hpp"
 #include "app/stand_in.hpp"
@@ -238,6 +239,7 @@ int run_command_line(int argc, char** argv) {
   add_mandate_commands(app, rc);
   add_contact_commands(app, rc);
   add_block_commands(app, rc);
+  add_digest_commands(app, rc);
   add_microsoft365_commands(app, rc);
   add_simulate_command(app, rc);
 

@@ -25,7 +25,8 @@ struct DigestDeskTest : testing::Test {
   Metrics metrics;
   SigningKey anna = SigningKey::from_seed({1}), bo = SigningKey::from_seed({2});
   SealKey anna_opens = SealKey::random(), bo_opens = SealKey::random();
-  std::vector<event::Steward> stewards{{"Anna", anna.public_key(), anna_opens.address()}, {"Bo", bo.public_key(), bo_opens.address()}};
+  std::vector<event::Steward> stewards{{"Anna", anna.public_key(), anna_opens.address()},
+                                       {"Bo", bo.public_key(), bo_opens.address()}};
   event::StewardsKeys keys;
   std::unique_ptr<store::State> state;
   std::unique_ptr<DigestDesk> desk;
@@ -52,7 +53,8 @@ struct DigestDeskTest : testing::Test {
     address = own->address();
     auto made = DigestDesk::open(
         sim, *state, community, std::move(*own), stewards,
-        [this](store::Tx&, std::string_view kind, std::string_view json, MunicipalityId of, event::Tlp) -> Result<void> {
+        [this](store::Tx&, std::string_view kind, std::string_view json, MunicipalityId of,
+               event::Tlp) -> Result<void> {
           EXPECT_EQ(of, kTown);
           told.push_back({std::string(kind), std::string(json)});
           return {};
@@ -72,7 +74,8 @@ struct DigestDeskTest : testing::Test {
     return state->write_now([&](store::Tx& tx) { return desk->take_entry(tx, kind, json, kTown); });
   }
   Result<void> key(std::int64_t epoch) {
-    return entry("digest_key", net::to_json(event::seal_to_node(*event::open_epoch(keys, epoch, anna_opens), address, anna)));
+    return entry("digest_key",
+                 net::to_json(event::seal_to_node(*event::open_epoch(keys, epoch, anna_opens), address, anna)));
   }
   void mail(std::string url, int recipients = 1, bool again = false) {
     event::MailFact m;
@@ -98,7 +101,10 @@ struct DigestDeskTest : testing::Test {
     return {};
   }
   Result<void> ask(std::string request, std::string digest) {
-    const event::RevealRequest r{.request = std::move(request), .digest = std::move(digest), .reason = "candidate", .epoch = 1,
+    const event::RevealRequest r{.request = std::move(request),
+                                 .digest = std::move(digest),
+                                 .reason = "candidate",
+                                 .epoch = 1,
                                  .until_us = micros(sim.now() + 15min)};
     return entry("reveal", net::to_json(r));
   }
@@ -154,9 +160,11 @@ TEST_F(DigestDeskTest, AskCountsAsNoAfterTenMinutesAndShowsWhatItCost) {
   EXPECT_EQ(row.what, "evil.example/login");
   EXPECT_EQ(row.answered_us - row.asked_us, 600'000'000);
   // a late yes still counts while the hub waits
-  ASSERT_TRUE(state->write_now([&](store::Tx& tx) { return desk->reveals().answer(tx, kTown, "7-101", true, "Anna Example"); }));
+  ASSERT_TRUE(state->write_now(
+      [&](store::Tx& tx) { return desk->reveals().answer(tx, kTown, "7-101", true, "Anna Example"); }));
   EXPECT_EQ(answered().state, "revealed");
-  EXPECT_FALSE(state->write_now([&](store::Tx& tx) { return desk->reveals().answer(tx, kTown, "7-101", false, "Anna Example"); }));
+  EXPECT_FALSE(state->write_now(
+      [&](store::Tx& tx) { return desk->reveals().answer(tx, kTown, "7-101", false, "Anna Example"); }));
   EXPECT_EQ(list().at(0).who, "Anna Example");
 }
 
@@ -165,13 +173,15 @@ TEST_F(DigestDeskTest, APersonsNoIsSentAtOnceAndIsTheEnd) {
   ASSERT_TRUE(key(1));
   mail("evil.example/login");
   ASSERT_TRUE(ask("7-101", last_digest()));
-  ASSERT_TRUE(state->write_now([&](store::Tx& tx) { return desk->reveals().answer(tx, kTown, "7-101", false, "Anna Example"); }));
+  ASSERT_TRUE(state->write_now(
+      [&](store::Tx& tx) { return desk->reveals().answer(tx, kTown, "7-101", false, "Anna Example"); }));
   EXPECT_EQ(answered().state, "declined");
   const auto n = told.size();
   sim.advance(1h);
   EXPECT_EQ(told.size(), n);  // the timer is gone
   EXPECT_EQ(list().at(0).state, "declined");
-  EXPECT_FALSE(state->write_now([&](store::Tx& tx) { return desk->reveals().answer(tx, kTown, "7-101", true, "Anna Example"); }));
+  EXPECT_FALSE(state->write_now(
+      [&](store::Tx& tx) { return desk->reveals().answer(tx, kTown, "7-101", true, "Anna Example"); }));
 }
 
 TEST_F(DigestDeskTest, KeysOutliveARestartSealed) {
@@ -183,7 +193,8 @@ TEST_F(DigestDeskTest, KeysOutliveARestartSealed) {
   EXPECT_EQ(desk->trouble(sim.now()), "");
   mail("evil.example/a");
   const auto before = told.size();
-  const auto payload = state->read([](store::Reader& db) { return db.one<std::string>("SELECT payload FROM node_digest_key"); });
+  const auto payload =
+      state->read([](store::Reader& db) { return db.one<std::string>("SELECT payload FROM node_digest_key"); });
   ASSERT_TRUE(payload && *payload);
   const auto raw = event::open_epoch(keys, 1, anna_opens);
   EXPECT_FALSE((**payload).contains(raw->key.reveal()));
@@ -203,15 +214,21 @@ TEST_F(DigestDeskTest, KeysOutliveARestartSealed) {
 TEST_F(DigestDeskTest, KeysOfNobodyOrOfOthersAreRefused) {
   start();
   const auto epoch = event::open_epoch(keys, 1, anna_opens);
-  EXPECT_EQ(entry("digest_key", net::to_json(event::seal_to_node(*epoch, address, SigningKey::from_seed({9})))).error().code, Code::forbidden);
-  EXPECT_EQ(entry("digest_key", net::to_json(event::seal_to_node(*epoch, SealKey::random().address(), anna))).error().code, Code::forbidden);
+  EXPECT_EQ(
+      entry("digest_key", net::to_json(event::seal_to_node(*epoch, address, SigningKey::from_seed({9})))).error().code,
+      Code::forbidden);
+  EXPECT_EQ(
+      entry("digest_key", net::to_json(event::seal_to_node(*epoch, SealKey::random().address(), anna))).error().code,
+      Code::forbidden);
   EXPECT_FALSE(entry("digest_key", "{}"));
   EXPECT_FALSE(entry("digest_key", std::string(10'000, ' ')));
   EXPECT_FALSE(entry("something", "{}"));
   ASSERT_TRUE(key(1));
   event::StewardsKeys others;
   ASSERT_TRUE(event::make_epochs(others, stewards, {.from = sim.now()}));
-  EXPECT_EQ(entry("digest_key", net::to_json(event::seal_to_node(*event::open_epoch(others, 1, bo_opens), address, bo))).error().code,
+  EXPECT_EQ(entry("digest_key", net::to_json(event::seal_to_node(*event::open_epoch(others, 1, bo_opens), address, bo)))
+                .error()
+                .code,
             Code::conflict);
   EXPECT_EQ(metrics.counter("digest_key_refused").value(), 5U);
 }
@@ -253,10 +270,12 @@ TEST_F(DigestDeskTest, WhatCameOutBeforeACrashDoesNotComeOutAgain) {
 
 TEST_F(DigestDeskTest, TheAddressIsToldOnceAndTheHarmlessListIsKept) {
   start();
-  for (int i = 0; i < 2; ++i) ASSERT_TRUE(state->write_now([&](store::Tx& tx) { return desk->tell_address(tx, kTown); }));
+  for (int i = 0; i < 2; ++i)
+    ASSERT_TRUE(state->write_now([&](store::Tx& tx) { return desk->tell_address(tx, kTown); }));
   EXPECT_EQ(told.size(), 1U);
   EXPECT_EQ(told[0].kind, "digest_address");
-  ASSERT_TRUE(entry("harmless", R"({"version":1,"domains":[{"domain":"nyhed.example","since_us":1,"municipalities":5}]})"));
+  ASSERT_TRUE(
+      entry("harmless", R"({"version":1,"domains":[{"domain":"nyhed.example","since_us":1,"municipalities":5}]})"));
   EXPECT_FALSE(entry("harmless", "nonsense"));
 }
 
@@ -270,7 +289,8 @@ TEST_F(DigestDeskTest, WhatIsOldIsForgottenButItsCostStays) {
   auto retention = store::Retention::open(*state, DigestReveals::retention());
   ASSERT_TRUE(retention);
   ASSERT_TRUE((*retention)->retain(sim.now()));
-  EXPECT_EQ(state->read([](store::Reader& db) { return db.number("SELECT count(*) FROM node_digest"); }).value_or(-1), 0);
+  EXPECT_EQ(state->read([](store::Reader& db) { return db.number("SELECT count(*) FROM node_digest"); }).value_or(-1),
+            0);
   EXPECT_EQ(list().at(0).mails_since, 5);
 }
 
