@@ -85,8 +85,9 @@ void print_preview(net::JsonValue e) {
   if (n(e["sent_to"]) != 0)
     fmt::print("    at {} municipalities; since then {} hits, {} people\n", n(e["sent_to"]), n(e["hits_since"]),
                n(e["people_since"]));
-  if (!e["ended_why"].text_or("").empty())
-    fmt::print("    ended by {}: {}\n", e["ended_by"].text_or(""), e["ended_why"].text_or(""));
+  if (e["ended_why"].text_or("").empty()) return;
+  if (e["state"].text_or("") == "asked") fmt::print("    it cannot be blocked: {}\n", e["ended_why"].text_or(""));
+  else fmt::print("    ended by {}: {}\n", e["ended_by"].text_or(""), e["ended_why"].text_or(""));
 }
 
 int propose(const Asked& a) {
@@ -117,14 +118,22 @@ int show(const Asked& a) {
   });
 }
 
-/// Waits until the nodes have answered or their time is over.
-int preview(const Asked& a) {
+/// Waits until the nodes have answered or their time is over. Kind and value instead of an id: only a question, nothing is proposed.
+int preview(Asked a) {
+  if (!a.value.empty()) {
+    const auto asked = post(a, "/api/block-questions?kind=" + encoded(a.id) + "&value=" + encoded(a.value));
+    const auto document = asked ? net::JsonDocument::parse(*asked) : std::unexpected(asked.error());
+    if (!document) return failed(document.error());
+    a.id = document->root()["id"].text_or("");
+  }
   for (unsigned i = 0; i <= a.seconds * 4; ++i) {
     const auto answer = get(a, "/api/blocks/" + encoded(a.id));
     if (!answer) return failed(answer.error());
     const auto document = net::JsonDocument::parse(*answer);
     if (!document) return failed(document.error());
-    if (document->root()["entry"]["state"].text_or("") != "preview") break;
+    const net::JsonValue e = document->root()["entry"];
+    const bool question = e["state"].text_or("") == "asked" && n(e["answered"]) < n(e["asked"]);
+    if (e["state"].text_or("") != "preview" && !question) break;
     std::this_thread::sleep_for(std::chrono::milliseconds(250));
   }
   return show(a);
@@ -301,7 +310,11 @@ void add_block_commands(CLI::App& app, int& rc) {
   sub->callback([a, &rc] { rc = propose(*a); });
 
   sub = leaf("preview", "Hub: what an entry would have hit, and what each municipality can do", false);
-  id(sub);
+  sub->add_option("id", a->id,
+                  "The entry's id; or a kind, with a value behind it: only the question, nothing is proposed")
+      ->required();
+  sub->add_option("value", a->value, "As in propose");
+  sub->add_option("--as", a->as, "Your name, for a question: it stands in the audit log");
   sub->add_option("--seconds", a->seconds, "Wait so long for the nodes")->check(CLI::Range(0, 3600));
   sub->callback([a, &rc] { rc = preview(*a); });
   sub = leaf("show", "Hub: an entry with what each municipality said", false);

@@ -53,6 +53,9 @@ void add_block_routes_hub(net::Router& router, warn::blocks::HubBlocks& blocks) 
     const auto p = net::from_json<warn::blocks::Proposal>(q.body, net::Unknown::refuse);
     return p ? reply_of(blocks.propose(person(q), *p), 201) : net::problem(p.error());
   });
+  router.post("/api/block-questions", Needs::publish, [&blocks](const net::Request& q) {
+    return reply_of(blocks.ask(person(q), q.asked("kind").value_or(""), q.asked("value").value_or("")), 201);
+  });
   router.get("/api/blocks", Needs::tenants_read,
              [&blocks](const net::Request& q) { return reply_of(blocks.list(q.asked("all").has_value())); });
   router.get("/api/blocks/{id}", Needs::tenants_read,

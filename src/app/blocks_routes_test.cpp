@@ -141,6 +141,9 @@ TEST(HubRoutes, AProposalIsAskedForShownApprovedAndStopped) {
   EXPECT_EQ(ask(router, net::Method::post, fmt::format("/api/blocks/{}/stop?as=Jens&why=wrong+one", id)).status, 200);
   EXPECT_EQ(ask(router, net::Method::get, "/api/blocks").body, "[]");
   EXPECT_EQ(ask(router, net::Method::get, "/api/blocks/nothing").status, 404);
+  const auto question = ask(router, net::Method::post, "/api/block-questions?as=Mette&kind=domain&value=borger.dk");
+  EXPECT_EQ(question.status, 201);
+  EXPECT_TRUE(question.body.contains("service of the state"));
   EXPECT_EQ(ask(router, net::Method::post, "/api/block-switch/kill?as=Jens&why=all+of+it&municipality=x").status, 400);
   EXPECT_EQ(ask(router, net::Method::post, "/api/block-switch/kill?as=Jens&why=all+of+it").status, 204);
   EXPECT_EQ(ask(router, net::Method::post, "/api/blocks?as=Mette", body).status, 403);

@@ -379,6 +379,27 @@ TEST_F(Blocks, WhatIsNeverBlockedCannotComeInByAnyWay) {
   EXPECT_GE(audited(*towns_[0]->state, "block.refused"), 6);
 }
 
+TEST_F(Blocks, OnlyAskedItNamesHowManyItWouldHaveHitAndNeverGoesOut) {
+  for (auto& t : towns_) t->history["microsoft.com"] = {9000, 120, 90};
+  const auto asked = hub_->ask("Mette Holm", "domain", "microsoft.com");
+  ASSERT_TRUE(asked) << to_string(asked.error());
+  EXPECT_TRUE(asked->ended_why.contains("never blocked"));
+  wait(2s);
+  const auto e = hub_->show(asked->id)->entry;
+  EXPECT_EQ(e.state, "asked");
+  EXPECT_EQ(e.answered, 8);
+  EXPECT_EQ(e.people, 8 * 120);
+  EXPECT_EQ(e.hits, 8 * 9000);
+  EXPECT_EQ(towns_with("microsoft.com"), 0);
+  EXPECT_FALSE(hub_->approve("Jens Bo", asked->id));
+  EXPECT_FALSE(hub_->renew("Jens Bo", asked->id, 1));
+  EXPECT_TRUE(hub_->list()->empty());
+  wait(10h);
+  EXPECT_EQ(towns_with("microsoft.com"), 0);
+  EXPECT_TRUE(hub_->ask("Mette Holm", "domain", "evil.example")->ended_why.empty());
+  propose("domain", "evil.example");  // a question does not stand in the way
+}
+
 TEST_F(Blocks, ANodeRefusesWhatIsItsOwn) {
   towns_[3]->blocks->use_never_block(lists({"203.0.113.0/24"}));
   const Entry e = propose("ip", "203.0.113.7");
@@ -567,6 +588,29 @@ TEST_F(Blocks, WhatNodesSayIsBoundedAndCannotReachOthers) {
   EXPECT_EQ(shown->parts.size(), 8U);
   EXPECT_EQ(shown->parts[0].hits, 0);
   EXPECT_EQ(shown->parts[0].people, 1'000'000'000);
+}
+
+TEST_F(Blocks, WhatEndedLongAgoIsForgotten) {
+  const Entry e = propose("url", "evil.example/x");
+  propose("message_id", "CAF=abc123@mail.example");
+  wait(2s);
+  ASSERT_TRUE(hub_->stop("Jens Bo", e.id, "the wrong one"));
+  ASSERT_TRUE(towns_[0]->blocks->add_override("Ida Lund", "allow", "domain", "evil.example", "our supplier", 10));
+  const auto forget = [&](store::State& state, const std::vector<store::RetentionRule>& rules) {
+    std::int64_t n = 0;
+    for (const auto& rule : rules)
+      EXPECT_TRUE(state.write_now([&](store::Tx& tx) -> Result<void> {
+        BAVN_TRY(const auto went, rule.forget(tx, tx.now() - std::chrono::days(rule.days)));
+        n += went;
+        return {};
+      }));
+    return n;
+  };
+  EXPECT_EQ(forget(*hub_state_, hub_retention()), 0);
+  wait(std::chrono::days(801));
+  EXPECT_EQ(forget(*hub_state_, hub_retention()), 2);
+  EXPECT_EQ(forget(*towns_[0]->state, node_retention()), 1);
+  EXPECT_TRUE(hub_->list(true)->empty());
 }
 
 TEST_F(Blocks, BadProposalsAreRefusedWithAReason) {

@@ -226,6 +226,25 @@ std::span<const Setting> hub_settings() {
   return kSettings;
 }
 
+std::vector<store::RetentionRule> hub_retention() {
+  store::RetentionRule rule;
+  rule.name = "block_entry";
+  rule.days = 800;
+  rule.reason =
+      "whether blocks helped or hurt is compared with the year before, and no longer; the audit log keeps who and why";
+  rule.forget = [](store::Tx& tx, Instant before) -> Result<std::int64_t> {
+    BAVN_CHECK(tx.exec(
+        "DELETE FROM block_part WHERE entry IN (SELECT id FROM block_entry WHERE ended_us > 0 AND ended_us < :b "
+        "ORDER BY id LIMIT 200)",
+        {{"b", before}}));
+    return tx.exec(
+        "DELETE FROM block_entry WHERE id IN (SELECT id FROM block_entry WHERE ended_us > 0 AND ended_us < :b ORDER BY "
+        "id LIMIT 200)",
+        {{"b", before}});
+  };
+  return {std::move(rule)};
+}
+
 struct HubBlocks::Inner : std::enable_shared_from_this<HubBlocks::Inner> {
   Inner(Runtime& r, store::State& s, WhoIsThere w, Down d)
       : runtime(r), state(s), who(std::move(w)), down(std::move(d)) {}
@@ -331,6 +350,53 @@ struct HubBlocks::Inner : std::enable_shared_from_this<HubBlocks::Inner> {
     if (t.stopped.empty()) return down(tx, std::nullopt, "block", json);
     for (const Connected& m : t.members) BAVN_CHECK(down(tx, m.municipality, "block", json));
     return {};
+  }
+
+  Result<void> insert(store::Tx& tx, const EntryRow& e, bool is_exact, std::chrono::seconds length) {
+    BAVN_CHECK(tx.exec(
+        "INSERT INTO block_entry (id, kind, value, action, reason, campaign, state, exact, needs_two, needs_two_why, "
+        "proposed_by, approved_by, created_us, seconds, from_us, until_us, ended_us, ended_by, ended_why, "
+        "stage_from_us, "
+        "sent_us, renewals, renew_by, renew_seconds) VALUES (:id, :k, :v, :a, :r, :c, :st, :x, 0, '', :who, '', :now, "
+        ":s, 0, :u, :e, '', :w, 0, 0, 0, '', 0)",
+        {{"id", e.id},
+         {"k", e.kind},
+         {"v", e.value},
+         {"a", e.action},
+         {"r", e.reason},
+         {"c", e.campaign},
+         {"st", e.state},
+         {"x", is_exact},
+         {"who", e.proposed_by},
+         {"now", tx.now()},
+         {"s", length.count()},
+         {"u", tx.now() + length},
+         {"e", e.ended_us},
+         {"w", e.ended_why}}));
+    return {};
+  }
+
+  /// How many were asked what it would have hit.
+  Result<std::size_t> ask_all(store::Tx& tx, const EntryRow& e) {
+    BAVN_TRY(const There t, there(tx));
+    const std::string question = net::to_json(event::PreviewAsk{e.id, e.kind, e.value, preview_days});
+    std::size_t asked = 0;
+    for (const Connected& m : t.members) {
+      if (!m.now) continue;
+      BAVN_CHECK(tx.exec(
+          "INSERT INTO block_part (entry, municipality, asked_us, hits, people, days, can, stage, sent, state, why, "
+          "looked, hits_since, people_since) VALUES (:e, :m, :now, 0, 0, 0, '', 0, 0, '', '', 0, 0, 0)",
+          {{"e", e.id}, {"m", m.municipality}, {"now", tx.now()}}));
+      BAVN_CHECK(down(tx, m.municipality, "block_ask", question));
+      ++asked;
+    }
+    return asked;
+  }
+
+  std::string new_id() {
+    std::array<std::byte, 9> random{};
+    runtime.random(random);
+    return "b" + to_hex({reinterpret_cast<const char*>(random.data()), random.size()});
   }
 
   Result<void> mark_sent(store::Tx& tx, const EntryRow& e, std::int64_t municipality, std::int64_t stage) {
@@ -617,9 +683,7 @@ Result<Entry> HubBlocks::propose(std::string_view by, const Proposal& p) {
     return std::unexpected(ok.error());
   }
   BAVN_TRY(const auto length, in.length(what, p.hours));
-  std::array<std::byte, 9> random{};
-  in.runtime.random(random);
-  const std::string id = "b" + to_hex({reinterpret_cast<const char*>(random.data()), random.size()});
+  const std::string id = in.new_id();
   BAVN_CHECK(in.state.write_now([&](store::Tx& tx) -> Result<void> {
     BAVN_CHECK(in.not_killed(tx));
     BAVN_TRY(const auto open, tx.number("SELECT count(*) FROM block_entry WHERE ended_us = 0"));
@@ -638,39 +702,11 @@ Result<Entry> HubBlocks::propose(std::string_view by, const Proposal& p) {
     e.reason = why;
     e.campaign = clean(p.campaign.value_or(""), 100);
     e.proposed_by = who;
-    BAVN_CHECK(tx.exec(
-        "INSERT INTO block_entry (id, kind, value, action, reason, campaign, state, exact, needs_two, needs_two_why, "
-        "proposed_by, approved_by, created_us, seconds, from_us, until_us, ended_us, ended_by, ended_why, "
-        "stage_from_us, "
-        "sent_us, renewals, renew_by, renew_seconds) VALUES (:id, :k, :v, :a, :r, :c, 'preview', :x, 0, '', :who, '', "
-        ":now, "
-        ":s, 0, :u, 0, '', '', 0, 0, 0, '', 0)",
-        {{"id", id},
-         {"k", e.kind},
-         {"v", e.value},
-         {"a", e.action},
-         {"r", e.reason},
-         {"c", e.campaign},
-         {"x", exact(what.kind)},
-         {"who", who},
-         {"now", tx.now()},
-         {"s", length.count()},
-         {"u", tx.now() + length}}));
+    e.state = "preview";
+    BAVN_CHECK(in.insert(tx, e, exact(what.kind), length));
     BAVN_CHECK(in.audit(tx, who, "block.proposed", e, why));
     BAVN_CHECK(tx.emit("block.proposed", id, about(e)));
-    BAVN_TRY(const Inner::There t, in.there(tx));
-    const std::string ask = net::to_json(event::PreviewAsk{id, e.kind, e.value, in.preview_days});
-    std::size_t asked = 0;
-    for (const Connected& m : t.members) {
-      if (!m.now) continue;
-      BAVN_CHECK(
-          tx.exec("INSERT INTO block_part (entry, municipality, asked_us, hits, people, days, can, stage, sent, state, "
-                  "why, looked, "
-                  "hits_since, people_since) VALUES (:e, :m, :now, 0, 0, 0, '', 0, 0, '', '', 0, 0, 0)",
-                  {{"e", id}, {"m", m.municipality}, {"now", tx.now()}}));
-      BAVN_CHECK(in.down(tx, m.municipality, "block_ask", ask));
-      ++asked;
-    }
+    BAVN_TRY(const auto asked, in.ask_all(tx, e));
     if (asked == 0) {
       BAVN_TRY(EntryRow row, row_of(tx, id));
       return in.previewed(tx, std::move(row));
@@ -678,6 +714,31 @@ Result<Entry> HubBlocks::propose(std::string_view by, const Proposal& p) {
     return tx.set_timer(tx.now() + in.preview_wait, "blocks.preview", id);
   }));
   return in.read_entry(id);
+}
+
+Result<Entry> HubBlocks::ask(std::string_view by, std::string_view kind, std::string_view value) {
+  Inner& in = *inner_;
+  BAVN_TRY(const std::string who, person(by));
+  BAVN_TRY(const auto what, observable_of(kind, value));
+  if (!can_be_listed(what.kind))
+    return fail(Code::bad_input, fmt::format("no list can carry a {}", event::to_string(what.kind)), what.value);
+  EntryRow e;
+  e.id = in.new_id();
+  e.kind = event::to_string(what.kind);
+  e.value = what.value;
+  e.action = "watch";
+  e.reason = "only asked";
+  e.state = "asked";
+  e.proposed_by = who;
+  if (const auto ok = in.check(what); !ok) e.ended_why = ok.error().what;
+  BAVN_CHECK(in.state.write_now([&](store::Tx& tx) -> Result<void> {
+    e.ended_us = micros(tx.now());  // never on the list, not even for a moment
+    BAVN_CHECK(in.insert(tx, e, exact(what.kind), std::chrono::seconds(0)));
+    BAVN_CHECK(in.audit(tx, who, "block.asked", e));
+    BAVN_CHECK(in.ask_all(tx, e));
+    return {};
+  }));
+  return in.read_entry(e.id);
 }
 
 Result<Entry> HubBlocks::approve(std::string_view by, std::string_view id) {

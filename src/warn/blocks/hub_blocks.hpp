@@ -20,12 +20,15 @@
 #include "base/ids.hpp"
 #include "base/runtime.hpp"
 #include "base/settings.hpp"
+#include "store/retention.hpp"
 #include "store/state.hpp"
 #include "warn/never_block.hpp"
 
 namespace bavn::warn::blocks {
 
 std::span<const Setting> hub_settings();
+/// What ended long ago.
+std::vector<store::RetentionRule> hub_retention();
 
 /// A report of a node, as beacon::Report.
 struct Report {
@@ -54,7 +57,7 @@ struct Proposal {
 };
 BOOST_DESCRIBE_STRUCT(Proposal, (), (kind, value, action, reason, hours, campaign))
 
-/// States: preview -> waits (for the second person) -> stage_1 -> stage_5 -> in_force -> over (expired) | stopped | rolled_back | refused.
+/// States: asked (only a question); preview -> waits (for the second person) -> stage_1 -> stage_5 -> in_force -> over (expired) | stopped | rolled_back | refused.
 struct Entry {
   std::string id, kind, value, action, reason, campaign, state;
   std::int64_t created_us = 0, from_us = 0, until_us = 0, ended_us = 0;
@@ -115,6 +118,8 @@ class HubBlocks {
   // What people do. by: the person's name; every call is audited. Errors: forbidden (NeverBlock, or the same person twice), bad_input,
   // conflict (it is on the list), not_found.
   Result<Entry> propose(std::string_view by, const Proposal& proposal);
+  /// Only the question: what would it hit? Also of what NeverBlock holds; ended_why says so. It never goes out, and show() has the answers.
+  Result<Entry> ask(std::string_view by, std::string_view kind, std::string_view value);
   /// The second person's yes; also to a renewal that waits for one, and to a stage whose nodes are silent.
   Result<Entry> approve(std::string_view by, std::string_view id);
   Result<Entry> stop(std::string_view by, std::string_view id, std::string_view why);

@@ -159,6 +159,18 @@ std::span<const Setting> node_settings() {
   return kSettings;
 }
 
+std::vector<store::RetentionRule> node_retention() {
+  return {
+      store::retention_rule(
+          "block_override", 400, "who let through what is asked about within the year; the audit log keeps it longer",
+          "DELETE FROM node_block_override WHERE rowid IN (SELECT rowid FROM node_block_override WHERE "
+          "until_us < :before LIMIT 10000)"),
+      store::retention_rule(
+          "list_token", 400, "a revoked token is looked for when a device still asks with it",
+          "DELETE FROM node_list_token WHERE id IN (SELECT id FROM node_list_token WHERE revoked_at_us > 0 "
+          "AND revoked_at_us < :before LIMIT 10000)")};
+}
+
 struct NodeBlocks::Inner : std::enable_shared_from_this<NodeBlocks::Inner> {
   Inner(Runtime& r, store::State& s, MunicipalityId m, Tell t, Look l)
       : runtime(r), state(s), municipality(m), tell(std::move(t)), look(std::move(l)) {}

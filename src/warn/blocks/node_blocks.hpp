@@ -16,6 +16,7 @@
 #include "base/runtime.hpp"
 #include "base/settings.hpp"
 #include "event/tlp.hpp"
+#include "store/retention.hpp"
 #include "store/state.hpp"
 #include "warn/exports/export.hpp"
 #include "warn/never_block.hpp"
@@ -23,6 +24,8 @@
 namespace bavn::warn::blocks {
 
 std::span<const Setting> node_settings();
+/// Exceptions that are over and tokens that were revoked.
+std::vector<store::RetentionRule> node_retention();
 
 /// Filled by app: a report up.
 using Tell =
