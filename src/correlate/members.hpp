@@ -25,8 +25,9 @@ class Members {
   virtual std::optional<MunicipalityId> of_domain(std::string_view domain) const = 0;
 };
 
-/// What kind of victim a domain outside the community belongs to, by its name alone: "ministry", "region", "municipality", "union" (KL and
-/// its kind), "school", "police", "health", "free mail", "company". For counts and letters; unknown names are companies.
+/// What kind of victim a domain outside the community belongs to, by its name alone: "ministry" (and agencies), "region", "municipality",
+/// "union" (KL and its kind, trade unions), "school", "police", "court", "church", "health", "bank", "utility", "supplier" (who runs the systems
+/// of municipalities), "club", "free mail", "company". For counts and letters; unknown names are companies.
 std::string_view kind_of_victim(std::string_view domain);
 
 }  // namespace bavn::correlate

@@ -132,6 +132,7 @@ Result<void> Correlator::Inner::take_sender_notice(store::Tx& tx, const Report& 
   const std::int64_t now = micros(tx.now());
   const std::int64_t reached_from = row ? std::max(row->first_us, std::min(row->last_us, n.to_us)) : n.from_us;
   const bool is_new = !row;
+  bool words = false;  // it says something else now: what it is found by grows
   if (is_new) {
     row = ThingRow{.key = key,
                    .kind = "notice",
@@ -153,6 +154,12 @@ Result<void> Correlator::Inner::take_sender_notice(store::Tx& tx, const Report& 
                    .body_hash = n.body_simhash};
     BAVN_CHECK(insert_thing(tx, *row));
   } else {
+    words = (!n.subject_hash.empty() && n.subject_hash != row->subject_hash) ||
+            (!n.body_simhash.empty() && n.body_simhash != row->body_hash);
+    if (words) {
+      row->subject_hash = n.subject_hash;
+      row->body_hash = n.body_simhash;
+    }
     row->first_us = std::min(row->first_us, n.from_us);
     row->last_us = std::max(row->last_us, n.to_us);
     row->mails = std::max(row->mails, n.mails);
@@ -161,12 +168,15 @@ Result<void> Correlator::Inner::take_sender_notice(store::Tx& tx, const Report& 
     row->part = std::max(row->part, n.part);
     BAVN_CHECK(change(tx,
                       "UPDATE corr_thing SET first_us = :f, last_us = :l, mails = :m, recipients = :r, outside = :o, "
+                      "subject_hash = :sh, body_hash = :bh, "
                       "part = :p WHERE key = :k",
                       {{"f", row->first_us},
                        {"l", row->last_us},
                        {"m", row->mails},
                        {"r", row->recipients},
                        {"o", row->outside},
+                       {"sh", row->subject_hash},
+                       {"bh", row->body_hash},
                        {"p", row->part},
                        {"k", key}}));
   }
@@ -190,6 +200,7 @@ Result<void> Correlator::Inner::take_sender_notice(store::Tx& tx, const Report& 
     BAVN_CHECK(join_earlier_signs(tx, *row));
     BAVN_TRY(row->campaign, assign(tx, *row, "sender_notice"));
   }
+  if (words) BAVN_CHECK(add_links(tx, *row));
   for (const auto& d : n.outside_domains)
     BAVN_CHECK(change(tx,
                       "INSERT OR IGNORE INTO corr_outside (campaign, domain, first_us, told_by, told_us) "

@@ -78,7 +78,9 @@ Weight weigh(const std::vector<SignFact>& signs, std::int64_t mails, const Optio
       if (worth.family == "login_after_click") fell.insert(s.municipality);
     }
     if (worth.strength != Strength::none || s.group == "intelligence") {
-      const auto [it, added] = second.try_emplace(s.kind, &s);
+      // Kinds nobody knows are one: each new second sign is told to every receiver.
+      const auto [it, added] =
+          second.try_emplace(worth.family == "other" ? worth.family : std::string_view(s.kind), &s);
       if (!added && s.at_us < it->second->at_us) it->second = &s;
     }
   }

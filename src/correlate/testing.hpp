@@ -12,6 +12,7 @@
 #include "base/sim.hpp"
 #include "correlate/campaigns.hpp"
 #include "correlate/correlator.hpp"
+#include "correlate/digests.hpp"
 #include "event/notices.hpp"
 #include "net/json_views.hpp"
 #include "store/state.hpp"
@@ -89,19 +90,18 @@ class Hub : public ::testing::Test {
   void restart() {
     if (state) state->stop();
     correlator.reset();
+    book.reset();
     state.reset();
     auto opened = store::State::open(sim, {.path = path, .schema = {"core", "hub"}});
     ASSERT_TRUE(opened) << to_string(opened.error());
     state = std::move(*opened);
+    if (real_book) {
+      auto opened_book = DigestBook::open(sim, *state, *members, to_nodes(), {}, {}, metrics);
+      ASSERT_TRUE(opened_book) << to_string(opened_book.error());
+      book = std::move(*opened_book);
+    }
     auto made = Correlator::open(
-        sim, *state, *members,
-        [this](store::Tx&, std::optional<MunicipalityId> to, std::string_view kind,
-               const std::string& json) -> Result<void> {
-          if (refuse_down) return fail(Code::unavailable, "the stream is away");
-          sent.push_back({to ? to->value : std::uint16_t{0}, std::string(kind), json});
-          return {};
-        },
-        options, metrics, &digests,
+        sim, *state, *members, to_nodes(), options, metrics, book ? static_cast<Digests*>(book.get()) : &digests,
         [this](std::string_view, std::string_view value) {
           return indicators.contains(std::string(value)) ? indicators[std::string(value)] : std::string();
         });
@@ -115,6 +115,14 @@ class Hub : public ::testing::Test {
   }
   ~Hub() override {
     if (state) state->stop();
+  }
+  Down to_nodes() {
+    return [this](store::Tx&, std::optional<MunicipalityId> to, std::string_view kind,
+                  const std::string& json) -> Result<void> {
+      if (refuse_down) return fail(Code::unavailable, "the stream is away");
+      sent.push_back({to ? to->value : std::uint16_t{0}, std::string(kind), json});
+      return {};
+    };
   }
 
   std::int64_t now() const { return micros(sim.now()); }
@@ -236,6 +244,8 @@ class Hub : public ::testing::Test {
   Options options;
   std::string path = ":memory:";
   std::unique_ptr<store::State> state;
+  bool real_book = false;
+  std::unique_ptr<DigestBook> book;
   std::unique_ptr<Correlator> correlator;
   std::vector<Sent> sent;
   std::vector<store::DomainEvent> events;

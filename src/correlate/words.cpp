@@ -52,7 +52,10 @@ Result<void> check_address(std::string& address) {
 
 /// Words for people: no control characters, at most 200 bytes.
 std::string plain(std::string_view text) {
-  std::string out = repair_utf8(text.substr(0, kDetail));
+  std::string_view cut = text.substr(0, kDetail);
+  if (cut.size() < text.size())  // not in the middle of a character
+    while (!cut.empty() && (static_cast<unsigned char>(text[cut.size()]) & 0xc0U) == 0x80) cut.remove_suffix(1);
+  std::string out = repair_utf8(cut);
   for (char& c : out)
     if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
   return out;
