@@ -99,6 +99,14 @@ int run_command_line(int argc, char** argv) {
     fo.action = "test";
     rc = formats(fo);
   });
+  auto* facts_cmd = formats_cmd->add_subcommand(
+      "facts", "Read files and show what they say of mail, sign-ins, changes and harm: what notices are made from");
+  facts_cmd->add_option("--format", fo.name, "The format's name; without it each line is recognised");
+  facts_cmd->add_option("files", fo.files, "Files and folders, read in this order")->required();
+  facts_cmd->callback([&] {
+    fo.action = "facts";
+    rc = formats(fo);
+  });
 
   BenchOptions bo;
   auto* bench_cmd =

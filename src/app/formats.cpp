@@ -1,7 +1,9 @@
-// bavn formats list|explain|test
+// bavn formats list|explain|test|facts
 #include <fmt/format.h>
 
 #include <cstdio>
+#include <memory>
+#include <optional>
 
 #include "app/commands.hpp"
 #include "base/json_writer.hpp"
@@ -10,6 +12,7 @@
 #include "formats/render.hpp"
 #include "formats/source.hpp"
 #include "jail/jail.hpp"
+#include "notice/fact_reader.hpp"
 
 namespace bavn::app {
 
@@ -43,7 +46,48 @@ void explain(const formats::Description& d) {
                l.service.empty() ? "" : "service " + l.service + " ",
                l.category.empty() ? "" : "category " + l.category + " ", when.empty() ? "always" : "when " + when);
   }
+  if (!d.facts.empty()) fmt::print("facts that notices are made from:\n");
+  for (const event::FactMap& m : d.facts.maps) {
+    const std::string_view what = m.kind == event::FactKind::change ? to_string(m.change)
+                                  : m.kind == event::FactKind::harm ? to_string(m.harm)
+                                                                    : to_string(m.kind);
+    std::string when;
+    if (!m.is.empty()) when = fmt::format("{} = {}", d.facts.by, joined(m.is, "|"));
+    for (const auto& [k, v] : m.when) when += fmt::format("{}{} = {}", when.empty() ? "" : ", ", k, joined(v, "|"));
+    if (!m.any.empty()) when += fmt::format("{}any of {}", when.empty() ? "" : ", ", joined(m.any));
+    fmt::print("  {:<28} {}\n", what, when.empty() ? "always" : "when " + when);
+  }
 }
+
+/// The records of files as facts, joined in the order they stand.
+class FactsOfFiles {
+ public:
+  explicit FactsOfFiles(const formats::Catalogue& catalogue, const event::FieldPlan& plan) {
+    std::vector<const event::FactMaps*> maps;
+    for (const formats::Description& d : catalogue.all()) maps.push_back(&d.facts);
+    reader_.emplace(std::make_shared<const notice::FactPlan>(plan, maps));
+  }
+  void print(const event::EventBatch& batch, Instant received) {
+    notice::ReadFacts read;
+    for (const event::Record& r : batch.records) reader_->read(batch, r, {}, read);
+    std::vector<event::Fact> facts;
+    joiner_.feed(std::move(read), received, facts);
+    for (const event::Fact& f : facts) {
+      std::string out;
+      append_json(out, f);
+      fmt::print("{}\n", out);
+    }
+  }
+  ~FactsOfFiles() {
+    if (const auto s = joiner_.stats(); s.without_sender != 0)
+      fmt::print(stderr, "{} deliveries are no facts: nobody told who sent them (does the log begin in the middle?)\n",
+                 s.without_sender);
+  }
+
+ private:
+  std::optional<notice::FactReader> reader_;
+  notice::FactJoiner joiner_;
+};
 
 }  // namespace
 
@@ -83,12 +127,18 @@ int formats(const FormatsOptions& options) {
   int rc = kDone;
   Metrics metrics;
   jail::Jail jail{metrics};
+  event::FieldPlan of_facts;
+  catalogue->add_names(of_facts);
+  catalogue->add_fact_names(of_facts);
+  FactsOfFiles facts(*catalogue, of_facts);
   for (const auto& path : files_below(options.files, missing)) {
+    const bool as_facts = options.action == "facts";
     event::FieldPlan plan;
-    catalogue->add_names(plan);
+    if (as_facts) plan = of_facts;
+    else catalogue->add_names(plan);
     event::RouteTable routes;
     formats::ReaderOptions ro;
-    ro.learn = &plan;
+    if (!as_facts) ro.learn = &plan;
     if (!options.name.empty()) ro.format = catalogue->find(options.name);
     formats::SourceOptions so;
     so.parsers = &jail;
@@ -110,7 +160,9 @@ int formats(const FormatsOptions& options) {
           break;
         }
         reader.read(batch, chunk->from, chunk->to, chunk->first_line);
-        for (const auto& r : batch.records) fmt::print("{}\n", formats::render(batch, r, *catalogue, plan, routes));
+        if (as_facts) facts.print(batch, *ro.reference);
+        else
+          for (const auto& r : batch.records) fmt::print("{}\n", formats::render(batch, r, *catalogue, plan, routes));
         for (const auto& r : batch.refusals) fmt::print(stderr, "{}:{}: {}: {}\n", name, r.line, r.reason, r.detail);
       }
     }

@@ -298,7 +298,9 @@ Result<void> FactJoiner::load(std::string_view saved) {
     const std::uint64_t key = b.number();
     Told t;
     t.first = b.time();
-    t.said_sender = b.number() != 0;
+    const std::uint64_t said = b.number();
+    b.good = b.good && said <= 1;
+    t.said_sender = said != 0;
     for (std::string* text : {&t.sender, &t.message_id, &t.subject}) *text = b.text();
     t.recipients = b.list(kToldRecipients);
     t.urls = b.list(kToldUrls);
