@@ -186,7 +186,8 @@ Result<void> Correlator::answer(store::Tx& tx, std::string_view notice, Municipa
                                 std::string_view who) {
   const std::string key = fmt::format("notice:{}", notice);
   BAVN_TRY(auto row, inner_->thing(tx, key));
-  if (!row) return fail(Code::not_found, fmt::format("there is no notice {}", notice));
+  // bad_input and not not_found: it may come as a node's report, which would else be sent again for ever.
+  if (!row) return refused_for(Code::bad_input, "no_such_notice", "the notice that was answered is not known here");
   BAVN_TRY(const auto reached, tx.number("SELECT count(*) FROM corr_reach WHERE thing = :t AND municipality = :m",
                                          {{"t", key}, {"m", of.value}}));
   if (reached == 0 && row->municipality != of.value)

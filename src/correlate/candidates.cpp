@@ -127,6 +127,7 @@ Result<void> Correlator::Inner::take_group(store::Tx& tx, const Group& g) {
   if (is_new || revealed || alone_in <= 1) {
     BAVN_TRY(row->campaign, assign(tx, *row, g.kind == "attachment" ? "attachment" : "url", senders));
   }
+  if (row->campaign == 0) return {};
   if (is_new && digests != nullptr) BAVN_CHECK(digests->want_reveal(tx, g.id, "candidate"));
   if (signs && !is_new) return after_signs(tx, *row);
   return evaluate(tx, row->campaign);

@@ -330,6 +330,18 @@ Result<std::int64_t> Correlator::Inner::assign(store::Tx& tx, ThingRow& t, std::
       BAVN_TRY(into, merge(tx, into, id));
     }
     t.campaign = into;
+    if (is_new && t.kind != "notice") {
+      BAVN_TRY(const auto full, campaign(tx, into));
+      if (full && full->things >= options.things_per_campaign) {
+        note_refused(MunicipalityId{static_cast<std::uint16_t>(t.municipality)}, t.kind, "campaign_full",
+                     "the campaign holds as many things as are kept apart");
+        for (const std::string_view sql :
+             {"DELETE FROM corr_thing WHERE key = :k", "DELETE FROM corr_reach WHERE thing = :k",
+              "DELETE FROM corr_sign WHERE thing = :k"})
+          BAVN_CHECK(change(tx, sql, {{"k", t.key}}));
+        return std::int64_t{0};
+      }
+    }
   }
   if (is_new || !join.empty())
     BAVN_CHECK(change(tx, "UPDATE corr_thing SET campaign = :c, withdrawn = :w WHERE key = :k",

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/text.hpp"
 #include "correlate/correlator_inner.hpp"
 
@@ -56,6 +58,12 @@ bool Correlator::takes(std::string_view kind) {
 
 Result<void> Correlator::take(store::Tx& tx, const Report& report) {
   return inner_->take(tx, report);
+}
+
+bool Correlator::is_pilot() const {
+  const auto all = inner_->members.all();
+  return std::count_if(all.begin(), all.end(), [](const Member& m) { return m.connected; }) <
+         inner_->options.pilot_below;
 }
 
 std::map<std::string, std::uint64_t> Correlator::refusals() const {

@@ -62,6 +62,9 @@ class Correlator {
   /// After a false notice a municipality's word alone lights nothing until somebody says so.
   Result<void> trust(store::Tx& tx, MunicipalityId of, std::string_view who, std::string_view why);
 
+  /// Few are connected (Options::pilot_below): candidates are shown to the analyst (campaigns() of state candidate), and to nobody else.
+  bool is_pilot() const;
+
   /// Refused since the start, by "kind/reason". Kept in the table corr_refused too.
   std::map<std::string, std::uint64_t> refusals() const;
 

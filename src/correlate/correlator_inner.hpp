@@ -132,9 +132,9 @@ struct Correlator::Inner {
   Result<bool> add_sign(store::Tx& tx, const std::string& thing, const event::Sign& sign, std::int64_t municipality,
                         std::string_view ref = {}, std::int64_t count = 1);
   Result<bool> add_takeover(store::Tx& tx, const std::string& thing, std::int64_t municipality, std::string_view level,
-                            std::int64_t at_us);
+                            std::int64_t at_us, std::string_view steps);
   /// Takeovers and signs of harm that came before the thing did.
-  Result<void> join_earlier_signs(store::Tx& tx, const ThingRow& thing);
+  Result<bool> join_earlier_signs(store::Tx& tx, const ThingRow& thing);
   Result<std::vector<ThingRow>> things_of_sender(store::Tx& tx, std::string_view sender, std::int64_t from_us,
                                                  std::int64_t to_us);
   Result<void> after_signs(store::Tx& tx, ThingRow thing);
@@ -142,7 +142,8 @@ struct Correlator::Inner {
   // Clusters (clusters.cpp)
   Result<void> insert_thing(store::Tx& tx, const ThingRow& thing);
   Result<std::optional<ThingRow>> thing(store::Tx& tx, std::string_view key);
-  /// Puts the thing into the campaign it belongs to, merges campaigns it joins, or opens one. Gives the campaign's id.
+  /// Puts the thing into the campaign it belongs to, merges campaigns it joins, or opens one. Gives the campaign's id; 0: that campaign is full,
+  /// and the thing is not kept (never a sender notice: its receivers must hear of it).
   /// senders: municipalities of a group's sender domains.
   Result<std::int64_t> assign(store::Tx& tx, ThingRow& thing, std::string_view cause,
                               const std::vector<std::int64_t>& senders = {});

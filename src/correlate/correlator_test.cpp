@@ -166,6 +166,9 @@ TEST_F(Hub, AYesFromEitherSideIsASecondSignAndANoFromTheSenderHoldsTheTrigger) {
   const auto strangers = tx([&](store::Tx& t) { return correlator->answer(t, "1.a", MunicipalityId{9}, true, "x"); });
   ASSERT_FALSE(strangers);
   EXPECT_EQ(strangers.error().code, Code::forbidden);
+  const auto nothing = tx([&](store::Tx& t) { return correlator->answer(t, "1.zzz", MunicipalityId{9}, true, "x"); });
+  ASSERT_FALSE(nothing);
+  EXPECT_EQ(nothing.error().code, Code::bad_input);
 }
 
 TEST_F(Hub, HarmAboutASenderWaitsForItsMassMail) {
@@ -201,6 +204,44 @@ TEST_F(Hub, OneReporterIsNothingTwoAreASuspicionManyInSeveralTownsLight) {
   ASSERT_TRUE(reported(3, "5"));
   EXPECT_EQ(all()[0].state, "lit");
   EXPECT_EQ(all()[0].reporters, 5);
+}
+
+TEST_F(Hub, WhoGotNothingOfANoticeCanSayNothingOfIt) {
+  open(98, live());
+  const auto harm = [&](int town, const std::string& id) {
+    return report(town, "harm",
+                  event::HarmNotice{.id = id,
+                                    .sign = sign("harm", "vendor_verdict"),
+                                    .sender = "jens@town1.example",
+                                    .digest = {},
+                                    .notice = {},
+                                    .count = 1});
+  };
+  ASSERT_TRUE(harm(50, "before"));
+  ASSERT_TRUE(report(1, "sender_notice", notice("a", 1, "jens", {{2, 30}, {3, 5}, {4, 5}})));
+  ASSERT_TRUE(harm(51, "after"));
+  EXPECT_TRUE(list({"lit"}).empty());
+  EXPECT_TRUE(ids_to(2).back().second_signs.empty());
+  // It reaches town 50 with a later part: then what that town said is of it.
+  auto n = notice("a", 1, "jens", {{50, 4}});
+  n.part = 2;
+  ASSERT_TRUE(report(1, "sender_notice", n));
+  EXPECT_EQ(list({"lit"}).size(), 1U);
+  EXPECT_EQ(ids_to(2).back().second_signs.size(), 1U);
+  EXPECT_EQ(ids_to(50).back().second_signs.size(), 1U);
+}
+
+TEST_F(Hub, ACampaignKeepsOnlySoManyThingsApart) {
+  Options o = live();
+  o.things_per_campaign = 10;
+  open(98, o);
+  for (int i = 2; i < 60; ++i) ASSERT_TRUE(report(i, "burst", burst("b", 1, "victim", 30)));
+  ASSERT_TRUE(report(1, "sender_notice", notice("a", 1, "victim", {{2, 30}, {3, 5}, {4, 5}})));
+  EXPECT_EQ(all().size(), 1U);
+  EXPECT_EQ(sent.size(), 3U);
+  const auto things = state->read([](store::Reader& db) { return db.number("SELECT count(*) FROM corr_thing"); });
+  EXPECT_EQ(things.value_or(0), 11);
+  EXPECT_EQ(correlator->refusals().at("burst/campaign_full"), 48U);
 }
 
 // ---- what is lit and what is not --------------------------------------------------------------------------------------------------------

@@ -196,8 +196,9 @@ Result<void> Correlator::Inner::take_sender_notice(store::Tx& tx, const Report& 
     BAVN_TRY(const bool added, add_sign(tx, key, s, report.municipality.value));
     signs |= added;
   }
+  BAVN_TRY(const bool earlier, join_earlier_signs(tx, *row));  // of those it reaches only now, too
+  signs |= earlier;
   if (is_new) {
-    BAVN_CHECK(join_earlier_signs(tx, *row));
     BAVN_TRY(row->campaign, assign(tx, *row, "sender_notice"));
   }
   if (words) BAVN_CHECK(add_links(tx, *row));
@@ -285,8 +286,10 @@ Result<void> Correlator::Inner::take_burst(store::Tx& tx, const Report& report) 
   }
   if (!grew && !signs) return {};
   if (is_new) {
-    BAVN_CHECK(join_earlier_signs(tx, *row));
+    BAVN_TRY(const bool earlier, join_earlier_signs(tx, *row));
+    signs |= earlier;
     BAVN_TRY(row->campaign, assign(tx, *row, "burst"));
+    if (row->campaign == 0) return {};
   }
   if (signs) return after_signs(tx, *row);
   return evaluate(tx, row->campaign);
@@ -294,6 +297,9 @@ Result<void> Correlator::Inner::take_burst(store::Tx& tx, const Report& report) 
 
 Result<void> Correlator::Inner::take_takeover(store::Tx& tx, const Report& report) {
   BAVN_TRY(auto n, read_takeover(report.body, tx.now()));
+  std::string steps;  // kinds, for people
+  for (const Sign& s : n.steps)
+    if (!steps.contains(s.kind) && steps.size() + s.kind.size() < 200) steps += (steps.empty() ? "" : ", ") + s.kind;
   if (members.of_domain(domain_of(n.account)) != report.municipality)
     return refused_for(Code::forbidden, "foreign_account",
                        fmt::format("municipality {} told of an account at {}, which is not its own",
@@ -307,27 +313,29 @@ Result<void> Correlator::Inner::take_takeover(store::Tx& tx, const Report& repor
   if (!before) BAVN_CHECK(within_rate(report, "notices", options.notices_per_hour));
   if (before && takeover_level(before->level) > takeover_level(n.level)) n.level = before->level;
   if (before) n.first_us = std::min(n.first_us, before->first_us);
-  BAVN_CHECK(change(tx,
-                    "INSERT INTO corr_takeover (municipality, id, account, part, first_us, noticed_us, received_us, "
-                    "level, source, late_s) VALUES (:m, :i, :a, :p, :f, :n, :r, :l, :s, :t) ON CONFLICT DO UPDATE SET "
-                    "part = excluded.part, first_us = excluded.first_us, noticed_us = excluded.noticed_us, "
-                    "level = excluded.level",
-                    {{"m", report.municipality.value},
-                     {"i", n.id},
-                     {"a", n.account},
-                     {"p", n.part},
-                     {"f", n.first_us},
-                     {"n", n.noticed_us},
-                     {"r", tx.now()},
-                     {"l", n.level},
-                     {"s", n.source},
-                     {"t", n.late_s}}));
+  BAVN_CHECK(change(
+      tx,
+      "INSERT INTO corr_takeover (municipality, id, account, part, first_us, noticed_us, received_us, "
+      "level, steps, source, late_s) VALUES (:m, :i, :a, :p, :f, :n, :r, :l, :w, :s, :t) ON CONFLICT DO UPDATE SET "
+      "part = excluded.part, first_us = excluded.first_us, noticed_us = excluded.noticed_us, "
+      "level = excluded.level, steps = excluded.steps",
+      {{"m", report.municipality.value},
+       {"i", n.id},
+       {"a", n.account},
+       {"p", n.part},
+       {"f", n.first_us},
+       {"n", n.noticed_us},
+       {"r", tx.now()},
+       {"l", n.level},
+       {"w", steps},
+       {"s", n.source},
+       {"t", n.late_s}}));
   const std::int64_t window = std::chrono::microseconds(options.takeover_window).count();
   BAVN_TRY(auto things,
            things_of_sender(tx, n.account, n.first_us - window, std::max(n.first_us, n.noticed_us) + window));
   std::int64_t campaign = 0;
   for (auto& t : things) {
-    BAVN_TRY(const bool added, add_takeover(tx, t.key, report.municipality.value, n.level, n.noticed_us));
+    BAVN_TRY(const bool added, add_takeover(tx, t.key, report.municipality.value, n.level, n.noticed_us, steps));
     if (t.withdrawn == 0) campaign = t.campaign;
     if (added) BAVN_CHECK(after_signs(tx, t));
   }
@@ -376,6 +384,12 @@ Result<void> Correlator::Inner::take_harm(store::Tx& tx, const Report& report) {
   // Once for the campaign, however many notices it has of this sender: counts of people would multiply.
   std::set<std::int64_t> done;
   for (auto& t : things) {
+    if (t.kind == "notice" && t.municipality != of) {
+      // A notice names every member it went to: who is not among them can say nothing of it.
+      BAVN_TRY(const auto reached, tx.number("SELECT count(*) FROM corr_reach WHERE thing = :t AND municipality = :m",
+                                             {{"t", t.key}, {"m", of}}));
+      if (reached == 0) continue;
+    }
     if (!done.insert(t.campaign).second) continue;
     BAVN_TRY(const bool more, add_sign(tx, t.key, n.sign, of, n.id, n.count));
     if (more) BAVN_CHECK(after_signs(tx, t));

@@ -8,10 +8,10 @@ namespace bavn::correlate {
 namespace {
 struct TakeoverSeen {
   std::int64_t municipality = 0;
-  std::string level;
+  std::string level, steps;
   std::int64_t noticed_us = 0;
 };
-BOOST_DESCRIBE_STRUCT(TakeoverSeen, (), (municipality, level, noticed_us))
+BOOST_DESCRIBE_STRUCT(TakeoverSeen, (), (municipality, level, steps, noticed_us))
 }  // namespace
 
 std::vector<SignFact> facts_from(const std::vector<SignRow>& rows) {
@@ -62,11 +62,11 @@ Result<bool> Correlator::Inner::add_sign(store::Tx& tx, const std::string& about
 }
 
 Result<bool> Correlator::Inner::add_takeover(store::Tx& tx, const std::string& about, std::int64_t municipality,
-                                             std::string_view level, std::int64_t at_us) {
+                                             std::string_view level, std::int64_t at_us, std::string_view steps) {
   event::Sign sign{.group = "harm",
                    .kind = std::string(kTakeoverKinds[std::max(0, takeover_level(level))]),
                    .at_us = at_us,
-                   .detail = {}};
+                   .detail = std::string(steps)};
   return add_sign(tx, about, sign, municipality);
 }
 
@@ -78,21 +78,32 @@ Result<std::vector<ThingRow>> Correlator::Inner::things_of_sender(store::Tx& tx,
                           {{"s", sender}, {"f", from_us}, {"t", to_us}});
 }
 
-Result<void> Correlator::Inner::join_earlier_signs(store::Tx& tx, const ThingRow& row) {
+Result<bool> Correlator::Inner::join_earlier_signs(store::Tx& tx, const ThingRow& row) {
   const std::int64_t takeover = std::chrono::microseconds(options.takeover_window).count();
   const std::int64_t harm = std::chrono::microseconds(options.harm_window).count();
-  BAVN_TRY(const auto levels,
-           tx.all<TakeoverSeen>("SELECT municipality, level, noticed_us FROM corr_takeover WHERE account = :a AND "
-                                "noticed_us >= :f AND first_us <= :t LIMIT 10",
-                                {{"a", row.sender}, {"f", row.first_us - takeover}, {"t", row.last_us + takeover}}));
-  for (const auto& l : levels)
-    if (const auto added = add_takeover(tx, row.key, l.municipality, l.level, l.noticed_us); !added)
-      return std::unexpected(added.error());
-  return change(tx,
-                "INSERT OR IGNORE INTO corr_sign (thing, grp, kind, municipality, ref, at_us, count, detail) "
-                "SELECT :k, grp, kind, municipality, ref, at_us, count, detail FROM corr_sign "
-                "WHERE thing = :s AND at_us >= :f AND at_us <= :t LIMIT 200",
-                {{"k", row.key}, {"s", "sender:" + row.sender}, {"f", row.first_us - harm}, {"t", row.last_us + harm}});
+  BAVN_TRY(
+      const auto levels,
+      tx.all<TakeoverSeen>("SELECT municipality, level, steps, noticed_us FROM corr_takeover WHERE account = :a AND "
+                           "noticed_us >= :f AND first_us <= :t LIMIT 10",
+                           {{"a", row.sender}, {"f", row.first_us - takeover}, {"t", row.last_us + takeover}}));
+  bool more = false;
+  for (const auto& l : levels) {
+    BAVN_TRY(const bool added, add_takeover(tx, row.key, l.municipality, l.level, l.noticed_us, l.steps));
+    more |= added;
+  }
+  BAVN_TRY(
+      const auto joined,
+      tx.exec("INSERT OR IGNORE INTO corr_sign (thing, grp, kind, municipality, ref, at_us, count, detail) "
+              "SELECT :k, grp, kind, municipality, ref, at_us, count, detail FROM corr_sign "
+              "WHERE thing = :s AND at_us >= :f AND at_us <= :t AND (:burst OR municipality = :own OR municipality IN "
+              "(SELECT municipality FROM corr_reach WHERE thing = :k)) LIMIT 200",
+              {{"k", row.key},
+               {"s", "sender:" + row.sender},
+               {"f", row.first_us - harm},
+               {"t", row.last_us + harm},
+               {"burst", row.kind != "notice"},
+               {"own", row.municipality}}));
+  return more || joined > 0;
 }
 
 Result<void> Correlator::Inner::after_signs(store::Tx& tx, ThingRow row) {

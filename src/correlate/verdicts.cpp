@@ -216,7 +216,10 @@ Result<void> Correlator::Inner::suspect(store::Tx& tx, CampaignRow& c, bool anyw
 }
 
 Result<void> Correlator::Inner::evaluate(store::Tx& tx, std::int64_t campaign_id) {
-  BAVN_TRY(auto c, need_campaign(tx, campaign_id));
+  auto now_is = need_campaign(tx, campaign_id);
+  // Retention took it while something of it was on its way: no reason to refuse a whole batch for ever.
+  if (!now_is && now_is.error().code == Code::not_found) return {};
+  BAVN_TRY(auto c, std::move(now_is));
   BAVN_TRY(const Picture p, picture_of(tx, c.id));
   if (p.things.empty()) return {};
   const auto signs = facts_from(p.signs);

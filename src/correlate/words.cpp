@@ -17,14 +17,14 @@ constexpr std::int64_t kDayUs = 24LL * 3600 * 1'000'000, kHourUs = kDayUs / 24;
 constexpr std::int64_t kMostMails = 10'000'000;
 constexpr std::size_t kDomains = 500, kIdsOfDomain = 2000, kIdLength = 500, kOutside = 200, kSigns = 50, kDetail = 200;
 
-Result<void> check_id(std::string_view id, std::string_view what) {
+Result<void> check_id(std::string_view id, std::string_view what, std::size_t most = 96) {
   const auto fine = [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
            c == '.' || c == ':';
   };
-  if (id.empty() || id.size() > 96 || !std::all_of(id.begin(), id.end(), fine))
+  if (id.empty() || id.size() > most || !std::all_of(id.begin(), id.end(), fine))
     return refused_for(Code::bad_input, "bad_id",
-                       fmt::format("the id of a {} is 1 to 96 letters, digits and -_.:", what));
+                       fmt::format("the id of a {} is 1 to {} letters, digits and -_.:", what, most));
   return {};
 }
 
@@ -183,7 +183,7 @@ Result<event::HarmNotice> read_harm(std::string_view body, Instant now) {
   BAVN_CHECK(check_sign(n.sign, now));
   BAVN_CHECK(check_counts({n.count}));
   if (n.sender) BAVN_CHECK(check_address(*n.sender));
-  if (n.notice) BAVN_CHECK(check_id(*n.notice, "notice"));
+  if (n.notice) BAVN_CHECK(check_id(*n.notice, "notice", 112));  // with the municipality in front
   if (n.digest && (n.digest->size() > 64 || n.digest->empty()))
     return refused_for(Code::bad_input, "bad_hash", "a digest is 1 to 64 hex digits");
   if (!n.sender && !n.digest && !n.notice)

@@ -117,6 +117,7 @@ CREATE TABLE corr_takeover (
   noticed_us INTEGER NOT NULL,
   received_us INTEGER NOT NULL,
   level TEXT NOT NULL,               -- suspected, likely, sure
+  steps TEXT NOT NULL,               -- kinds of its steps, for people
   source TEXT NOT NULL,
   late_s INTEGER NOT NULL,
   PRIMARY KEY (municipality, id)
