@@ -138,11 +138,17 @@ Result<std::string> make(const Options& o) {
   }
   BAVN_CHECK(event::make_epochs(keys, stewards, want));
   BAVN_CHECK(replace_file(files, o.file, keys.text()));
-  return fmt::format(
+  std::string out = fmt::format(
       "{}: {} periods from {}, {} reserves; epochs {} to {}. Copy it to every steward, then: bavn digest-keys seal\n",
       o.file, o.periods, format_time(want.from).substr(0, 10), o.reserves,
       keys.epochs[keys.epochs.size() - static_cast<std::size_t>(o.periods + o.reserves)].epoch,
       keys.epochs.back().epoch);
+  if (o.reserves == 0)
+    out +=
+        "note: a reserve replaces the epochs below it only. Once these periods are with the nodes, earlier reserves "
+        "are "
+        "of no use.\n";
+  return out;
 }
 
 Result<std::string> show(const Options& o) {
