@@ -1,4 +1,4 @@
-// Digests over a whole community under Sim: stewards, hub, nodes; overlap of epochs, a revoked node, reveals, clocks that differ.
+// Digests over a whole community under Sim: stewards, hub, nodes; overlap of epochs, a revoked node, reveals.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -171,7 +171,7 @@ struct CommunityTest : testing::Test {
     m.head.municipality = of(i);
     m.head.source = event::FactSource::mail_copy;
     m.head.happened = m.head.received = sim.now();
-    m.sender = "someone@town9.example";
+    m.sender = "someone@town1.example";
     m.recipients = {fmt::format("jens.hansen{}@town{}.example", i, i + 1)};
     m.message_id = fmt::format("{}@x", ++mails);
     m.urls = {std::move(url)};
@@ -195,7 +195,7 @@ TEST_F(CommunityTest, ThreeMunicipalitiesSeeOneThingAndTheHubLearnsWhatItIs) {
   EXPECT_EQ(last()->seen.size(), 3U);
   EXPECT_EQ(last()->revealed->host, "bio.link");
   EXPECT_EQ(last()->revealed->path, "/orbes");
-  EXPECT_EQ(last()->sender_domains, std::vector<std::string>{"town9.example"});
+  EXPECT_EQ(last()->sender_domains, std::vector<std::string>{"town1.example"});
   const auto known = hub->read(
       [](store::Reader& db) { return db.number("SELECT count(*) FROM hub_digest_shown WHERE path LIKE '%u=%'"); });
   EXPECT_EQ(known.value_or(-1), 0);
@@ -217,15 +217,6 @@ TEST_F(CommunityTest, ACampaignOverTheChangeOfEpochIsOne) {
       hub->read([](store::Reader& db) { return db.number("SELECT count(*) FROM hub_digest_group"); }).value_or(-1), 1);
   EXPECT_EQ(hub->read([](store::Reader& db) { return db.number("SELECT count(*) FROM hub_digest_seen"); }).value_or(-1),
             3);
-}
-
-TEST_F(CommunityTest, ANodeWhoseClockIsADayWrongStillJoinsInTheOverlap) {
-  open(3);
-  sim.advance(31 * 24h);
-  mail(0, "evil.example/a");
-  const auto batch =
-      hub->read([](store::Reader& db) { return db.number("SELECT count(DISTINCT epoch) FROM hub_digest"); });
-  EXPECT_EQ(batch.value_or(-1), 2);
 }
 
 TEST_F(CommunityTest, ARevokedNodeMeansANewKeyAtOnceAndWhatGoesOnStaysOneGroup) {
