@@ -52,7 +52,7 @@ Result<std::string> add_contact(Runtime& runtime, store::State& state, const eve
                                 MunicipalityId municipality, std::string_view body) {
   BAVN_TRY(const NewContact c, net::from_json<NewContact>(body, net::Unknown::refuse));
   const auto kind = tenants::way_kind_of(c.kind);
-  if (!kind) return fail(Code::bad_input, "a way is webhook, mail or phone", c.kind);
+  if (!kind) return fail(Code::bad_input, "a way is webhook, mail, phone or sms", c.kind);
   tenants::NewWay way{*kind, c.address, c.outside.value_or(false), static_cast<int>(c.rank.value_or(1)), {}};
   if (*kind == tenants::WayKind::webhook) {
     std::array<std::byte, 32> random{};
@@ -182,7 +182,7 @@ void add_contact_commands(CLI::App& app, int& rc) {
   };
   auto* more = leaf("add", "A way to reach a duty contact; the person is written down when not there yet");
   more->add_option("name", c->name, "The person's name")->required();
-  more->add_option("kind", c->kind, "webhook, mail or phone")->required();
+  more->add_option("kind", c->kind, "webhook, mail, sms (a gateway sends), or phone (for people to dial)")->required();
   more->add_option("address", c->address, "https://..., name@example.org or +45 12 34 56 78")->required();
   more->add_option("--language", c->language, "da, nb or en");
   more->add_option("--rank", c->rank, "1 is tried first")->check(CLI::Range(1, 99));

@@ -10,6 +10,7 @@
 #include "base/local_time.hpp"
 #include "base/log.hpp"
 #include "base/text.hpp"
+#include "net/webhook.hpp"
 
 namespace bavn::notify {
 
@@ -23,10 +24,11 @@ struct MessageRow {
   Instant made_at_us, until_us;
   std::string state;
   std::optional<Instant> done_at_us;
+  std::string short_text;
 };
 BOOST_DESCRIBE_STRUCT(MessageRow, (),
                       (id, public_id, way, kind, about, municipality, subject, body, made_at_us, until_us, state,
-                       done_at_us))
+                       done_at_us, short_text))
 
 struct WayAddressRow {
   std::string kind, address;
@@ -55,8 +57,9 @@ using namespace std::chrono_literals;
 
 constexpr std::string_view kJob = "notify.send";
 constexpr std::string_view kMessages =
-    "SELECT id, public_id, way, kind, about, municipality, subject, body, made_at_us, until_us, state, done_at_us FROM "
-    "notify_message ";
+    "SELECT id, public_id, way, kind, about, municipality, subject, body, made_at_us, until_us, state, done_at_us, "
+    "short "
+    "AS short_text FROM notify_message ";
 constexpr unsigned kAtOnce = 4;
 constexpr Duration kGuessWindow = 15min;
 constexpr std::size_t kCodeBytes = 5;  // 8 characters of base32
@@ -81,6 +84,12 @@ bool can_be_sent(const tenants::ContactWay& way) {
   return way.kind != tenants::WayKind::phone;
 }
 
+std::string detail_of(const MessageRow& m) {
+  std::string json;
+  JsonWriter(json).object().member("about", m.about).member("way", m.way).end();
+  return json;
+}
+
 std::string webhook_body(const MessageRow& m) {
   std::string body;
   JsonWriter w(body);
@@ -91,18 +100,6 @@ std::string webhook_body(const MessageRow& m) {
 }
 
 }  // namespace
-
-Result<net::Headers> webhook_headers(std::string_view secret, std::string_view id, Instant now, std::string_view body) {
-  if (!secret.starts_with("whsec_")) return fail(Code::bad_input, "a webhook's secret starts with whsec_");
-  BAVN_TRY(const auto key, from_base64(secret.substr(6)));
-  const std::string seconds = std::to_string(std::chrono::floor<std::chrono::seconds>(now).time_since_epoch().count());
-  net::Headers headers;
-  headers.set("Content-Type", "application/json");
-  headers.set("webhook-id", std::string(id));
-  headers.set("webhook-timestamp", seconds);
-  headers.set("webhook-signature", "v1," + to_base64(hmac_sha256(key, fmt::format("{}.{}.{}", id, seconds, body))));
-  return headers;
-}
 
 Result<std::unique_ptr<Notify>> Notify::open(Runtime& runtime, store::State& state, net::Client& client,
                                              MailCarrier* mail, const Catalogue& texts, NotifyOptions options) {
@@ -120,8 +117,8 @@ Result<std::int64_t> Notify::add(store::Tx& tx, const NewMessage& m) {
   runtime_.random(std::as_writable_bytes(std::span(random)));
   BAVN_CHECK(
       tx.exec("INSERT INTO notify_message (public_id, way, kind, about, municipality, subject, body, made_at_us, "
-              "until_us, state) VALUES "
-              "(:public, :way, :kind, :about, :m, :subject, :body, :now, :until, 'waiting')",
+              "until_us, state, short) VALUES "
+              "(:public, :way, :kind, :about, :m, :subject, :body, :now, :until, 'waiting', :short)",
               {{"public", "msg_" + to_base32(random)},
                {"way", m.way},
                {"kind", m.kind},
@@ -130,7 +127,8 @@ Result<std::int64_t> Notify::add(store::Tx& tx, const NewMessage& m) {
                {"subject", m.subject},
                {"body", m.body},
                {"now", tx.now()},
-               {"until", m.until}}));
+               {"until", m.until},
+               {"short", m.sms}}));
   const auto id = tx.last_id();
   BAVN_CHECK(tx.add_job(kJob, std::to_string(id), "{}"));
   return id;
@@ -150,18 +148,21 @@ Result<std::size_t> Notify::send_test(store::Tx& tx, const tenants::Person& pers
     const std::string how = options_.confirm_url.empty()
                                 ? texts_.say(lang, "notify.test.how_typed", {{"code", typed}})
                                 : texts_.say(lang, "notify.test.how_link", {{"url", options_.confirm_url + typed}});
-    BAVN_TRY(const auto id, add(tx, {.way = way.id,
-                                     .kind = "test",
-                                     .about = std::string(about),
-                                     .municipality = person.municipality,
-                                     .subject = texts_.say(lang, "notify.test.subject"),
-                                     .body = texts_.say(lang, "notify.test.body",
-                                                        {{"name", person.name},
-                                                         {"municipality", municipality_name},
-                                                         {"code", typed},
-                                                         {"how", how},
-                                                         {"until", until_text}}),
-                                     .until = until}));
+    BAVN_TRY(
+        const auto id,
+        add(tx, {.way = way.id,
+                 .kind = "test",
+                 .about = std::string(about),
+                 .municipality = person.municipality,
+                 .subject = texts_.say(lang, "notify.test.subject"),
+                 .body = texts_.say(lang, "notify.test.body",
+                                    {{"name", person.name},
+                                     {"municipality", municipality_name},
+                                     {"code", typed},
+                                     {"how", how},
+                                     {"until", until_text}}),
+                 .until = until,
+                 .sms = texts_.say(lang, "notify.test.sms", {{"municipality", municipality_name}, {"code", typed}})}));
     BAVN_CHECK(tx.exec(
         "INSERT INTO notify_code (digest, message, way, about, expires_at_us) VALUES (:d, :id, :way, :about, :until)",
         {{"d", store::Blob{digest_of(code)}}, {"id", id}, {"way", way.id}, {"about", about}, {"until", until}}));
@@ -194,7 +195,9 @@ Result<std::size_t> Notify::call(store::Tx& tx, const CallMe& call) {
                    .body = texts_.say(
                        lang, "notify.call.body",
                        {{"name", person.name}, {"people", people}, {"reason", call.reason}, {"order", call.order}}),
-                   .until = call.until}));
+                   .until = call.until,
+                   .sms = texts_.say(lang, "notify.call.sms",
+                                     {{"municipality", call.municipality_name}, {"people", people}})}));
       ++sent;
     }
   }
@@ -202,6 +205,38 @@ Result<std::size_t> Notify::call(store::Tx& tx, const CallMe& call) {
     return fail(Code::not_found,
                 fmt::format("{} has no duty contact with a webhook or a mail address: add one with bavn contact add",
                             call.municipality_name));
+  return sent;
+}
+
+Result<std::size_t> Notify::tell(store::Tx& tx, const News& news) {
+  BAVN_ASSERT(!news.words.empty());
+  std::vector<tenants::Person> people;
+  for (const auto role : {tenants::Role::duty_contact, tenants::Role::municipal_it}) {
+    BAVN_TRY(auto more, tenants::people_with_role(tx, news.municipality, role, tx.now()));
+    for (auto& person : more)
+      if (std::none_of(people.begin(), people.end(), [&](const auto& p) { return p.id == person.id; }))
+        people.push_back(std::move(person));
+  }
+  std::size_t sent = 0;
+  for (const auto& person : people) {
+    const auto lang = language(person);
+    auto words = std::find_if(news.words.begin(), news.words.end(), [&](const auto& w) { return w.language == lang; });
+    if (words == news.words.end()) words = news.words.begin();
+    for (const auto& way : person.ways) {
+      if (!can_be_sent(way) || (way.kind == tenants::WayKind::sms && !news.urgent)) continue;
+      // An SMS never passes the municipality's own mail; what else is not said to be outside may be read by who took it.
+      const bool seen_by_others = news.taken && !way.outside_tenant && way.kind != tenants::WayKind::sms;
+      BAVN_CHECK(add(tx, {.way = way.id,
+                          .kind = news.kind,
+                          .about = news.about,
+                          .municipality = news.municipality,
+                          .subject = seen_by_others ? words->call_only_subject : words->subject,
+                          .body = seen_by_others ? words->call_only : words->body,
+                          .until = news.until,
+                          .sms = seen_by_others ? std::string() : words->sms}));
+      ++sent;
+    }
+  }
   return sent;
 }
 
@@ -228,13 +263,14 @@ void Notify::deliver(const store::Job& job, store::Done done) {
     const std::string why = too_late ? "too late: it was to arrive until " + format_time(m.until_us)
                                      : "this way to reach the person was removed";
     state_.write(
-        [id = m.id, why, about = m.about, of = m.municipality](store::Tx& tx) -> Result<void> {
+        [id = m.id, why, detail = detail_of(m), of = m.municipality](store::Tx& tx) -> Result<void> {
           BAVN_CHECK(
-              tx.exec("UPDATE notify_message SET state = 'given_up', body = '', done_at_us = :now, answer = :why WHERE "
+              tx.exec("UPDATE notify_message SET state = 'given_up', body = '', short = '', done_at_us = :now, answer "
+                      "= :why WHERE "
                       "id = :id AND state = 'waiting'",
                       {{"now", tx.now()}, {"why", why}, {"id", id}}));
           BAVN_CHECK(tx.audit({"bavn", "message.given_up", fmt::format("message:{}", id), "{}"}));
-          return tx.emit("message.given_up", fmt::format("message:{}", id), "{}", of);
+          return tx.emit("message.given_up", fmt::format("message:{}", id), detail, of);
         },
         std::move(done));
     return;
@@ -242,7 +278,7 @@ void Notify::deliver(const store::Job& job, store::Done done) {
   // Never waits for longer than the message is good for: `done` always comes.
   if (found->way->kind == "webhook") {
     const std::string body = webhook_body(m);
-    auto headers = webhook_headers(found->way->secret.value_or(""), m.public_id, runtime_.now(), body);
+    auto headers = net::webhook_headers(found->way->secret.value_or(""), m.public_id, runtime_.now(), body);
     if (!headers) return attempted(m.id, std::unexpected(headers.error()), std::move(done));
     net::ClientRequest request{.method = net::Method::post, .url = found->way->address};
     request.headers = std::move(*headers);
@@ -256,6 +292,15 @@ void Notify::deliver(const store::Job& job, store::Done done) {
                           attempted(id, fail(Code::unavailable, fmt::format("the webhook answered {}", reply->status)),
                                     std::move(done));
                         });
+  }
+  if (found->way->kind == "sms") {
+    if (options_.sms == nullptr)
+      return attempted(m.id, fail(Code::unavailable, "no SMS gateway is set up: notify.sms_url in the settings"),
+                       std::move(done));
+    return options_.sms->send(found->way->address, m.short_text.empty() ? m.subject : m.short_text, m.public_id, queue_,
+                              [this, id = m.id, done = std::move(done)](Result<std::string> answer) mutable {
+                                attempted(id, std::move(answer), std::move(done));
+                              });
   }
   if (mail_ == nullptr)
     return attempted(m.id, fail(Code::unavailable, "no mail server is set up: notify.smtp_host in the settings"),
@@ -281,10 +326,12 @@ void Notify::attempted(std::int64_t message, Result<std::string> answer, store::
         // A delivered test keeps no code in the clear.
         BAVN_CHECK(tx.exec(
             "UPDATE notify_message SET tries = tries + 1, state = 'delivered', done_at_us = :now, answer = :text, "
-            "body = CASE kind WHEN 'test' THEN '' ELSE body END WHERE id = :id",
+            "body = CASE kind WHEN 'test' THEN '' ELSE body END, short = '' WHERE id = :id",
             {{"now", tx.now()}, {"text", text}, {"id", message}}));
         BAVN_CHECK(tx.audit({"bavn", "message.delivered", fmt::format("message:{}", message), "{}"}));
-        return tx.emit("message.delivered", fmt::format("message:{}", message));
+        BAVN_TRY(const auto row, tx.one<MessageRow>(std::string(kMessages) + "WHERE id = :id", {{"id", message}}));
+        if (!row) return {};
+        return tx.emit("message.delivered", fmt::format("message:{}", message), detail_of(*row), row->municipality);
       },
       [answer = std::move(answer), done = std::move(done)](Result<void> written) mutable {
         if (!written) return done(written);

@@ -1,8 +1,8 @@
 #pragma once
 // Messages to people over the ways of their contact cards: rows and jobs in the State, tried until delivered or too late, with proof of
-// every attempt. Webhooks carry the headers of Standard Webhooks (webhook-id, webhook-timestamp, webhook-signature), mail goes by SMTP;
-// a phone is for people to dial. A test carries a one-time code; whoever answers with it proves that this way reaches the person.
-// Outbox: "message.delivered", "message.given_up", "way.confirmed" (subject "way:<id>", detail {"about": ...}).
+// every attempt. Webhooks carry the headers of Standard Webhooks (webhook-id, webhook-timestamp, webhook-signature), mail goes by SMTP, SMS
+// through a gateway; a phone is for people to dial. A test carries a one-time code; whoever answers with it proves that this way reaches the person.
+// Outbox: "message.delivered", "message.given_up" (detail {"about", "way"}), "way.confirmed" (subject "way:<id>", detail {"about": ...}).
 // Thread rules: any thread; the State's rules for units. Life: open before State::start(), gone after State::stop().
 #include <deque>
 #include <memory>
@@ -16,15 +16,17 @@
 #include "net/client.hpp"
 #include "net/http.hpp"
 #include "notify/mail.hpp"
+#include "notify/sms.hpp"
 #include "store/state.hpp"
 #include "tenants/people.hpp"
 
 namespace bavn::notify {
 
 struct NotifyOptions {
-  std::string confirm_url;  // "https://node.example.org/confirm/"; empty: the code is typed
+  std::string confirm_url{};  // "https://node.example.org/confirm/"; empty: the code is typed
   Duration code_valid = std::chrono::hours{72};
-  std::size_t guesses = 10;  // wrong codes in 15 minutes, then none is taken
+  std::size_t guesses = 10;   // wrong codes in 15 minutes, then none is taken
+  SmsGateway* sms = nullptr;  // null: none is set up; a message by SMS then waits and says so. Must outlive it
 };
 
 struct CallMe {
@@ -33,6 +35,21 @@ struct CallMe {
   std::vector<std::string> people;  // who asks
   std::string reason, order;
   Instant until;  // pointless afterwards
+};
+
+/// What people of a municipality are to know: its duty contacts and its IT people, each in their own language.
+struct News {
+  MunicipalityId municipality;
+  std::string kind, about;  // "warning", "warning:<id>"
+  struct Words {
+    Language language = Language::en;
+    std::string subject, body, sms;
+    std::string call_only_subject, call_only;  // what may stand in mail that others read
+  };
+  std::vector<Words> words;  // at least one
+  bool urgent = false;       // by SMS too
+  bool taken = false;        // the municipality's own mail is in others' hands: it gets `call_only`
+  Instant until;
 };
 
 struct Attempt {
@@ -61,6 +78,9 @@ class Notify {
   /// "Call now" to every duty contact, by all their ways. not_found: there is none with a webhook or mail address.
   Result<std::size_t> call(store::Tx& tx, const CallMe& call);
 
+  /// How many messages; 0: nobody there has a way that could be used.
+  Result<std::size_t> tell(store::Tx& tx, const News& news);
+
   /// The code of a test, as typed. forbidden: wrong, used, expired, or too many guesses.
   Result<void> confirm(std::string_view code);
 
@@ -76,6 +96,7 @@ class Notify {
     MunicipalityId municipality;
     std::string subject, body;
     Instant until;
+    std::string sms;  // one line; empty: subject and body
   };
   Result<std::int64_t> add(store::Tx& tx, const NewMessage& message);
   void deliver(const store::Job& job, store::Done done);
@@ -93,8 +114,5 @@ class Notify {
 
 /// GET /confirm/{code} asks (a mail filter that opens links confirms nothing), POST /confirm/{code} confirms. For people: HTML, no script.
 void add_confirm_routes(net::Router& router, Notify& notify, const Catalogue& texts);
-
-/// The headers of Standard Webhooks for this body. secret: "whsec_" and base64.
-Result<net::Headers> webhook_headers(std::string_view secret, std::string_view id, Instant now, std::string_view body);
 
 }  // namespace bavn::notify

@@ -11,6 +11,7 @@
 #include "base/text.hpp"
 #include "net/json_value.hpp"
 #include "net/sim.hpp"
+#include "net/webhook.hpp"
 
 namespace bavn::notify {
 namespace {
@@ -113,13 +114,13 @@ struct World {
 
 // The example of the Standard Webhooks specification's reference libraries.
 TEST(Webhook, TheSignatureIsThatOfTheStandard) {
-  const auto headers = webhook_headers(kSecret, "msg_p5jXN8AQM9LWM0D4loKWxJek", from_micros(1614265330'000000),
-                                       R"({"test": 2432232314})");
+  const auto headers = net::webhook_headers(kSecret, "msg_p5jXN8AQM9LWM0D4loKWxJek", from_micros(1614265330'000000),
+                                            R"({"test": 2432232314})");
   ASSERT_TRUE(headers);
   EXPECT_EQ(*headers->find("webhook-id"), "msg_p5jXN8AQM9LWM0D4loKWxJek");
   EXPECT_EQ(*headers->find("webhook-timestamp"), "1614265330");
   EXPECT_EQ(*headers->find("webhook-signature"), "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
-  EXPECT_FALSE(webhook_headers("secret", "a", {}, ""));
+  EXPECT_FALSE(net::webhook_headers("secret", "a", {}, ""));
 }
 
 TEST(Notify, ATestReachesThePersonByMailAndWebhookInTheirLanguage) {
@@ -133,9 +134,9 @@ TEST(Notify, ATestReachesThePersonByMailAndWebhookInTheirLanguage) {
   ASSERT_EQ(w.calls.size(), 1U);
   const auto body = net::JsonDocument::parse(w.calls[0].body).value();
   EXPECT_EQ(body.root()["type"].text(), "bavn.test");
-  const auto again = webhook_headers(kSecret, *w.calls[0].headers.find("webhook-id"),
-                                     from_micros(std::stoll(*w.calls[0].headers.find("webhook-timestamp")) * 1'000'000),
-                                     w.calls[0].body);
+  const auto again = net::webhook_headers(
+      kSecret, *w.calls[0].headers.find("webhook-id"),
+      from_micros(std::stoll(*w.calls[0].headers.find("webhook-timestamp")) * 1'000'000), w.calls[0].body);
   EXPECT_EQ(*again->find("webhook-signature"), *w.calls[0].headers.find("webhook-signature"));
   const auto proofs = w.notify->proofs_about("mandate_test:1").value();
   ASSERT_EQ(proofs.size(), 2U);
@@ -256,6 +257,128 @@ TEST(Notify, AWayThatWasRemovedIsNotUsedAnyMore) {
   w.sim.advance(1h);
   EXPECT_TRUE(w.catcher.mails.empty());
   EXPECT_EQ(w.notify->proofs_about("order:o-1")->at(0).state, "given_up");
+}
+
+News news(bool urgent, bool taken, Instant until) {
+  News n{.municipality = {101},
+         .kind = "warning",
+         .about = "warning:w-1",
+         .words = {},
+         .urgent = urgent,
+         .taken = taken,
+         .until = until};
+  n.words.push_back({Language::en, "Fraudulent mail", "bio[.]link/orbes", "short: bio", "Call the duty desk", "Call."});
+  n.words.push_back({Language::da, "Falske mails", "bio[.]link/orbes", "kort: bio", "Ring til vagten", "Ring."});
+  return n;
+}
+
+struct SmsWorld : World {
+  SmsWorld() {
+    router.post("/sms", net::Needs::anyone, [this](const net::Request& r) {
+      texted.push_back(r);
+      return net::text(sms_answer, "application/json", 200);
+    });
+    sms_server = net::SimServer::start(sim, router, "sms.example.org:443", hub).value();
+    gateway = SmsGateway::open(*client,
+                               {.url = "https://sms.example.org/sms?id={id}",
+                                .body = R"({{"to":"{to}","from":"{from}","text":"{text}"}})",
+                                .header = "Authorization: Bearer {secret}",
+                                .from = "Bavn",
+                                .answer = "accepted"},
+                               Secret<std::string>("s3cret"))
+                  .value();
+  }
+  std::vector<net::Request> texted;
+  std::string sms_answer = R"({"status":"accepted"})";
+  std::unique_ptr<net::SimServer> sms_server;
+  std::unique_ptr<SmsGateway> gateway;
+};
+
+TEST(News, GoesToEveryWayInThePersonsLanguageAndIsToldWhenItArrived) {
+  World w;
+  std::size_t sent = 0;
+  ASSERT_TRUE(w.state->write_now([&](store::Tx& tx) -> Result<void> {
+    BAVN_TRY(sent, w.notify->tell(tx, news(false, false, tx.now() + 1h)));
+    return {};
+  }));
+  EXPECT_EQ(sent, 2U);
+  w.sim.advance(1min);
+  ASSERT_EQ(w.catcher.mails.size(), 1U);
+  EXPECT_EQ(w.catcher.mails[0].subject, "Falske mails");
+  EXPECT_NE(
+      std::find(w.events.begin(), w.events.end(),
+                "message.delivered message:1 {\"about\":\"warning:w-1\",\"way\":" + std::to_string(w.mail_way) + "}"),
+      w.events.end());
+}
+
+TEST(News, OwnMailOfATakenMunicipalityOnlySaysToCall) {
+  World w;
+  ASSERT_TRUE(w.people.add_way(w.owner, w.anna, {WayKind::mail, "anna@municipality.example.org", false, 4}));
+  ASSERT_TRUE(w.state->write_now([&](store::Tx& tx) -> Result<void> {
+    BAVN_CHECK(w.notify->tell(tx, news(true, true, tx.now() + 1h)));
+    return {};
+  }));
+  w.sim.advance(1min);
+  ASSERT_EQ(w.catcher.mails.size(), 2U);
+  for (const auto& m : w.catcher.mails) {
+    const bool inside = m.to == "anna@municipality.example.org";
+    EXPECT_EQ(m.text.find("bio") == std::string::npos, inside) << m.to;
+    EXPECT_EQ(m.subject, inside ? "Ring til vagten" : "Falske mails");
+  }
+}
+
+TEST(Sms, GoesThroughTheGatewayWhenItIsUrgent) {
+  SmsWorld w;
+  const auto state = store::State::open(w.sim, {.path = ":memory:", .schema = {"core"}}).value();
+  const auto notify = Notify::open(w.sim, *state, *w.client, nullptr, w.texts, {.sms = w.gateway.get()}).value();
+  state->start();
+  tenants::People people(w.sim, *state);
+  const auto bob = people.add(w.owner, {{101}, "Bob Example", "", "da"}).value();
+  ASSERT_TRUE(people.give_role(w.owner, bob, Role::municipal_it));
+  ASSERT_TRUE(people.add_way(w.owner, bob, {WayKind::sms, "+45 12 34 56 78", true}));
+  EXPECT_FALSE(people.add_way(w.owner, bob, {WayKind::sms, "12345678", true}));
+  const auto tell = [&](bool urgent) {
+    std::size_t sent = 0;
+    EXPECT_TRUE(state->write_now([&](store::Tx& tx) -> Result<void> {
+      auto n = news(urgent, true, tx.now() + 1h);
+      n.words[1].sms = "kort \"citat\" {to} \\ linje\n2 æøå";
+      BAVN_TRY(sent, notify->tell(tx, n));
+      return {};
+    }));
+    w.sim.advance(1min);
+    return sent;
+  };
+  EXPECT_EQ(tell(false), 0U) << "nobody's phone rings for what can wait";
+  EXPECT_EQ(tell(true), 1U);
+  ASSERT_EQ(w.texted.size(), 1U);
+  EXPECT_EQ(*w.texted[0].headers.find("Authorization"), "Bearer s3cret");
+  const auto body = net::JsonDocument::parse(w.texted[0].body).value();
+  EXPECT_EQ(body.root()["to"].text_or(""), "4512345678");
+  EXPECT_EQ(body.root()["text"].text_or(""), "kort \"citat\" {to} \\ linje\n2 æøå")
+      << "what is put in is not a template";
+  EXPECT_EQ(notify->proofs_about("warning:w-1")->at(0).state, "delivered");
+  log::Capture quiet;
+  w.sms_answer = R"({"error":"no credit"})";
+  EXPECT_EQ(tell(true), 1U);
+  EXPECT_GT(w.texted.size(), 2U) << "a 200 that does not say accepted is none: tried again";
+  EXPECT_EQ(notify->proofs_about("warning:w-1")->at(1).state, "waiting");
+  state->stop();
+}
+
+TEST(Sms, AGatewayThatCannotWorkIsRefusedWithTheReason) {
+  World w;
+  const auto refused = [&](SmsOptions o) {
+    return !SmsGateway::open(*w.client, std::move(o), Secret<std::string>("x"));
+  };
+  EXPECT_TRUE(refused({.url = "https://g.example/?to={to}"})) << "no text";
+  EXPECT_TRUE(refused({.url = "https://g.example/?to={to}&t={text}&k={secret}"}));
+  EXPECT_TRUE(refused({.url = "https://g.example/?to={to}&t={txt}"}));
+  EXPECT_TRUE(refused({.url = "https://g.example/?to={to}&t={text"}));
+  EXPECT_TRUE(refused({.url = "ftp://g.example/?to={to}&t={text}"}));
+  EXPECT_TRUE(refused({.url = "https://g.example/?to={to}&t={text}", .header = "Bearer"}));
+  EXPECT_FALSE(refused({.url = "https://g.example/?to={to}&t={text}"}));
+  const auto defaults = Settings::defaults(sms_settings());
+  EXPECT_EQ(sms_of(w.sim.files(), *w.client, defaults).value(), nullptr);
 }
 
 TEST(Confirm, OpeningTheLinkConfirmsNothingPressingTheButtonDoes) {

@@ -161,7 +161,8 @@ Result<void> check_way(const NewWay& way) {
         return fail(Code::bad_input, fmt::format("\"{}\" is not one mail address", address));
       return {};
     }
-    case WayKind::phone: {
+    case WayKind::phone:
+    case WayKind::sms: {
       const auto digits = std::count_if(address.begin(), address.end(), ascii_digit);
       if (!address.starts_with('+') || digits < 8 || digits > 15 ||
           address.find_first_not_of("+0123456789 ") != std::string::npos)
@@ -170,7 +171,7 @@ Result<void> check_way(const NewWay& way) {
       return {};
     }
   }
-  return fail(Code::bad_input, "a way is a webhook, a mail address or a phone");
+  return fail(Code::bad_input, "a way is a webhook, a mail address, a phone or an SMS number");
 }
 
 }  // namespace
@@ -195,11 +196,12 @@ std::string_view to_string(WayKind kind) {
     case WayKind::webhook: return "webhook";
     case WayKind::mail: return "mail";
     case WayKind::phone: return "phone";
+    case WayKind::sms: return "sms";
   }
   return "mail";
 }
 std::optional<WayKind> way_kind_of(std::string_view name) {
-  for (const auto kind : {WayKind::webhook, WayKind::mail, WayKind::phone})
+  for (const auto kind : {WayKind::webhook, WayKind::mail, WayKind::phone, WayKind::sms})
     if (to_string(kind) == name) return kind;
   return std::nullopt;
 }

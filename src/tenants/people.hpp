@@ -35,7 +35,7 @@ std::uint32_t rights_of(Role role);
 /// Roles of this kind must end by a date: they are given to outsiders.
 bool must_expire(Role role);
 
-enum class WayKind : std::uint8_t { webhook, mail, phone };
+enum class WayKind : std::uint8_t { webhook, mail, phone, sms };  // phone: for people to dial; sms: for a gateway
 std::string_view to_string(WayKind kind);
 std::optional<WayKind> way_kind_of(std::string_view name);
 

@@ -20,6 +20,7 @@
 #include "event/notices.hpp"
 #include "event/scope.hpp"
 #include "net/client.hpp"
+#include "store/retention.hpp"
 #include "store/state.hpp"
 #include "warn/case.hpp"
 
@@ -68,6 +69,7 @@ struct DeskParts {
       nullptr;  // of desk_settings(), or of a table that holds them; null: defaults. Must outlive the desk
 };
 std::span<const Setting> desk_settings();
+std::vector<store::RetentionRule> desk_retention();
 
 /// Minutes of a case, from the first delivery; empty: not yet.
 struct CaseMinutes {

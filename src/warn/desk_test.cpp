@@ -309,6 +309,26 @@ TEST(Desk, ARestartLosesNoReminderAndNoUpdate) {
   EXPECT_EQ(hub.reminders.size(), 3U);
 }
 
+TEST(Desk, WhatIsOldGoesWhatBurnsStays) {
+  World w;
+  const auto id = lit(w.hub);
+  const auto forget = [&] {
+    std::int64_t gone = 0;
+    EXPECT_TRUE(w.hub.state->write_now([&](store::Tx& tx) -> Result<void> {
+      for (const auto& rule : desk_retention()) {
+        BAVN_TRY(const auto n, rule.forget(tx, tx.now() + 1s));
+        gone += n;
+      }
+      return {};
+    }));
+    return gone;
+  };
+  EXPECT_EQ(forget(), 0);
+  ASSERT_TRUE(w.hub.change([&](store::Tx& tx) { return w.hub.desk->over(tx, id, "Bo Example", "done"); }));
+  EXPECT_EQ(forget(), 1);
+  EXPECT_FALSE(w.hub.desk->show(event::Scope::local_owner(), id));
+}
+
 TEST(Exposure, AskedAnsweredAndCounted) {
   World w;
   auto& hub = w.hub;

@@ -205,6 +205,19 @@ std::span<const Setting> node_desk_settings() {
   return kSettings;
 }
 
+std::vector<store::RetentionRule> node_desk_retention() {
+  std::vector<store::RetentionRule> rules;
+  rules.push_back({"warning_here", 400, "warnings of the year before are compared with those of this year",
+                   [](store::Tx& tx, Instant before) -> Result<std::int64_t> {
+                     BAVN_CHECK(tx.exec("DELETE FROM warning_purge WHERE changed_at_us < :before", {{"before", before}}));
+                     BAVN_CHECK(tx.exec("DELETE FROM exposure_here WHERE taken_at_us < :before", {{"before", before}}));
+                     return tx.exec("DELETE FROM warning_here WHERE (warning, municipality) IN (SELECT warning, "
+                                    "municipality FROM warning_here WHERE taken_at_us < :before LIMIT 1000)",
+                                    {{"before", before}});
+                   }});
+  return rules;
+}
+
 struct NodeDesk::Inner {
   NodeDeskParts parts;
   Settings own = Settings::defaults(kSettings);

@@ -20,6 +20,7 @@
 #include "event/notices.hpp"
 #include "event/scope.hpp"
 #include "event/tlp.hpp"
+#include "store/retention.hpp"
 #include "store/state.hpp"
 #include "warn/case.hpp"
 
@@ -70,6 +71,7 @@ struct NodeDeskParts {
       nullptr;  // of node_desk_settings(), or of a table that holds them; null: defaults. Must outlive the desk
 };
 std::span<const Setting> node_desk_settings();
+std::vector<store::RetentionRule> node_desk_retention();
 
 struct WarningHere {
   std::string id;

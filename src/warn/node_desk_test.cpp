@@ -344,6 +344,19 @@ TEST(NodeDesk, ListFetchedBlockConfirmedAndSessionsEndedStandInTheAnswer) {
   EXPECT_EQ(a.warned_us, micros(t + 3s));
 }
 
+TEST(NodeDesk, WhatIsOldGoes) {
+  World w;
+  ASSERT_TRUE(w.node.take(json(october_entry())));
+  std::int64_t gone = 0;
+  ASSERT_TRUE(w.node.change([&](store::Tx& tx) -> Result<void> {
+    BAVN_TRY(gone, node_desk_retention()[0].forget(tx, tx.now() + 1s));
+    return {};
+  }));
+  EXPECT_EQ(gone, 1);
+  w.sim.advance(std::chrono::days{5});
+  EXPECT_TRUE(w.node.desk->list(event::Scope::local_owner()).value().empty());
+}
+
 TEST(NodeDesk, QuestionsAreAnsweredByPeopleOrByWhatTheySaidBefore) {
   World w;
   auto& n = w.node;
