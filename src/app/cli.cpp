@@ -12,6 +12,7 @@
 #include "app/mandate.hpp"
 #include "app/simulate/command.hpp"
 #include "app/stand_in.hpp"
+#include "app/warnings.hpp"
 
 namespace bavn::app {
 
@@ -248,6 +249,7 @@ int run_command_line(int argc, char** argv) {
   add_contact_commands(app, rc);
   add_block_commands(app, rc);
   add_digest_commands(app, rc);
+  add_warning_commands(app, rc);
   add_microsoft365_commands(app, rc);
   add_simulate_command(app, rc);
 

@@ -136,6 +136,7 @@ std::vector<Setting> node_settings() {
   add(live::settings());
   add(alerts::settings());
   add(input::settings());
+  add(notify::sms_settings());
   return all;
 }
 
@@ -210,7 +211,11 @@ Result<void> NodeCore::open_night() {
   noted_client_ = beacon_->left_us().recording(client_, "notify");
   if (options_.mail != nullptr)
     noted_mail_ = std::make_unique<NotedMail>(beacon_->left_us(), *options_.mail, options_.mail_server);
+  if (options_.settings != nullptr) {
+    BAVN_TRY(sms_, notify::sms_of(runtime_.files(), *noted_client_, *options_.settings));
+  }
   NightCallOptions o;
+  o.notify.sms = sms_.get();
   o.folder = options_.folder;
   o.municipality = home_;
   o.municipality_name = facts != nullptr ? facts->name : who.municipality;

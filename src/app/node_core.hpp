@@ -117,6 +117,7 @@ class NodeCore {
   std::unique_ptr<beacon::NodeBeacon> beacon_;
   std::unique_ptr<net::Client> noted_client_;  // webhooks leave through it
   std::unique_ptr<NotedMail> noted_mail_;
+  std::unique_ptr<notify::SmsGateway> sms_;  // null: none is set up
   std::unique_ptr<NightCall> night_;
   std::unique_ptr<store::Retention> retention_;
   net::Router control_;

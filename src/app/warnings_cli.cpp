@@ -17,7 +17,8 @@ namespace bavn::app {
 namespace {
 
 struct Command {
-  std::string data, id, file, why, by, language, municipality, at, name, url, tlp = "green", state, versions, cve, fixed_in;
+  std::string data, id, file, why, by, language, municipality, at, name, url, tlp = "green", state, versions, cve,
+                                                                              fixed_in;
   std::vector<std::string> to;
   std::int64_t days = 7, systems = 0;
   bool json = false;
@@ -106,10 +107,11 @@ int show(const Command& c) {
                row["severity"].text_or(""), n(row["version"]), row["tlp"].text_or(""));
     if (hub) {
       const net::JsonValue m = w["minutes"];
-      fmt::print("minutes from the first delivery: drafted {}, sent {}, first warned {}, all warned {}, emptied {}, "
-                 "sessions ended {}\n",
-                 minutes(m["drafted"]), minutes(m["sent"]), minutes(m["first_warned"]), minutes(m["all_warned"]),
-                 minutes(m["emptied"]), minutes(m["ended"]));
+      fmt::print(
+          "minutes from the first delivery: drafted {}, sent {}, first warned {}, all warned {}, emptied {}, "
+          "sessions ended {}\n",
+          minutes(m["drafted"]), minutes(m["sent"]), minutes(m["first_warned"]), minutes(m["all_warned"]),
+          minutes(m["emptied"]), minutes(m["ended"]));
       for (const net::JsonValue v : w["versions"])
         fmt::print("  v{} {} {} by {} {}\n", n(v["version"]), when(v["at_us"]), v["state"].text_or(""),
                    v["by"].text_or(""), v["why"].text_or(""));
@@ -185,8 +187,8 @@ std::string why(const Command& c) {
 
 int summary(const Command& c) {
   return said(get(c, "/api/warnings-summary?quarter=" + net::percent_encoded(c.id)), c.json, [](net::JsonValue all) {
-    fmt::print("{:<24}{:>9}{:>10}{:>10}{:>7}{:>8}{:>9}   median minutes to warned, emptied, sessions ended\n", "", "warnings",
-               "answered", "concerned", "hits", "clicks", "removed");
+    fmt::print("{:<24}{:>9}{:>10}{:>10}{:>7}{:>8}{:>9}   median minutes to warned, emptied, sessions ended\n", "",
+               "warnings", "answered", "concerned", "hits", "clicks", "removed");
     for (const net::JsonValue s : all)
       fmt::print("{:<24}{:>9}{:>10}{:>10}{:>7}{:>8}{:>9}   {}, {}, {}\n", s["name"].text_or(""), n(s["warnings"]),
                  n(s["answered"]), n(s["concerned"]), n(s["hits"]), n(s["clicks"]), n(s["purged"]),
@@ -225,8 +227,9 @@ int taken(const Command& c) {
   w.object();
   if (!c.municipality.empty()) w.member("municipality", c.municipality);
   w.member("taken", c.state == "on").member("why", c.why).end();
-  return told(post(c, "/api/taken", body), c.state == "on" ? "details go outside the municipality's own mail from now on"
-                                                           : "messages go by every way again");
+  return told(post(c, "/api/taken", body), c.state == "on"
+                                               ? "details go outside the municipality's own mail from now on"
+                                               : "messages go by every way again");
 }
 
 // ---- exposure ----
@@ -238,7 +241,8 @@ int ask(const Command& c) {
   w.member("fixed_in", c.fixed_in).member("days", c.days).key("to").array();
   for (const auto& m : c.to) w.value(m);
   w.end().end();
-  return said(post(c, "/api/exposure", body), c.json, [](net::JsonValue made) { fmt::print("{}\n", made["id"].text_or("")); });
+  return said(post(c, "/api/exposure", body), c.json,
+              [](net::JsonValue made) { fmt::print("{}\n", made["id"].text_or("")); });
 }
 
 int answers(const Command& c) {
@@ -313,12 +317,12 @@ void add_warning_commands(CLI::App& app, int& rc) {
     return sub;
   };
 
-  auto* warnings = app.add_subcommand("warnings", "Warnings: at the hub made and sent, at a node looked for and answered");
+  auto* warnings =
+      app.add_subcommand("warnings", "Warnings: at the hub made and sent, at a node looked for and answered");
   warnings->require_subcommand(1);
   warnings->footer("Example: bavn warnings text --case content/warnings/october_2024.json --language da");
-  leaf(*warnings, "list", "All that are known here", [](const Command& k) {
-    return said(get(k, "/api/warnings"), k.json, print_list);
-  });
+  leaf(*warnings, "list", "All that are known here",
+       [](const Command& k) { return said(get(k, "/api/warnings"), k.json, print_list); });
   municipality(id(leaf(*warnings, "show", "One: versions, minutes, who answered what", show)));
   auto* t = leaf(*warnings, "text", "Its texts; with --case those of a case file, without a server", text, false);
   t->add_option("id", c->id, "The warning's id");
@@ -333,52 +337,55 @@ void add_warning_commands(CLI::App& app, int& rc) {
   u->add_option("--case", c->file, "A case file (docs/warnings.md)")->required();
   auto* over = id(leaf(*warnings, "over", "The case is closed",
                        [](const Command& k) { return told(post(k, one(k) + "/over", why(k)), "over"); }));
-  auto* withdraw = id(leaf(*warnings, "withdraw", "It was no attack", [](const Command& k) {
-    return told(post(k, one(k) + "/withdraw", why(k)), "withdrawn");
-  }));
+  auto* withdraw = id(leaf(*warnings, "withdraw", "It was no attack",
+                           [](const Command& k) { return told(post(k, one(k) + "/withdraw", why(k)), "withdrawn"); }));
   for (auto* sub : {over, withdraw}) sub->add_option("--why", c->why, "For the audit log and the record")->required();
-  auto* words = id(leaf(*warnings, "words", "A person's own words instead of the template's, in one language",
-                        [](const Command& k) {
-                          const auto json = contents(k.file);
-                          if (!json) return failed(json.error());
-                          return told(post(k, one(k) + "/words", *json), "taken");
-                        }));
-  words->add_option("--text", c->file, "JSON: language, title, summary, for_employees, sms, do_now, reasons")->required();
-  auto* ended = id(leaf(*warnings, "ended", "Sessions of the accounts concerned were ended there", [](const Command& k) {
-    std::string body;
-    JsonWriter w(body);
-    w.object().member("municipality", k.municipality);
-    if (!k.at.empty()) w.member("at", k.at);
-    w.end();
-    return told(post(k, one(k) + "/ended", body), "noted");
-  }));
+  auto* words = id(
+      leaf(*warnings, "words", "A person's own words instead of the template's, in one language", [](const Command& k) {
+        const auto json = contents(k.file);
+        if (!json) return failed(json.error());
+        return told(post(k, one(k) + "/words", *json), "taken");
+      }));
+  words->add_option("--text", c->file, "JSON: language, title, summary, for_employees, sms, do_now, reasons")
+      ->required();
+  auto* ended =
+      id(leaf(*warnings, "ended", "Sessions of the accounts concerned were ended there", [](const Command& k) {
+        std::string body;
+        JsonWriter w(body);
+        w.object().member("municipality", k.municipality);
+        if (!k.at.empty()) w.member("at", k.at);
+        w.end();
+        return told(post(k, one(k) + "/ended", body), "noted");
+      }));
   ended->add_option("--municipality", c->municipality, "Code or name")->required();
   ended->add_option("--at", c->at, "RFC 3339; now when not given");
   auto* quarter = leaf(*warnings, "summary", "A quarter, municipality by municipality", summary);
   quarter->add_option("quarter", c->id, "2024-4")->required();
-  auto* seen = municipality(id(leaf(*warnings, "seen", "At a node: a person has seen it; reminders stop", [](const Command& k) {
-    std::string body;
-    JsonWriter(body).object().member("by", k.by).end();
-    return told(post(k, one(k) + "/seen" + of(k), body), "noted; thank you");
-  })));
+  auto* seen =
+      municipality(id(leaf(*warnings, "seen", "At a node: a person has seen it; reminders stop", [](const Command& k) {
+        std::string body;
+        JsonWriter(body).object().member("by", k.by).end();
+        return told(post(k, one(k) + "/seen" + of(k), body), "noted; thank you");
+      })));
   seen->add_option("--by", c->by, "Who")->required();
-  municipality(id(leaf(*warnings, "look", "At a node: search the own history again now", [](const Command& k) {
-    return told(post(k, one(k) + "/look" + of(k)), "searching");
-  })));
-  auto* t2 = municipality(leaf(*warnings, "taken", "Accounts of the municipality are in others' hands: details go outside its mail", taken));
+  municipality(id(leaf(*warnings, "look", "At a node: search the own history again now",
+                       [](const Command& k) { return told(post(k, one(k) + "/look" + of(k)), "searching"); })));
+  auto* t2 = municipality(leaf(
+      *warnings, "taken", "Accounts of the municipality are in others' hands: details go outside its mail", taken));
   t2->add_option("state", c->state, "on or off")->required();
   t2->add_option("--why", c->why, "For the audit log")->required();
-  auto* sub = leaf(*warnings, "subscribe", "At the hub: a partner's machine hears of warnings (Standard Webhooks)", subscribe);
+  auto* sub =
+      leaf(*warnings, "subscribe", "At the hub: a partner's machine hears of warnings (Standard Webhooks)", subscribe);
   sub->add_option("name", c->name, "Whose")->required();
   sub->add_option("url", c->url, "https://...")->required();
   sub->add_option("--tlp", c->tlp, "What it may get at most: clear, green or amber");
   leaf(*warnings, "subscriptions", "At the hub: partners' machines, and whether they take what is sent", subscriptions);
-  auto* unsub = leaf(*warnings, "unsubscribe", "At the hub: end a subscription", [](const Command& k) {
-    return remove_at(k, "/api/subscriptions/", "ended");
-  });
+  auto* unsub = leaf(*warnings, "unsubscribe", "At the hub: end a subscription",
+                     [](const Command& k) { return remove_at(k, "/api/subscriptions/", "ended"); });
   unsub->add_option("id", c->id, "Its number")->required();
 
-  auto* exposure = app.add_subcommand("exposure", "Who runs a product that is being attacked: asked at the hub, answered at nodes");
+  auto* exposure =
+      app.add_subcommand("exposure", "Who runs a product that is being attacked: asked at the hub, answered at nodes");
   exposure->require_subcommand(1);
   auto* q = leaf(*exposure, "ask", "At the hub: ask everybody, or some", ask);
   q->add_option("product", c->name, "\"Citrix NetScaler\"")->required();
@@ -397,7 +404,8 @@ void add_warning_commands(CLI::App& app, int& rc) {
   a->add_option("id", c->id, "The question's id")->required();
   a->add_option("state", c->state, "have, have_mended, do_not_have or do_not_know")->required();
   a->add_option("--systems", c->systems, "How many");
-  auto* rule = exposure->add_subcommand("rule", "At a node: what is known beforehand answers by itself for half a year");
+  auto* rule =
+      exposure->add_subcommand("rule", "At a node: what is known beforehand answers by itself for half a year");
   rule->require_subcommand(1);
   auto* add = municipality(leaf(*rule, "add", "Say it; saying it again makes it fresh", add_rule));
   add->add_option("product", c->name, "Every word of it must stand in the question")->required();

@@ -91,13 +91,14 @@ void add_warning_routes_hub(net::Router& control, store::State& state, warn::Des
   });
   control.get("/api/warnings/{id}", Needs::alert_read,
               [&desk](const net::Request& q) { return view(desk.show(q.scope, q.param("id"))); });
-  control.get("/api/warnings/{id}/text", Needs::alert_read, [&desk, texts = Catalogue::embedded()](const net::Request& q) {
-    const auto found = desk.show(q.scope, q.param("id"));
-    if (!found) return net::problem(found.error());
-    for (const auto& t : found->texts)
-      if (t.language == to_string(language_asked(q))) return net::text(warn::printed(texts, t));
-    return net::problem(404, "no text", "this warning has no text in that language");
-  });
+  control.get("/api/warnings/{id}/text", Needs::alert_read,
+              [&desk, texts = Catalogue::embedded()](const net::Request& q) {
+                const auto found = desk.show(q.scope, q.param("id"));
+                if (!found) return net::problem(found.error());
+                for (const auto& t : found->texts)
+                  if (t.language == to_string(language_asked(q))) return net::text(warn::printed(texts, t));
+                return net::problem(404, "no text", "this warning has no text in that language");
+              });
   control.get("/api/warnings-summary", Needs::alert_read, [&desk](const net::Request& q) {
     const auto quarter = std::string(q.asked("quarter").value_or(""));
     const auto dash = quarter.find('-');
@@ -185,7 +186,8 @@ void add_warning_routes_hub(net::Router& control, store::State& state, warn::Des
     return done(state.write_now([&](store::Tx& tx) { return desk.unsubscribe(tx, *id, q.scope.who()); }));
   });
 
-  control.get("/api/exposure", Needs::alert_read, [&desk](const net::Request& q) { return view(desk.questions(q.scope)); });
+  control.get("/api/exposure", Needs::alert_read,
+              [&desk](const net::Request& q) { return view(desk.questions(q.scope)); });
   control.post("/api/exposure", Needs::publish, [&state, &desk](const net::Request& q) {
     const auto asked = net::from_json<Asked>(q.body, net::Unknown::refuse);
     if (!asked) return net::problem(asked.error());
@@ -209,7 +211,8 @@ void add_warning_routes_hub(net::Router& control, store::State& state, warn::Des
     return ok ? net::json(net::to_json(made), 201) : net::problem(ok.error());
   });
   control.post("/api/exposure/{id}/withdraw", Needs::publish, [&state, &desk](const net::Request& q) {
-    return done(state.write_now([&](store::Tx& tx) { return desk.withdraw_question(tx, q.param("id"), q.scope.who()); }));
+    return done(
+        state.write_now([&](store::Tx& tx) { return desk.withdraw_question(tx, q.param("id"), q.scope.who()); }));
   });
 }
 

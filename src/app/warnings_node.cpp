@@ -74,17 +74,18 @@ void add_warning_routes_node(net::Router& control, store::State& state, warn::No
     const auto m = of(q);
     return m ? view(desk.show(q.scope, q.param("id"), *m)) : net::problem(m.error());
   });
-  control.get("/api/warnings/{id}/text", Needs::alert_read, [&desk, texts = Catalogue::embedded(), of](const net::Request& q) {
-    const auto m = of(q);
-    if (!m) return net::problem(m.error());
-    const auto found = desk.show(q.scope, q.param("id"), *m);
-    if (!found) return net::problem(found.error());
-    const auto language = language_of(q.asked("language").value_or("en")).value_or(Language::en);
-    for (const auto& t : found->entry.texts)
-      if (t.language == to_string(language))
-        return net::text(warn::answer_line(texts, language, found->answer) + "\n\n" + warn::printed(texts, t));
-    return net::problem(404, "no text", "this warning has no text in that language");
-  });
+  control.get(
+      "/api/warnings/{id}/text", Needs::alert_read, [&desk, texts = Catalogue::embedded(), of](const net::Request& q) {
+        const auto m = of(q);
+        if (!m) return net::problem(m.error());
+        const auto found = desk.show(q.scope, q.param("id"), *m);
+        if (!found) return net::problem(found.error());
+        const auto language = language_of(q.asked("language").value_or("en")).value_or(Language::en);
+        for (const auto& t : found->entry.texts)
+          if (t.language == to_string(language))
+            return net::text(warn::answer_line(texts, language, found->answer) + "\n\n" + warn::printed(texts, t));
+        return net::problem(404, "no text", "this warning has no text in that language");
+      });
   control.post("/api/warnings/{id}/seen", Needs::alert_write, [&state, &desk, of](const net::Request& q) {
     const auto m = of(q);
     if (!m) return net::problem(m.error());
@@ -102,11 +103,12 @@ void add_warning_routes_node(net::Router& control, store::State& state, warn::No
     if (!asked) return net::problem(asked.error());
     const auto m = chosen(municipalities, asked->municipality);
     if (!m) return net::problem(m.error());
-    return done(
-        state.write_now([&](store::Tx& tx) { return desk.mark_taken(tx, *m, asked->taken, q.scope.who(), asked->why); }));
+    return done(state.write_now(
+        [&](store::Tx& tx) { return desk.mark_taken(tx, *m, asked->taken, q.scope.who(), asked->why); }));
   });
 
-  control.get("/api/exposure", Needs::alert_read, [&desk](const net::Request& q) { return view(desk.questions(q.scope)); });
+  control.get("/api/exposure", Needs::alert_read,
+              [&desk](const net::Request& q) { return view(desk.questions(q.scope)); });
   control.post("/api/exposure/{id}/answer", Needs::alert_write, [&state, &desk, of](const net::Request& q) {
     const auto m = of(q);
     if (!m) return net::problem(m.error());
@@ -116,7 +118,8 @@ void add_warning_routes_node(net::Router& control, store::State& state, warn::No
       return desk.answer_question(tx, q.param("id"), *m, asked->state, asked->systems.value_or(0), q.scope.who());
     }));
   });
-  control.get("/api/exposure-rules", Needs::alert_read, [&desk](const net::Request& q) { return view(desk.rules(q.scope)); });
+  control.get("/api/exposure-rules", Needs::alert_read,
+              [&desk](const net::Request& q) { return view(desk.rules(q.scope)); });
   control.post("/api/exposure-rules", Needs::alert_write, [&state, &desk, municipalities](const net::Request& q) {
     const auto asked = net::from_json<NewRule>(q.body, net::Unknown::refuse);
     if (!asked) return net::problem(asked.error());

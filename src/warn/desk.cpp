@@ -218,16 +218,19 @@ std::span<const Setting> desk_settings() {
 
 std::vector<store::RetentionRule> desk_retention() {
   std::vector<store::RetentionRule> rules;
-  const std::string old = "(SELECT id FROM warning WHERE changed_at_us < :before AND state NOT IN ('sent', 'updated') LIMIT 1000)";
-  rules.push_back({"warning", 1100, "a case is compared with those of the three years before, as the yearly report does",
-                   [old](store::Tx& tx, Instant before) -> Result<std::int64_t> {
-                     for (const char* table : {"warning_town", "warning_version"})
-                       BAVN_CHECK(tx.exec("DELETE FROM " + std::string(table) + " WHERE warning IN " + old, {{"before", before}}));
-                     return tx.exec("DELETE FROM warning WHERE id IN " + old, {{"before", before}});
-                   }});
+  const std::string old =
+      "(SELECT id FROM warning WHERE changed_at_us < :before AND state NOT IN ('sent', 'updated') LIMIT 1000)";
+  rules.push_back(
+      {"warning", 1100, "a case is compared with those of the three years before, as the yearly report does",
+       [old](store::Tx& tx, Instant before) -> Result<std::int64_t> {
+         for (const char* table : {"warning_town", "warning_version"})
+           BAVN_CHECK(tx.exec("DELETE FROM " + std::string(table) + " WHERE warning IN " + old, {{"before", before}}));
+         return tx.exec("DELETE FROM warning WHERE id IN " + old, {{"before", before}});
+       }});
   rules.push_back({"exposure", 400, "who ran what is asked anew after a year",
                    [](store::Tx& tx, Instant before) -> Result<std::int64_t> {
-                     const std::string gone = "(SELECT id FROM exposure_question WHERE asked_at_us < :before LIMIT 1000)";
+                     const std::string gone =
+                         "(SELECT id FROM exposure_question WHERE asked_at_us < :before LIMIT 1000)";
                      BAVN_CHECK(tx.exec("DELETE FROM exposure_answer WHERE question IN " + gone, {{"before", before}}));
                      return tx.exec("DELETE FROM exposure_question WHERE id IN " + gone, {{"before", before}});
                    }});

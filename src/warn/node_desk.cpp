@@ -209,11 +209,13 @@ std::vector<store::RetentionRule> node_desk_retention() {
   std::vector<store::RetentionRule> rules;
   rules.push_back({"warning_here", 400, "warnings of the year before are compared with those of this year",
                    [](store::Tx& tx, Instant before) -> Result<std::int64_t> {
-                     BAVN_CHECK(tx.exec("DELETE FROM warning_purge WHERE changed_at_us < :before", {{"before", before}}));
+                     BAVN_CHECK(
+                         tx.exec("DELETE FROM warning_purge WHERE changed_at_us < :before", {{"before", before}}));
                      BAVN_CHECK(tx.exec("DELETE FROM exposure_here WHERE taken_at_us < :before", {{"before", before}}));
-                     return tx.exec("DELETE FROM warning_here WHERE (warning, municipality) IN (SELECT warning, "
-                                    "municipality FROM warning_here WHERE taken_at_us < :before LIMIT 1000)",
-                                    {{"before", before}});
+                     return tx.exec(
+                         "DELETE FROM warning_here WHERE (warning, municipality) IN (SELECT warning, "
+                         "municipality FROM warning_here WHERE taken_at_us < :before LIMIT 1000)",
+                         {{"before", before}});
                    }});
   return rules;
 }
