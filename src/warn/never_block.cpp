@@ -150,9 +150,14 @@ Result<NeverBlock> NeverBlock::open(std::vector<std::string> member_domains, std
       n.members_.emplace(known->value, "members");
     else n.left_out_.push_back(domain);
   }
-  for (const std::string& network : own_networks)
-    if (!n.add_network(trim(network), "of this municipality")) n.left_out_.push_back(network);
   n.index();
+  return n.with_networks(own_networks);
+}
+
+NeverBlock NeverBlock::with_networks(const std::vector<std::string>& more) const {
+  NeverBlock n = *this;
+  for (const std::string& network : more)
+    if (!trim(network).empty() && !n.add_network(trim(network), "of this municipality")) n.left_out_.push_back(network);
   return n;
 }
 

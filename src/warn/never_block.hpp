@@ -32,6 +32,9 @@ class NeverBlock {
   /// public suffix or no name at all would stop all blocking: it is left out and named in left_out().
   static Result<NeverBlock> open(std::vector<std::string> member_domains, std::vector<std::string> own_networks = {});
 
+  /// The same with more networks that are never blocked: a municipality's own. What is no network is named in left_out().
+  NeverBlock with_networks(const std::vector<std::string>& more) const;
+
   /// nullopt: it may be blocked. Answers for the observable itself and for everything it would take with it (".dk", a /8, a parent).
   /// Kinds that no list can carry are refused, too.
   std::optional<Refusal> check(const event::Observable& what) const;

@@ -12,6 +12,7 @@
 #include "base/guarded.hpp"
 #include "base/json_writer.hpp"
 #include "base/log.hpp"
+#include "base/text.hpp"
 #include "event/notices.hpp"
 #include "net/json_views.hpp"
 #include "warn/blocks/common.hpp"
@@ -47,6 +48,12 @@ constexpr Setting kSettings[] = {
      false,
      {},
      "Mail can be stopped here by sender and Message-ID: a mail filter reads our list.",
+     Restart::yes},
+    {"blocks.own_networks",
+     Unit::none,
+     std::string_view(""),
+     {0, 4000},
+     "Our own public networks, with commas between: nobody can block them here, whatever the hub sends.",
      Restart::yes},
     {"blocks.rpz_action",
      Unit::none,
@@ -183,6 +190,7 @@ struct NodeBlocks::Inner : std::enable_shared_from_this<NodeBlocks::Inner> {
   Guarded<std::shared_ptr<const NeverBlock>> never;
   bool dns = false, proxy = false, firewall = false, mail = false;
   std::string rpz_action;
+  std::vector<std::string> own_networks;
   std::int64_t most = 0;
   std::chrono::seconds longest{}, allow_most{}, look_after{};
 
@@ -202,6 +210,8 @@ struct NodeBlocks::Inner : std::enable_shared_from_this<NodeBlocks::Inner> {
     firewall = s.flag("blocks.can_firewall");
     mail = s.flag("blocks.can_mail");
     rpz_action = s.text("blocks.rpz_action");
+    for (const std::string_view network : split(s.text("blocks.own_networks"), ','))
+      if (!trim(network).empty()) own_networks.emplace_back(trim(network));
     most = s.integer("blocks.most_here");
     longest = s.duration("blocks.longest_days");
     allow_most = s.duration("blocks.let_through_days");
@@ -564,6 +574,12 @@ Result<std::unique_ptr<NodeBlocks>> NodeBlocks::open(Runtime& runtime, store::St
 NodeBlocks::~NodeBlocks() = default;
 
 void NodeBlocks::use_never_block(std::shared_ptr<const NeverBlock> never) {
+  if (never && !inner_->own_networks.empty()) {
+    auto with_own = std::make_shared<NeverBlock>(never->with_networks(inner_->own_networks));
+    for (const std::string& wrong : with_own->left_out())
+      log::warn("own_network_left_out", {{"network", wrong}, {"reason", "it is no network; see blocks.own_networks"}});
+    never = std::move(with_own);
+  }
   inner_->never.with([&](auto& n) { n = std::move(never); });
 }
 
