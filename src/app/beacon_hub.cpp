@@ -205,6 +205,14 @@ Result<void> BeaconHub::on_campaign(const store::DomainEvent& e) {
       return {};
     }
     if (e.kind == "campaign.updated") return warnings_->keep_up(tx, c, "correlation");
+    if (e.kind == "campaign.merged") {
+      // Both were warned of: the one that went into the other ends.
+      BAVN_TRY(const auto gone, warnings_->of_campaign(tx, e.subject));
+      if (!gone) return {};
+      const auto ended =
+          warnings_->over(tx, *gone, "correlation", fmt::format("it is one attack with campaign {}", campaign));
+      return ended || ended.error().code == Code::conflict ? Result<void>{} : ended;
+    }
     if (e.kind != "campaign.over" && e.kind != "campaign.false") return {};
     BAVN_TRY(const auto warning, warnings_->of_campaign(tx, campaign));
     if (!warning) return {};

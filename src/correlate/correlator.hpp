@@ -5,8 +5,9 @@
 //   suspicion   signs from two of four groups (identity, payload, harm, intelligence); `waiting` when the shift's places are taken
 //   lit         only a sender notice or a member's burst, plus payload or harm; or a person's confirm()
 // Outbox (subject = campaign id as text): candidate.opened, suspicion.opened, suspicion.waits, campaign.opened (it left the candidates),
-// campaign.updated, campaign.lit, campaign.over, campaign.false, campaign.merged {into}; call.wanted {municipality, reason, campaign, night}
-// and call.withheld (subject = municipality). trigger.changed {mode, why} (subject = trigger).
+// campaign.updated, campaign.lit (again when it was over and more mails come), campaign.over, campaign.false, campaign.merged {into};
+// call.wanted {municipality, reason, about, campaign, night} and call.withheld (subject = municipality). trigger.changed {mode, why} (subject
+// = trigger). docs/correlating.md.
 // Triggers begin in Options::first_mode, "shadow" unless set: what they would have lit is written down and shown to the analyst, not sent.
 // replayed() makes a trigger live. Simulations that replay the past set first_mode to "live".
 // Life: after State, Members; before State::start(); gone after State::stop(). Thread rules: take() and what has a Tx inside units;

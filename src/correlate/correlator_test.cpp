@@ -557,11 +557,17 @@ TEST_F(Hub, ACampaignIsOverWhenItIsQuietAndGoesOnWhenMoreComes) {
   sim.advance(25h);
   EXPECT_EQ(all()[0].state, "over");
   EXPECT_EQ(told("campaign.over").size(), 1U);
+  // A late click is counted, and warns nobody again.
+  ASSERT_TRUE(report(
+      2, "harm",
+      event::HarmNotice{
+          .id = "late", .sign = sign("harm", "click"), .sender = {}, .digest = {}, .notice = "1.g", .count = 1}));
+  EXPECT_EQ(all()[0].state, "over");
+  EXPECT_EQ(all()[0].clicks, 1);
   ASSERT_TRUE(report(1, "sender_notice", notice("g2", 1, "victim", {{5, 79}, {6, 10}, {7, 10}})));
   ASSERT_EQ(all().size(), 1U);
   EXPECT_EQ(all()[0].state, "lit");
-  EXPECT_EQ(told("campaign.lit").size(), 1U);
-  EXPECT_EQ(told("campaign.updated").size(), 1U);
+  EXPECT_EQ(told("campaign.lit").size(), 2U) << "a new warning: the first is over";
 }
 
 TEST_F(Hub, ACandidateOfWhichNothingCameIsForgottenInDetail) {

@@ -225,6 +225,7 @@ Result<void> Correlator::Inner::evaluate(store::Tx& tx, std::int64_t campaign_id
   const auto signs = facts_from(p.signs);
   const auto edges = edges_of(p);
 
+  const std::int64_t last_before = c.last_us, mails_before = c.mails;
   // What it is.
   std::set<std::int64_t> municipalities, tellers;
   std::set<std::string_view> senders;
@@ -279,9 +280,12 @@ Result<void> Correlator::Inner::evaluate(store::Tx& tx, std::int64_t campaign_id
 
   if (c.state == "false") return save(tx, c);
   if (c.state == "over") {  // it goes on
-    c.state = c.lit_us > 0 ? "lit" : c.suspicion_us > 0 ? "suspicion" : "candidate";
+    // A warning that ended is not sent again for a late click: only for more mails, and by what may light now.
+    if (c.lit_us > 0 && c.last_us <= last_before && c.mails <= mails_before) return save(tx, c);
+    c.state = c.lit_us > 0 || c.suspicion_us > 0 ? "suspicion" : "candidate";
     c.over_us = 0;
     BAVN_CHECK(tx.set_timer(tx.now() + options.quiet, kQuietTimer, std::to_string(c.id)));
+    if (c.trigger == "person") return light(tx, c, "person", std::string(c.lit_by));
   }
 
   // What is told again when it changes.
