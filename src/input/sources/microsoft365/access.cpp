@@ -35,6 +35,7 @@ Limit limit_of(Budget budget) {
     case Budget::security: return {60, 1min};
     case Budget::hunting: return {10, 1min};
     case Budget::directory: return {20, 10s};
+    case Budget::mail: return {300, 10s};
   }
   return {1, 1s};
 }

@@ -43,6 +43,7 @@ enum class Budget : std::uint8_t {
   security,    // alerts: 150 a minute
   hunting,     // advanced hunting: 45 a minute for everybody in the tenant; we take 10
   directory,   // applications, grants, policies
+  mail,        // mailboxes: 10,000 in 10 min for each mailbox, four at once; a tenth of what that would be for a few
 };
 
 enum class TroubleKind : std::uint8_t {

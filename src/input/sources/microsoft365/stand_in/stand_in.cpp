@@ -122,6 +122,17 @@ StandIn::StandIn(Runtime& runtime, StandInOptions options)
           options_.world.born = std::chrono::floor<std::chrono::hours>(runtime.now());
         return options_.world;
       }()) {
+  world_.on_mail([this](const std::string& to, const std::string& from, const std::string& message_id,
+                        const std::string& subject, const std::string& network_id, Instant at) {
+    mailboxes_.put(to, {.item = {},
+                        .folder = "inbox",
+                        .message_id = message_id,
+                        .sender = from,
+                        .subject = subject,
+                        .network_id = network_id,
+                        .answers = {},
+                        .arrives = at});
+  });
   if (options_.scenario == "october") world_.take_over(0, runtime_.now() + 2min, 791);
 }
 
@@ -674,6 +685,8 @@ void StandIn::add_routes(net::Router& router) {
   get("/manage/api/v1.0/{tenant}/activity/feed/subscriptions/content", [this](const Request& q) { return content(q); });
   get("/manage/api/v1.0/{tenant}/activity/feed/audit/{id}", [this](const Request& q) { return blob(q); });
 
+  add_mail_routes(router);
+
   // For whoever holds the rehearsal.
   get("/stand-in", [this](const Request& q) {
     std::string body;
@@ -723,7 +736,10 @@ void StandIn::add_routes(net::Router& router) {
                                                         {"link_loop", &options_.faults.link_loop},
                                                         {"duplicate", &options_.faults.duplicate},
                                                         {"reorder", &options_.faults.reorder},
-                                                        {"expired_token", &options_.faults.expired_token}};
+                                                        {"expired_token", &options_.faults.expired_token},
+                                                        {"late_error", &options_.faults.late_error},
+                                                        {"wrong_code", &options_.faults.wrong_code},
+                                                        {"user_moves", &options_.faults.user_moves}};
     for (const auto& [name, chance] : all)
       if (const auto asked = q.asked(name)) std::from_chars(asked->data(), asked->data() + asked->size(), *chance);
     return net::json("{}");

@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "input/sources/microsoft365/stand_in/mailboxes.hpp"
 #include "input/sources/microsoft365/stand_in/world.hpp"
 #include "net/http.hpp"
 
@@ -29,6 +30,9 @@ struct Faults {
   double duplicate = 0;      // a record stands twice in a page
   double reorder = 0;        // the page is shuffled
   double expired_token = 0;  // the token ends before its time
+  double late_error = 0;     // a move is made, and answered with 504
+  double wrong_code = 0;     // a move is made, and answered with 200 and no body
+  double user_moves = 0;     // between a search and what follows the owner moves the mail
 };
 
 struct StandInOptions {
@@ -56,6 +60,9 @@ class StandIn {
 
   World& world() { return world_; }
   Faults& faults() { return options_.faults; }
+  Mailboxes& mailboxes() { return mailboxes_; }
+  /// Into a mailbox of a tenant and into the traces; its Message-ID. bad_input: nobody of that address.
+  Result<std::string> deliver(Delivered mail);
   Licences& licences(unsigned tenant) { return licences_[tenant]; }
   /// What the consent script does, without the script. Returns the application's id.
   std::string register_application(unsigned tenant, std::string certificate_pem, std::set<std::string> roles);
@@ -94,12 +101,22 @@ class StandIn {
   net::Reply hunting(const net::Request& q);
   net::Reply directory(const net::Request& q, std::string_view what);
   net::Reply spoiled(net::Reply reply);
+  // stand_in_mail.cpp
+  void add_mail_routes(net::Router& router);
+  /// Permission, budget, whose mailbox; the answer that refuses, or nothing.
+  std::optional<net::Reply> mailbox_refused(const net::Request& q, std::string& user);
+  net::Reply mails(const net::Request& q, std::string_view folder);
+  net::Reply move(const net::Request& q, bool remove);
+  net::Reply remediate(const net::Request& q);
+  net::Reply analyzed(const net::Request& q);
+  net::Reply mailbox_switches(const net::Request& q);
   bool happens(double chance);
   std::string self(const net::Request& q) const;  // "http://host:port"
 
   Runtime& runtime_;
   StandInOptions options_;
   World world_;
+  Mailboxes mailboxes_;
   std::string url_;
   std::map<unsigned, Licences> licences_;
   std::vector<App> apps_;

@@ -312,8 +312,35 @@ Duration World::delay(Stream stream, std::uint64_t dice) const {
   return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(seconds * options_.delay_scale));
 }
 
-void World::add(unsigned tenant, Stream stream, Instant at, std::string id, std::string json) {
-  const auto visible = at + delay(stream, mix({options_.seed, hash64(id), 11}));
+const Tenant* World::tenant_of(std::string_view address) const {
+  const auto at = address.rfind('@');
+  for (const auto& t : tenants_)
+    if (at != address.npos && address.substr(at + 1) == t.domain) return &t;
+  return nullptr;
+}
+
+std::string World::mail(const std::string& from, const std::string& to, const std::string& message_id,
+                        const std::string& subject, Instant at, std::optional<Duration> trace) {
+  const auto made = [&] { return guid(mix({options_.seed, ++mails_, 51}), mix({options_.seed, mails_, 52})); };
+  const Tenant *sender = tenant_of(from), *receiver = tenant_of(to);
+  std::string network;
+  if (sender != nullptr) {
+    network = made();
+    add(sender->number, Stream::trace, at, network,
+        trace_json(network, at, from, to, message_id, subject, "203.0.113.66", 21'000), trace);
+  }
+  if (receiver != nullptr && receiver != sender) {
+    network = made();
+    add(receiver->number, Stream::trace, at + 3s, network,
+        trace_json(network, at + 3s, from, to, message_id, subject, "192.0.2.25", 21'300), trace);
+  }
+  if (receiver != nullptr && on_mail_) on_mail_(to, from, message_id, subject, network, at);
+  return network;
+}
+
+void World::add(unsigned tenant, Stream stream, Instant at, std::string id, std::string json,
+                std::optional<Duration> delay_given) {
+  const auto visible = at + delay_given.value_or(delay(stream, mix({options_.seed, hash64(id), 11})));
   added_[{tenant, stream}].push_back({.happened = std::chrono::floor<std::chrono::seconds>(at),
                                       .visible = visible,
                                       .id = std::move(id),
@@ -622,15 +649,19 @@ std::string World::take_over(unsigned tenant, Instant at, unsigned mails) {
                               std::string(dice.of(kOutside)).substr(std::string(dice.of(kOutside)).find('@') + 1))
                 : town.people[static_cast<std::size_t>(dice.below(town.people.size()))].address;
     const auto out_id = id();
+    auto network_id = out_id;
     add(tenant, Stream::trace, sent, out_id,
         trace_json(out_id, sent, victim.address, to, message_id, subject, ip, 21'000));
     if (!outside && town.number != tenant) {
       const auto in_id = id();
+      network_id = in_id;  // the trace's id is what Defender calls the network message id
       add(town.number, Stream::trace, sent + 3s, in_id,
           trace_json(in_id, sent + 3s, victim.address, to, message_id, subject, "192.0.2.25", 21'300));
     }
+    if (!outside && on_mail_) on_mail_(to, victim.address, message_id, subject, network_id, sent);
     if (!outside) {
-      const auto network = id();
+      (void)id();  // the same dice as ever
+      const auto network = network_id;
       std::string mail, url;
       JsonWriter(mail)
           .object()

@@ -4,7 +4,9 @@
 // All domains end in .example, all addresses are documentation addresses (RFC 2606, 5737).
 // Thread rules: one thread. Memory: the hours asked for are kept, at most about 20,000 of them.
 #include <cstdint>
+#include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -81,13 +83,23 @@ class World {
   /// Mails also arrive at the other tenants. Returns the taken address.
   std::string take_over(unsigned tenant, Instant at, unsigned mails);
 
+  /// A mail that came to one of our mailboxes: called when it is made, also for one that will come.
+  using OnMail = std::function<void(const std::string& to, const std::string& from, const std::string& message_id,
+                                    const std::string& subject, const std::string& network_id, Instant at)>;
+  void on_mail(OnMail f) { on_mail_ = std::move(f); }
+  /// A mail delivered by hand: the traces of both towns show it, after `trace` (empty: as long as such records take). Its network id.
+  std::string mail(const std::string& from, const std::string& to, const std::string& message_id,
+                   const std::string& subject, Instant at, std::optional<Duration> trace);
+  const Tenant* tenant_of(std::string_view address) const;  // by the domain
+
   static std::string guid(std::uint64_t a, std::uint64_t b);
 
  private:
   using HourKey = std::tuple<unsigned, Stream, std::int64_t>;
   const std::vector<Entry>& hour(unsigned tenant, Stream stream, std::int64_t hour);
   std::vector<Entry> make(const Tenant& t, Stream stream, std::int64_t hour) const;
-  void add(unsigned tenant, Stream stream, Instant at, std::string id, std::string json);
+  void add(unsigned tenant, Stream stream, Instant at, std::string id, std::string json,
+           std::optional<Duration> delay_given = {});
   Duration delay(Stream stream, std::uint64_t dice) const;
 
   WorldOptions options_;
@@ -95,6 +107,8 @@ class World {
   std::map<HourKey, std::vector<Entry>> hours_;
   std::map<std::pair<unsigned, Stream>, std::vector<Entry>> added_;
   std::map<unsigned, std::vector<Application>> made_;
+  OnMail on_mail_;
+  std::uint64_t mails_ = 0;  // by hand
 };
 
 }  // namespace bavn::input::microsoft365::stand_in
