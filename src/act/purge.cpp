@@ -469,8 +469,12 @@ Result<void> Purge::Inner::judge(store::Tx& tx, CaseRow& c) const {
   BAVN_TRY(const auto mailboxes,
            tx.number("SELECT count(DISTINCT mailbox) FROM purge_copy WHERE notice = :n", {{"n", c.notice}}));
   const std::string reason = ordered ? "ordered by " + c.approved_by : "second sign: " + signs;
+  std::vector<std::string> because;
+  for (const auto* group : {"identity", "payload", "harm"})
+    if (signs.contains(std::string(group) + ": ")) because.push_back(group);
+  if (ordered) because.push_back("ordered");
   const auto sent = ways.ask_duty
-                        ? ways.ask_duty(tx, {c.notice, c.sender, reason, code, mailboxes, from_micros(c.ask_until_us)})
+                        ? ways.ask_duty(tx, {c.notice, c.sender, code, because, mailboxes, from_micros(c.ask_until_us)})
                         : Result<std::size_t>(fail(Code::unavailable, "nobody can be asked here"));
   if (!sent || *sent == 0) {
     c.ask_until_us = 0;

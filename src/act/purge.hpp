@@ -57,9 +57,10 @@ using Locate = std::function<void(LocateAsk, std::move_only_function<void(Result
 
 /// The one-time question to the duty contact; inside the Tx. Returns how many messages went out.
 struct PurgeQuestion {
-  std::string notice, sender, reason, code;
-  std::int64_t mailboxes = 0;  // known so far
-  Instant until;               // no answer until then counts as no
+  std::string notice, sender, code;
+  std::vector<std::string> because;  // identity, payload, harm, ordered
+  std::int64_t mailboxes = 0;        // known so far
+  Instant until;                     // no answer until then counts as no
 };
 using AskDuty = std::function<Result<std::size_t>(store::Tx&, const PurgeQuestion&)>;
 

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "act/purge.hpp"
 #include "base/runtime.hpp"
 #include "input/sink.hpp"
 #include "net/client.hpp"
@@ -20,6 +21,9 @@ class Microsoft365Node {
                                                         const std::string& folder);
   ~Microsoft365Node();
   std::size_t tenants() const;
+  /// How purge reaches the mailboxes of these tenants. It may outlive this; then it says that nothing is connected.
+  act::Ask graph() const;
+  std::vector<std::string> domains() const;  // mail domains of the tenants, as the setup stored them
 
  private:
   struct Inner;

@@ -240,6 +240,50 @@ Result<std::size_t> Notify::tell(store::Tx& tx, const News& news) {
   return sent;
 }
 
+Result<std::size_t> Notify::ask(store::Tx& tx, const AskPurge& q) {
+  BAVN_TRY(const auto contacts, tenants::people_with_role(tx, q.municipality, tenants::Role::duty_contact, tx.now()));
+  BAVN_TRY(const auto until, format_local(q.until, q.zone));
+  const auto mailboxes = std::to_string(q.mailboxes);
+  std::size_t sent = 0;
+  for (const auto& person : contacts) {
+    const auto lang = language(person);
+    std::string because;
+    for (const auto& b : q.because)
+      because += (because.empty() ? "" : "; ") + texts_.say(lang, "notify.purge.because." + b);
+    for (const auto& way : person.ways) {
+      if (!can_be_sent(way)) continue;
+      BAVN_CHECK(add(tx, {.way = way.id,
+                          .kind = "purge",
+                          .about = "purge:" + q.notice,
+                          .municipality = q.municipality,
+                          .subject = texts_.say(lang, "notify.purge.subject",
+                                                {{"municipality", q.municipality_name}, {"mailboxes", mailboxes}}),
+                          .body = texts_.say(lang, "notify.purge.body",
+                                             {{"name", person.name},
+                                              {"sender", q.sender},
+                                              {"municipality", q.municipality_name},
+                                              {"mailboxes", mailboxes},
+                                              {"because", because},
+                                              {"notice", q.notice},
+                                              {"code", q.code},
+                                              {"until", until}}),
+                          .until = q.until,
+                          .sms = texts_.say(lang, "notify.purge.sms",
+                                            {{"municipality", q.municipality_name},
+                                             {"mailboxes", mailboxes},
+                                             {"notice", q.notice},
+                                             {"code", q.code},
+                                             {"until", until}})}));
+      ++sent;
+    }
+  }
+  if (sent == 0)
+    return fail(Code::not_found,
+                fmt::format("{} has no duty contact with a webhook or a mail address: add one with bavn contact add",
+                            q.municipality_name));
+  return sent;
+}
+
 void Notify::deliver(const store::Job& job, store::Done done) {
   struct Found {
     std::optional<MessageRow> message;

@@ -52,6 +52,15 @@ struct News {
   Instant until;
 };
 
+/// Asks the duty contact whether mailboxes may be emptied; the code makes the answer the duty contact's.
+struct AskPurge {
+  MunicipalityId municipality;
+  std::string municipality_name, zone, notice, sender, code;
+  std::vector<std::string> because;  // identity, payload, harm, ordered: texts "notify.purge.because.*"
+  std::int64_t mailboxes = 0;
+  Instant until;
+};
+
 struct Attempt {
   Instant at;
   bool good = false;
@@ -80,6 +89,9 @@ class Notify {
 
   /// How many messages; 0: nobody there has a way that could be used.
   Result<std::size_t> tell(store::Tx& tx, const News& news);
+
+  /// The question to every duty contact, by all their ways. not_found as above.
+  Result<std::size_t> ask(store::Tx& tx, const AskPurge& question);
 
   /// The code of a test, as typed. forbidden: wrong, used, expired, or too many guesses.
   Result<void> confirm(std::string_view code);

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <future>
 
+#include "base/text.hpp"
+
 namespace bavn::input::microsoft365 {
 namespace {
 
@@ -10,9 +12,9 @@ struct AccountRow {
   std::string label;
   MunicipalityId municipality;
   TenantId tenant;
-  std::string directory, client, login, graph, manage;
+  std::string directory, client, login, graph, manage, domains;
 };
-BOOST_DESCRIBE_STRUCT(AccountRow, (), (label, municipality, tenant, directory, client, login, graph, manage))
+BOOST_DESCRIBE_STRUCT(AccountRow, (), (label, municipality, tenant, directory, client, login, graph, manage, domains))
 
 std::string file_stem(const std::string& data, std::string_view label) {
   return data + "/m365/" + (label.empty() ? "first" : std::string(label));
@@ -77,7 +79,8 @@ void Microsoft365::poke() {
 Result<std::vector<TenantOptions>> stored_accounts(const store::State& state, Files& files, const std::string& data) {
   BAVN_TRY(auto rows, state.read([](store::Reader& db) {
     return db.all<AccountRow>(
-        "SELECT label, municipality, tenant, directory, client, login, graph, manage FROM m365_account ORDER BY label");
+        "SELECT label, municipality, tenant, directory, client, login, graph, manage, domains FROM m365_account ORDER "
+        "BY label");
   }));
   std::vector<TenantOptions> out;
   for (auto& row : rows) {
@@ -90,6 +93,8 @@ Result<std::vector<TenantOptions>> stored_accounts(const store::State& state, Fi
                    .municipality = row.municipality,
                    .tenant = row.tenant,
                    .label = row.label});
+    for (const auto domain : split(row.domains, ' '))
+      if (!domain.empty()) out.back().domains.push_back(to_lower(domain));
   }
   return out;
 }

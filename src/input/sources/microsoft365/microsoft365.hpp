@@ -14,8 +14,9 @@ struct TenantOptions {
   Account account;
   MunicipalityId municipality{};
   TenantId tenant{};
-  std::string label = {};             // "school"; empty for the first tenant
-  std::vector<std::string> off = {};  // names of sources not wanted
+  std::string label = {};                 // "school"; empty for the first tenant
+  std::vector<std::string> off = {};      // names of sources not wanted
+  std::vector<std::string> domains = {};  // its mail domains, as the setup stored them
 };
 
 class Microsoft365 {
@@ -32,6 +33,7 @@ class Microsoft365 {
   /// Polls everything now.
   void poke();
   Access& access() { return *access_; }
+  std::shared_ptr<Access> shared_access() { return access_; }
   const std::vector<std::shared_ptr<Puller>>& pullers() const { return pullers_; }
 
  private:
