@@ -620,12 +620,10 @@ Result<void> Purge::redo(store::Tx& tx, std::string_view notice, std::string_vie
   const auto rule = in.rule_now(tx.now());
   if (!rule.why.empty()) return fail(Code::forbidden, rule.why);
   BAVN_CHECK(tx.audit({plain_words(who), "purge.redo", c->notice, "{}"}));
-  // What the mandate's limit counts is each move: a copy moved again counts again.
+  // The mandate's limit counts copies of the last hour: one that is moved again in it is still one.
   BAVN_CHECK(
-      tx.exec("UPDATE purge_copy SET state = 'found', reason = '', counted_us = CASE WHEN counted_us > :hour THEN "
-              "counted_us ELSE 0 END "
-              "WHERE notice = :n AND state IN ('back', 'lost')",
-              {{"n", c->notice}, {"hour", tx.now() - 1h}}));
+      tx.exec("UPDATE purge_copy SET state = 'found', reason = '' WHERE notice = :n AND state IN ('back', 'lost')",
+              {{"n", c->notice}}));
   c->withdrawn = false;
   c->yes = true;
   c->approved_by = plain_words(who);

@@ -10,8 +10,10 @@
 #include "app/folder.hpp"
 #include "base/json_writer.hpp"
 #include "base/time.hpp"
+#include "input/sources/microsoft365/consent.hpp"
 #include "net/json_value.hpp"
 #include "net/json_views.hpp"
+#include "store/state_file.hpp"
 
 namespace bavn::app {
 
@@ -95,9 +97,14 @@ void add_purge_routes(net::Router& control, store::State& state, act::Purge& pur
 namespace {
 
 struct Asked {
-  std::string data, notice, code;
-  bool json = false, copies = false;
+  std::string data, notice, code, way = "mailbox", language = "da";
+  bool json = false, copies = false, take_back = false;
 };
+
+struct TenantRow {
+  std::string label, directory, client;
+};
+BOOST_DESCRIBE_STRUCT(TenantRow, (), (label, directory, client))
 
 std::int64_t n(net::JsonValue v) {
   return v.integer().value_or(0);
@@ -171,6 +178,26 @@ int decide(const Asked& a, std::string_view what) {
               a.json, print_case);
 }
 
+/// The script that lets the node move mail; it does nothing by itself.
+int permission(const Asked& a) {
+  auto file = store::StateFile::open(Folder(a.data).at("state.db"));
+  if (!file) return failed(file.error());
+  const auto tenants = file->read([](store::Reader& db) {
+    return db.all<TenantRow>("SELECT label, directory, client FROM m365_account ORDER BY label");
+  });
+  if (!tenants) return failed(tenants.error());
+  if (tenants->empty())
+    return failed(Error{Code::not_found, "no Microsoft 365 tenant is connected to this node: bavn node setup", a.data});
+  for (const auto& t : *tenants) {
+    const auto script = input::microsoft365::purge_script(
+        t.directory, t.client, "of this municipality",
+        a.way == "defender" ? "SecurityAnalyzedMessage.ReadWrite.All" : "Mail.ReadWrite", a.take_back, a.language);
+    if (!script) return failed(script.error());
+    fmt::print("{}", *script);
+  }
+  return kDone;
+}
+
 }  // namespace
 
 void add_purge_commands(CLI::App& app, int& rc) {
@@ -192,6 +219,12 @@ void add_purge_commands(CLI::App& app, int& rc) {
       ->add_flag("--copies", a->copies, "Every copy");
   leaf("undo", "Put back where it was what Bavn moved", [](const Asked& x) { return decide(x, "undo"); });
   leaf("redo", "Move it again, within the mandate", [](const Asked& x) { return decide(x, "redo"); });
+  auto* grant = leaf("permission", "Print the script that lets this node move mail, to be read and run in the tenant",
+                     permission, false);
+  grant->add_option("--way", a->way, "mailbox or defender (where licensed)")
+      ->check(CLI::IsMember({"mailbox", "defender"}));
+  grant->add_option("--language", a->language, "da, nb or en");
+  grant->add_flag("--take-back", a->take_back, "The script that takes only this right back");
   leaf("yes", "Empty the mailboxes, within the mandate", [](const Asked& x) {
     return decide(x, "yes");
   })->add_option("--code", a->code, "Of the question, when you answer for the duty contact");

@@ -58,6 +58,27 @@ const Permission kPermissions[] = {
       "Read the unified audit log: inbox rules, forwarding, files, administration."}},
 };
 
+const Permission kPurgePermissions[] = {
+    {"Mail.ReadWrite",
+     "e2a3a72e-5f79-4c64-b1b1-878b674786c9",
+     Service::graph,
+     {"Læse og flytte mails i alle postkasser. Bavn søger kun på Message-ID, læser kun afsender, mappe og hvad en "
+      "videresendt mail svarer på, og flytter til 'gendan slettede elementer'. Kan fortrydes.",
+      "Lese og flytte e-post i alle postbokser. Bavn søker bare på Message-ID, leser bare avsender, mappe og hva en "
+      "videresendt e-post svarer på, og flytter til «gjenopprett slettede elementer». Kan angres.",
+      "Read and move mail in every mailbox. Bavn searches by Message-ID only, reads sender, folder and what a forward "
+      "answers, and moves to \"recover deleted items\". Can be undone."}},
+    {"SecurityAnalyzedMessage.ReadWrite.All",
+     "04c55753-2244-4c25-87fc-704ab82a4f69",
+     Service::graph,
+     {"Bede Defender om at flytte navngivne mails væk og tilbage igen. Giver ikke adgang til mailens tekst. Kræver "
+      "licens til Defender.",
+      "Be Defender om å flytte navngitte e-poster bort og tilbake igjen. Gir ikke tilgang til teksten. Krever lisens "
+      "for Defender.",
+      "Ask Defender to move named mails away, and back. Gives no access to the text of mails. Needs a Defender "
+      "licence."}},
+};
+
 std::vector<Api> make_apis() {
   const Words sign_in_blind{"Overtagne konti ses først, når de gør skade.",
                             "Overtatte kontoer ses først når de gjør skade.",
@@ -264,6 +285,10 @@ const Api* api_named(std::string_view name) {
 
 std::span<const Permission> permissions() {
   return kPermissions;
+}
+
+std::span<const Permission> purge_permissions() {
+  return kPurgePermissions;
 }
 
 }  // namespace bavn::input::microsoft365

@@ -56,5 +56,7 @@ struct Permission {
   Words why;
 };
 std::span<const Permission> permissions();
+/// What purge needs, one of the two; never in the consent script, always by a step of its own (purge_script).
+std::span<const Permission> purge_permissions();
 
 }  // namespace bavn::input::microsoft365

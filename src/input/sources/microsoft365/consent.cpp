@@ -65,6 +65,24 @@ Result<std::string> consent_script(std::string_view tenant, std::string_view cer
                                        {"roles", std::move(roles)}});
 }
 
+Result<std::string> purge_script(std::string_view tenant, std::string_view client, std::string_view node_name,
+                                 std::string_view permission, bool take_back, std::string_view language) {
+  if (!is_guid(tenant) || !is_guid(client)) return fail(Code::bad_input, "tenant and application are ids (GUIDs)");
+  const auto script = content::file("content/scripts/microsoft365_purge.ps1.mustache");
+  BAVN_ASSERT(script);
+  for (const auto& p : purge_permissions()) {
+    if (p.name != permission) continue;
+    return filled(std::string(*script),
+                  {{"tenant", to_lower(tenant)},
+                   {"client", to_lower(client)},
+                   {"node", plain_name(node_name)},
+                   {"take_back", take_back ? "true" : "false"},
+                   {"roles", fmt::format("#   {}: {}\n", p.name, in_language(p.why, language))},
+                   {"role_table", fmt::format("  @{{ Name = \"{}\"; Id = \"{}\" }}\n", p.name, p.role_id)}});
+  }
+  return fail(Code::bad_input, fmt::format("\"{}\" is no permission of purge", permission));
+}
+
 Result<std::string> removal_script(std::string_view tenant, std::string_view client, std::string_view node_name) {
   if (!is_guid(tenant) || !is_guid(client)) return fail(Code::bad_input, "tenant and application are ids (GUIDs)");
   const auto script = content::file("content/scripts/microsoft365_remove.ps1.mustache");

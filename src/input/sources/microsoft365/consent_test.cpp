@@ -40,6 +40,31 @@ TEST(Consent, TheStandInRunsTheScriptAndItsOpposite) {
   EXPECT_EQ(*removed, "Removed applications: 1\n");
 }
 
+TEST(Consent, MovingMailIsAStepOfItsOwnAndIsTakenBack) {
+  Sim sim(1);
+  stand_in::StandIn stand(sim, *stand_in::scenario("quiet", 1, 1));
+  const auto tenant = stand.world().tenants()[0].id;
+  const auto identity = *make_rsa_identity("node", sim.now(), std::chrono::days(1));
+  const auto first = *consent_script(tenant, identity.certificate_pem, "Fjordby", "en");
+  const auto client = *client_id_in(*stand.run_script(first));
+  for (const auto& p : purge_permissions()) {
+    EXPECT_EQ(first.find(p.name), std::string::npos) << "the first consent only reads";
+    EXPECT_FALSE(stand.roles(client).contains(std::string(p.name)));
+    const auto script = *purge_script(tenant, client, "Fjordby\"; rm", p.name, false, "da");
+    EXPECT_NE(script.find(p.why.da), std::string::npos);
+    EXPECT_EQ(script.find("{{"), std::string::npos);
+    EXPECT_EQ(script.find("Fjordby\""), std::string::npos) << "a name ends no quote";
+    ASSERT_TRUE(stand.run_script(script));
+    EXPECT_TRUE(stand.roles(client).contains(std::string(p.name)));
+    ASSERT_TRUE(stand.run_script(*purge_script(tenant, client, "Fjordby", p.name, true, "da")));
+    EXPECT_FALSE(stand.roles(client).contains(std::string(p.name)));
+    ASSERT_TRUE(stand.run_script(script));
+  }
+  ASSERT_TRUE(stand.run_script(*removal_script(tenant, client, "Fjordby")));
+  EXPECT_TRUE(stand.roles(client).empty()) << "the removal takes everything back";
+  EXPECT_FALSE(purge_script(tenant, client, "x", "Mail.Send", false, "en"));
+}
+
 TEST(Consent, AnOutputWithoutTheIdSaysSo) {
   EXPECT_FALSE(client_id_in("Connect-MgGraph: you may not"));
   EXPECT_FALSE(client_id_in("BAVN-CLIENT-ID: hello"));

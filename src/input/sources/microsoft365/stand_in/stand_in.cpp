@@ -156,6 +156,11 @@ std::string StandIn::register_application(unsigned tenant, std::string certifica
   return apps_.back().client;
 }
 
+std::set<std::string> StandIn::roles(std::string_view client) const {
+  const auto app = std::find_if(apps_.begin(), apps_.end(), [&](const App& a) { return a.client == client; });
+  return app == apps_.end() ? std::set<std::string>() : app->roles;
+}
+
 Result<std::string> StandIn::run_script(std::string_view script) {
   const Tenant* t = world_.tenant(assigned(script, "TenantId"));
   if (t == nullptr) return fail(Code::not_found, "Connect-MgGraph: AADSTS90002: no such tenant");
@@ -164,6 +169,22 @@ Result<std::string> StandIn::run_script(std::string_view script) {
     const auto gone = std::erase_if(apps_, [&](const App& a) { return a.tenant == t->number && a.client == client; });
     std::erase_if(tokens_, [&](const auto& token) { return token.second.client == client; });
     return fmt::format("Removed applications: {}\n", gone);
+  }
+  if (script.contains("$TakeBack")) {  // more or less for an application that is there
+    const auto client = assigned(script, "ClientId");
+    const auto app = std::find_if(apps_.begin(), apps_.end(),
+                                  [&](const App& a) { return a.tenant == t->number && a.client == client; });
+    if (app == apps_.end()) return fail(Code::not_found, "There is no application " + client + " here");
+    const bool take_back = script.contains("$TakeBack = $true\n");
+    for (std::size_t at = script.find("@{ Name = \""); at != script.npos; at = script.find("@{ Name = \"", at + 1)) {
+      const auto from = at + 11;
+      std::string name(script.substr(from, script.find('"', from) - from));
+      if (take_back) app->roles.erase(name);
+      else app->roles.insert(std::move(name));
+    }
+    std::string table = "Permissions of the application now:\n";
+    for (const auto& role : app->roles) table += "  " + role + "\n";
+    return table;
   }
   const auto der = from_base64(assigned(script, "Certificate"));
   if (!der || der->empty()) return fail(Code::bad_input, "the script has no certificate");

@@ -66,6 +66,7 @@ class StandIn {
   Licences& licences(unsigned tenant) { return licences_[tenant]; }
   /// What the consent script does, without the script. Returns the application's id.
   std::string register_application(unsigned tenant, std::string certificate_pem, std::set<std::string> roles);
+  std::set<std::string> roles(std::string_view client) const;  // granted; none: no such application
   /// Reads the script that Bavn makes and does what it says; returns what the shell would print.
   Result<std::string> run_script(std::string_view script);
 
