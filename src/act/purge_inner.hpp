@@ -42,7 +42,6 @@ BOOST_DESCRIBE_STRUCT(WorkRow, (),
 
 /// What is to be done now; made in a Tx, carried out on the queue.
 struct Plan {
-  bool again = false;
   std::optional<LocateAsk> locate;
   std::vector<std::string> mailboxes;
   bool defender = false;
@@ -86,11 +85,13 @@ struct Purge::Inner : std::enable_shared_from_this<Purge::Inner> {
   // purge_work.cpp
   void start();
   void drive(std::string notice);
-  Result<Plan> plan(store::Tx& tx, const std::string& notice);
+  /// looking: somebody looks through the trace for it now. On the State's thread, like all that is const here.
+  Result<Plan> plan(store::Tx& tx, const std::string& notice, bool looking) const;
   Result<void> open_round(store::Tx& tx, CaseRow& c) const;
   Result<void> close_round(store::Tx& tx, CaseRow& c) const;
   void run(const std::string& notice, Plan plan);
-  Result<void> merge(store::Tx& tx, const std::string& notice, const Result<Located>& located) const;
+  Result<void> merge(store::Tx& tx, const std::string& notice, const Result<Located>& located,
+                     std::size_t asked_for) const;
   /// The unit, then `then` on the queue with its outcome.
   void write(store::Unit unit, std::move_only_function<void(Inner&, Result<void>)> then);
   void send(GraphCall call, std::move_only_function<void(Inner&, GraphReply)> then);
@@ -119,6 +120,7 @@ struct Purge::Inner : std::enable_shared_from_this<Purge::Inner> {
   const SigningKey& node_key;
   PurgeOptions options;
   PurgeWays ways;
+  // From here on only on the queue.
   QueueId queue{};
   std::set<std::string> busy;      // mailboxes somebody works on
   std::set<std::string> locating;  // notices

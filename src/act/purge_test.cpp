@@ -701,6 +701,41 @@ TEST(Purge, ABrokenTraceIsSaidAndReadAgain) {
   EXPECT_EQ(t.boxes.in(kRecoverable), 5U);
 }
 
+TEST(Purge, APartThatComesWhileTheTraceIsReadIsNotForgotten) {
+  Town t(16);
+  t.deliver(0, 40);
+  t.take(with_takeover(t.notice(0, 20)));
+  t.sim.advance(600us);  // the trace is being read for the first part
+  EXPECT_EQ(t.boxes.looks, 1U);
+  t.take(t.notice(20, 40, 2));
+  t.sim.advance(60s);
+  EXPECT_EQ(t.boxes.in(kRecoverable), 40U);
+}
+
+TEST(PurgeGraph, WhichMailIsWhichRow) {
+  const FoundMail a{"a", "inbox", "s", {}}, b{"b", "inbox", "s", {}}, c{"c", "x", "s", {}};
+  using Mails = std::vector<FoundMail>;
+  const auto moves = [](std::vector<CopyRow> rows, Mails present, Mails recoverable) {
+    std::string out;
+    const auto m = match(rows, present, recoverable);
+    for (const auto& p : m.move) out += "move " + std::to_string(p.row) + present[p.mail].item + " ";
+    for (const auto& p : m.moved) out += "moved " + std::to_string(p.row) + recoverable[p.mail].item + " ";
+    for (const auto id : m.absent) out += "absent " + std::to_string(id) + " ";
+    for (const auto id : m.as_thought) out += "kept " + std::to_string(id) + " ";
+    return out;
+  };
+  EXPECT_EQ(moves({{1, 0, "found", ""}}, {a}, {}), "move 1a ");
+  EXPECT_EQ(moves({{1, 0, "found", ""}}, {a, b}, {}), "move 1a move 0b ") << "the second gets a row of its own";
+  EXPECT_EQ(moves({{1, 0, "moving", "b"}, {2, 1, "found", ""}}, {a, b}, {}), "move 1b move 2a ");
+  EXPECT_EQ(moves({{1, 0, "moving", "a"}}, {}, {c}), "moved 1c ") << "killed after it was done";
+  EXPECT_EQ(moves({{1, 0, "moving", "a"}}, {b}, {}), "move 1b ") << "its owner moved it, which gave it another id";
+  EXPECT_EQ(moves({{1, 0, "moving", "a"}, {2, 1, "moved", "c"}}, {}, {c}), "absent 1 kept 2 ") << "c is the other's";
+  EXPECT_EQ(moves({{1, 0, "moved", "c"}}, {a}, {c}), "move 0a kept 1 ") << "another copy came";
+  EXPECT_EQ(moves({{1, 0, "moved", "c"}}, {a}, {}), "move 1a ") << "its owner took it back";
+  EXPECT_EQ(moves({{1, 0, "moved", "c"}}, {}, {}), "kept 1 ");
+  EXPECT_EQ(moves({{1, 0, "found", ""}}, {}, {c}), "absent 1 ") << "deleted by its owner, not by us";
+}
+
 TEST(PurgeGraph, AMessageIdIsPlainOrRefused) {
   EXPECT_EQ(*plain_message_id(" <a@b> "), "a@b");
   EXPECT_EQ(*plain_message_id("A@b"), "A@b");

@@ -122,10 +122,10 @@ void Purge::Inner::drive(std::string notice) {
   }
   auto made = std::make_shared<Plan>();
   write(
-      [weak = weak_from_this(), notice, made](store::Tx& tx) -> Result<void> {
+      [weak = weak_from_this(), notice, made, looking = locating.contains(notice)](store::Tx& tx) -> Result<void> {
         const auto self = weak.lock();
         if (!self) return {};
-        BAVN_TRY(*made, self->plan(tx, notice));
+        BAVN_TRY(*made, self->plan(tx, notice, looking));
         return {};
       },
       [notice, made](Inner& in, Result<void> done) {
@@ -143,7 +143,7 @@ void Purge::Inner::drive(std::string notice) {
       });
 }
 
-Result<Plan> Purge::Inner::plan(store::Tx& tx, const std::string& notice) {
+Result<Plan> Purge::Inner::plan(store::Tx& tx, const std::string& notice, bool looking) const {
   Plan out;
   BAVN_TRY(auto found, load(tx, notice));
   if (!found) return out;
@@ -168,7 +168,7 @@ Result<Plan> Purge::Inner::plan(store::Tx& tx, const std::string& notice) {
     }
     if (!c.want.empty() && !c.round_open && c.next_us <= now) BAVN_CHECK(open_round(tx, c));
   }
-  if (c.locate_us && *c.locate_us <= now && !locating.contains(notice)) {
+  if (c.locate_us && *c.locate_us <= now && !looking) {
     BAVN_TRY(auto ids, tx.all<std::string>("SELECT message_id FROM purge_message WHERE notice = :n ORDER BY message_id",
                                            {{"n", notice}}));
     out.locate = LocateAsk{notice, c.sender, from_micros(c.from_us), from_micros(c.to_us), std::move(ids)};
@@ -280,14 +280,15 @@ Result<void> Purge::Inner::close_round(store::Tx& tx, CaseRow& c) const {
 
 void Purge::Inner::run(const std::string& notice, Plan p) {
   if (p.locate && locating.insert(notice).second) {
-    ways.locate(std::move(*p.locate), [weak = weak_from_this(), notice](Result<Located> located) {
+    const std::size_t asked = p.locate->message_ids.size();
+    ways.locate(std::move(*p.locate), [weak = weak_from_this(), notice, asked](Result<Located> located) {
       const auto self = weak.lock();
       if (!self) return;
       auto kept = std::make_shared<Result<Located>>(std::move(located));
       self->write(
-          [weak, notice, kept](store::Tx& tx) -> Result<void> {
+          [weak, notice, kept, asked](store::Tx& tx) -> Result<void> {
             const auto in = weak.lock();
-            return in ? in->merge(tx, notice, *kept) : Result<void>{};
+            return in ? in->merge(tx, notice, *kept, asked) : Result<void>{};
           },
           [notice](Inner& in, Result<void> done) {
             in.locating.erase(notice);
@@ -327,7 +328,8 @@ void Purge::Inner::stumbled(const std::string& notice, const std::string& key, c
   });
 }
 
-Result<void> Purge::Inner::merge(store::Tx& tx, const std::string& notice, const Result<Located>& located) const {
+Result<void> Purge::Inner::merge(store::Tx& tx, const std::string& notice, const Result<Located>& located,
+                                 std::size_t asked_for) const {
   BAVN_TRY(auto found, load(tx, notice));
   if (!found) return {};
   CaseRow c = std::move(*found);
@@ -403,6 +405,7 @@ Result<void> Purge::Inner::merge(store::Tx& tx, const std::string& notice, const
     ++c.pause_step;
     c.locate_us = again_in();  // records of the trace come late
   }
+  if (ids.size() > asked_for) c.locate_us = now;  // another part came while this was looked for
   BAVN_CHECK(save(tx, c));
   if (waits) BAVN_CHECK(judge(tx, c));
   return {};
