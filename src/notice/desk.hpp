@@ -1,7 +1,8 @@
 #pragma once
 // The node's desk of notices: a Watch for each municipality of the node and the digester, fed by `live`, kept in rows. What came out is stored
 // and told in the Tx that moves `matched_to`, or in the Tx of a timer when something waited; a part that was told is never told again.
-// Outbox: notice.sender, notice.takeover, notice.burst, notice.harm (subject: id; detail: {"part", "over"}), municipality set.
+// What is told: reports "sender_notice", "takeover", "burst", "harm", TLP amber. Outbox: notice.sender, notice.takeover, notice.burst,
+// notice.harm (subject: id; detail: {"part"}), notice.judged ({"state"}); municipality set.
 // Life: after State; open() before State::start(); gone after State::stop(). Thread rules: feed, take, save, load as FactWatcher; the rest any
 // thread (never the State's writer but where a Tx is passed in).
 #include <functional>
@@ -16,15 +17,12 @@
 #include "notice/digesting.hpp"
 #include "notice/exercise.hpp"
 #include "notice/fact_watcher.hpp"
+#include "notice/tell.hpp"
 #include "notice/watch.hpp"
 #include "store/retention.hpp"
 #include "store/state.hpp"
 
 namespace bavn::notice {
-
-/// Sends a report up: kind ("sender_notice", "takeover", "burst", "harm"), its JSON, whose it is, how far it may go.
-using Tell =
-    std::function<Result<void>(store::Tx&, std::string_view kind, std::string_view json, MunicipalityId, event::Tlp)>;
 
 struct DeskOptions {
   WatchOptions watch;
@@ -45,21 +43,21 @@ struct NoticedRow {
   std::string judged, judged_by, judged_why;  // real, false; empty: nobody said so yet
   std::int64_t judged_us = 0;
 };
-struct NoticedSign {
-  std::string group, kind;
-  std::int64_t at_us = 0;
-  std::string detail;
-};
+BOOST_DESCRIBE_STRUCT(NoticedRow, (),
+                      (id, kind, municipality, concern, level, part, first_us, last_us, noticed_us, updated_us, mails,
+                       recipients, outside, usual, source, late_s, judged, judged_by, judged_why, judged_us))
 struct NoticedDomain {
   std::string domain;
   std::int64_t mails = 0;
 };
+BOOST_DESCRIBE_STRUCT(NoticedDomain, (), (domain, mails))
 struct NoticedMore {
   NoticedRow notice;
-  std::vector<NoticedSign> signs;
+  std::vector<event::Sign> signs;
   std::vector<NoticedDomain> domains;
   std::vector<std::string> message_ids;  // the first 1,000
 };
+BOOST_DESCRIBE_STRUCT(NoticedMore, (), (notice, signs, domains, message_ids))
 struct NoticedFilter {
   std::string kind;  // empty: any
   std::optional<MunicipalityId> municipality;
@@ -83,7 +81,7 @@ class Desk : public FactWatcher {
   Duration memory() const override;
 
   void use_community(std::shared_ptr<const Community> community);
-  /// Entries of the urgent stream: "exercise", "sender_ids" (to know which notice a harm is about), "reveal", "digest_key"; others are not
+  /// Entries of the urgent stream: "exercise", "sender_ids" (to know which notice a harm is about), "reveal", "digest_key", "harmless"; others are not
   /// ours and are left alone (false). Errors: bad_input.
   Result<bool> take_entry(store::Tx& tx, std::string_view kind, std::string_view payload, MunicipalityId municipality);
 

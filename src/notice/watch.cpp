@@ -217,9 +217,13 @@ void Watch::use_exercises(std::vector<Exercise> exercises) {
   inner_->exercises = std::move(exercises);
 }
 
-void Watch::know_notice(const event::SenderIds& ids, Instant now) {
+void Watch::judged(std::string_view sender, bool real) {
+  const auto at = inner_->senders.find(sender);
+  if (at != inner_->senders.end() && at->second.notice) at->second.notice->taken = real;
+}
+
+void Watch::know_notice(const event::SenderIds& ids) {
   Inner& w = *inner_;
-  w.clock = std::max(w.clock, micros(now));
   for (const std::string& id : ids.message_ids)
     if (w.ids.put(message_key(id), {ids.sender, ids.notice}, static_cast<std::size_t>(w.o.harm_places)))
       ++w.counts.full_harm;

@@ -50,7 +50,9 @@ class Watch {
   void use_community(std::shared_ptr<const Community> community);
   void use_exercises(std::vector<Exercise> exercises);
   /// Mail that another node's sender notice named to us (entry "sender_ids"): harm about it names that notice.
-  void know_notice(const event::SenderIds& ids, Instant now);
+  void know_notice(const event::SenderIds& ids);
+  /// A person said what the notice of this sender was: what a thief sent does not become the mailbox's habit, what its owner sent does.
+  void judged(std::string_view sender, bool real);
 
   Result<void> save(std::string& into) const;
   /// Errors: corrupt; then nothing has changed.

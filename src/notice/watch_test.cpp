@@ -370,7 +370,7 @@ void compare(const std::map<std::string, Outcome>& got, const std::vector<Expect
 Watch watch_of(const Scene& scene) {
   Watch w(scene.own, scene.community, WatchOptions(), "community key");
   w.use_exercises(scene.exercises);
-  for (const event::SenderIds& k : scene.known) w.know_notice(k, from_micros(0));
+  for (const event::SenderIds& k : scene.known) w.know_notice(k);
   return w;
 }
 
