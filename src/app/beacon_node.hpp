@@ -69,6 +69,7 @@ class BeaconNode {
   /// For live::Options::watcher, or fed directly.
   std::shared_ptr<notice::FactWatcher> watcher() { return notices_; }
   notice::Desk& notices() { return *notices_; }
+  notice::DigestDesk& digests() { return *digests_; }
   warn::NodeDesk& warnings() { return *warnings_; }
   warn::blocks::NodeBlocks& blocks() { return *blocks_; }
   act::Purge& purge() { return *purge_; }

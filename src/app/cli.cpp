@@ -6,10 +6,12 @@
 #include <csignal>
 
 #include "app/blocks_hub.hpp"
+#include "app/campaigns_hub.hpp"
 #include "app/commands.hpp"
 #include "app/contacts.hpp"
 #include "app/digest_keys.hpp"
 #include "app/mandate.hpp"
+#include "app/notices_node.hpp"
 #include "app/simulate/command.hpp"
 #include "app/stand_in.hpp"
 #include "app/warnings.hpp"
@@ -246,11 +248,13 @@ int run_command_line(int argc, char** argv) {
 
   add_server_commands(app, rc);
   add_mandate_commands(app, rc);
+  add_campaign_commands(app, rc);
   add_contact_commands(app, rc);
   add_block_commands(app, rc);
   add_digest_commands(app, rc);
   add_warning_commands(app, rc);
   add_microsoft365_commands(app, rc);
+  add_notice_commands(app, rc);
   add_simulate_command(app, rc);
 
   app.add_subcommand("man", "Print the manual page: bavn man | man -l -")->callback([&] {

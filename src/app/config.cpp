@@ -12,10 +12,10 @@
 namespace bavn::app {
 
 int config_command(const ConfigCommand& c) {
-  const auto node = node_settings();
+  const auto node = node_settings(), of_hub = hub_settings();
   if (c.action == "explain") {
     if (c.what == "sources") fmt::print("{}", input::explain_sources());
-    else fmt::print("{}", (c.what == "hub" ? Settings::defaults(hub_settings()) : Settings::defaults(node)).explain());
+    else fmt::print("{}", Settings::defaults(c.what == "hub" ? of_hub : node).explain());
     return kDone;
   }
   if (!std::filesystem::is_directory(c.data)) return failed(Error{Code::not_found, "there is no such folder", c.data});
@@ -34,7 +34,7 @@ int config_command(const ConfigCommand& c) {
     else code = failed(done.error());
   };
   check("settings.toml", [&](const std::string& text, const std::string& path) -> Result<void> {
-    BAVN_CHECK(Settings::read(hub ? hub_settings() : std::span<const Setting>(node), text, path));
+    BAVN_CHECK(Settings::read(hub ? of_hub : node, text, path));
     return {};
   });
   if (!hub)

@@ -334,7 +334,8 @@ int hub_command(const HubCommand& c) {
     return kDone;
   }
   if (c.action == "settings") {
-    fmt::print("{}", Settings::defaults(hub_settings()).explain());
+    const auto table = hub_settings();
+    fmt::print("{}", Settings::defaults(table).explain());
     return kDone;
   }
   return kUsage;

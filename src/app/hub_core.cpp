@@ -12,6 +12,10 @@
 
 #include "act/order.hpp"
 #include "app/audit_head.hpp"
+#include "app/blocks_hub.hpp"
+#include "app/campaigns_hub.hpp"
+#include "app/digest_keys.hpp"
+#include "app/warnings.hpp"
 #include "base/encoding.hpp"
 #include "base/json_writer.hpp"
 #include "base/log.hpp"
@@ -181,7 +185,18 @@ Result<std::unique_ptr<HubCore>> HubCore::open(Runtime& runtime, Metrics& metric
   b.folder = o.folder + "/beacon";
   BAVN_TRY(hub->beacon_, beacon::HubBeacon::open(runtime, *hub->state_, *hub->nodes_of_, metrics, std::move(key), b));
   hub->indicators_ = std::make_unique<HubIndicators>(*hub->state_, o.folder + "/bases");
+  hub->members_ = std::make_unique<HubMembers>(*hub->directory_, *hub->domains_);
+  BAVN_CHECK(hub->members_->refresh());
   hub->add_reports();
+  BAVN_TRY(hub->noticing_, BeaconHub::open({.runtime = runtime,
+                                            .state = *hub->state_,
+                                            .metrics = metrics,
+                                            .texts = hub->texts_,
+                                            .beacon = *hub->beacon_,
+                                            .members = *hub->members_,
+                                            .client = o.client,
+                                            .settings = o.settings,
+                                            .options = o.noticing}));
   hub->beacon_->witness(audit_head);
   hub->nodes_router_.authenticate(
       [h = hub.get()](const net::Request& q) { return tenants::authenticate_node(*h->directory_, q); });
@@ -235,13 +250,19 @@ void HubCore::add_reports() {
          {"h", a.hits}}));
     return tx.emit("test_beacon.answered", a.test_beacon, "{}", r.municipality);
   });
-  for (const char* kind : {"alert", "sighting", "notice", "digest"}) beacon_->on_report(kind, shared);
+  for (const char* kind : {"alert", "sighting", "notice"}) beacon_->on_report(kind, shared);
   beacon_->on_other_report(shared);
 }
 
 void HubCore::start() {
   state_->subscribe("community", runtime_.queue({.name = "community"}),
                     [this](const store::DomainEvent& e) -> Result<void> {
+                      const bool who = e.kind == "node.enrolled" || e.kind == "certificate.revoked" ||
+                                       e.kind == "member.left" || e.kind == "community.changed";
+                      if (!who) return {};
+                      BAVN_CHECK(members_->refresh());
+                      BAVN_CHECK(noticing_->members_changed());
+                      if (e.kind == "certificate.revoked") BAVN_CHECK(node_revoked(e.subject));
                       return e.kind == "community.changed" ? publish_community() : Result<void>();
                     });
   {
@@ -575,6 +596,7 @@ Result<StatusView> HubCore::status(const event::Scope& scope) {
   v.figures = {{"Log entries", with_commas(urgent + bulk)},
                {"Indicators", with_commas(static_cast<std::uint64_t>(indicators.in_base + indicators.changes))},
                {"Streams open", with_commas(beacon_->streams_open())}};
+  show_waves(v);
   for (const auto& node : nodes) {
     for (const MunicipalityId id : node.municipalities) {
       StatusView::Municipality m;
@@ -618,9 +640,80 @@ Result<std::size_t> HubCore::nodes_with_indicators(std::uint64_t at_least) {
   return n;
 }
 
+/// Whoever had its key of digests has it still: the others get a new one.
+Result<void> HubCore::node_revoked(const std::string& serial) {
+  BAVN_TRY(const tenants::NodeId id, directory_->node_of(serial));
+  BAVN_TRY(const tenants::Node node, directory_->node(event::Scope::local_owner(), id));
+  return state_->write_now(
+      [&](store::Tx& tx) { return noticing_->node_revoked(tx, node.name, "certificate revoked"); });
+}
+
 Result<void> HubCore::publish_community() {
   return publish_content(event::Scope::local_owner(), "content", "community",
                          domains_->text(directory_->municipalities()));
+}
+
+/// What burns: lit campaigns and open suspicions, the newest few.
+void HubCore::show_waves(StatusView& view) {
+  constexpr std::size_t kShown = 5;
+  correlate::CampaignFilter filter;
+  filter.states = {"lit", "suspicion"};
+  filter.limit = static_cast<std::int64_t>(kShown);
+  const auto found = state_->read([&](store::Reader& r) -> Result<std::vector<correlate::CampaignFacts>> {
+    BAVN_TRY(const auto list, correlate::campaigns(r, filter));
+    std::vector<correlate::CampaignFacts> all;
+    for (const auto& c : list) {
+      BAVN_TRY(auto facts, correlate::facts_of(r, c.id));
+      all.push_back(std::move(facts));
+    }
+    return all;
+  });
+  if (!found) {
+    view.trouble.push_back("The waves cannot be read: " + found.error().what);
+    return;
+  }
+  const auto clock = [](std::int64_t us) {
+    return format_time(std::chrono::floor<std::chrono::seconds>(from_micros(us))).substr(11, 8);
+  };
+  const auto minutes = [](std::int64_t seconds) {
+    return seconds < 0 ? std::string("-") : fmt::format("{:.1f}", static_cast<double>(seconds) / 60);
+  };
+  for (const auto& f : *found) {
+    const auto& c = f.campaign;
+    StatusView::Wave wave;
+    const std::string from = f.senders.empty() ? std::string() : " from " + f.senders.front().domain;
+    wave.title = fmt::format("Mail{} to {} {}", from, c.municipalities,
+                             c.municipalities == 1 ? "municipality" : "municipalities");
+    wave.state = c.state == "lit" ? "warned" : "suspected";
+    wave.severity = correlate::severity_name(c.severity);
+    wave.first = from_micros(c.first_us);
+    wave.figures = {{"Municipalities", with_commas(static_cast<std::uint64_t>(c.municipalities))},
+                    {"Mails", with_commas(static_cast<std::uint64_t>(c.mails + c.outside))},
+                    {"Minutes to notice", minutes(f.seconds_to_notice)},
+                    {"Minutes to warning", minutes(f.seconds_to_lit)}};
+    wave.steps.push_back(fmt::format("{} its first mail was sent", clock(c.first_us)));
+    if (c.noticed_us != 0) wave.steps.push_back(fmt::format("{} noticed by a node ({})", clock(c.noticed_us), c.cause));
+    for (const auto& s : f.signs)
+      if (wave.steps.size() < 8) wave.steps.push_back(fmt::format("{} {}: {}", clock(s.at_us), s.group, s.kind));
+    if (c.lit_us != 0)
+      wave.steps.push_back(fmt::format("{} warned, {}", clock(c.lit_us),
+                                       c.lit_by.starts_with("trigger:") ? "without a person" : "by " + c.lit_by));
+    const auto warning =
+        state_->read([&](store::Reader& r) { return noticing_->warnings().of_campaign(r, std::to_string(c.id)); });
+    if (warning && *warning)
+      if (const auto shown = noticing_->warnings().show(event::Scope::local_owner(), **warning)) {
+        wave.figures.push_back({"Answers", fmt::format("{} of {}", shown->warning.answered, shown->warning.asked)});
+        std::int64_t purged = 0, left = 0;
+        for (const auto& a : shown->answers)
+          if (a.answer) purged += a.answer->purged, left += a.answer->purge_left;
+        if (purged + left > 0)
+          wave.figures.push_back({"Mails emptied", fmt::format("{} of {}", purged, purged + left)});
+      }
+    view.waves.push_back(std::move(wave));
+  }
+  const auto quality =
+      state_->read([&](store::Reader& r) { return correlate::false_warnings(r, view.now, std::chrono::days(90)); });
+  if (quality) view.figures.push_back({"False warnings, 90 days", std::to_string(quality->not_real)});
 }
 
 void HubCore::add_domain_routes() {
@@ -651,6 +744,10 @@ void HubCore::add_domain_routes() {
 
 void HubCore::add_control_routes() {
   add_domain_routes();
+  add_campaign_routes(control_, runtime_, *state_, noticing_->correlator(), noticing_->options(), texts_);
+  add_warning_routes_hub(control_, *state_, noticing_->warnings(), noticing_->blocks().never_block());
+  add_digest_key_routes(control_, *state_, noticing_->digest_keys());
+  add_block_routes_hub(control_, noticing_->blocks());
   control_.post("/api/municipalities", Needs::tenants_write, [this](const net::Request& q) -> net::Reply {
     std::vector<std::string> which;
     for (const auto each : split(q.asked("municipality").value_or(""), ','))

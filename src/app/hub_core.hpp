@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "app/beacon_hub.hpp"
+#include "app/hub_members.hpp"
 #include "app/shared_indicators.hpp"
 #include "app/status_page.hpp"
 #include "base/metrics.hpp"
@@ -32,6 +34,9 @@ struct HubOptions {
   std::string state_path;  // empty: folder/state.db
   std::function<double(MunicipalityId)> guest_memory;  // megabytes of a guest on this machine; empty: none are
   std::vector<std::string> try_commands;
+  const Settings* settings = nullptr;          // of hub_settings(); null: defaults
+  net::Client* client = nullptr;               // to partners' machines; null: none
+  std::optional<correlate::Options> noticing;  // simulations
 };
 
 /// What a handful of indicators may cost on the urgent way to nodes; larger lists become a base.
@@ -57,6 +62,7 @@ class HubCore {
   tenants::Directory& directory() { return *directory_; }
   tenants::MemberDomains& domains() { return *domains_; }
   beacon::HubBeacon& beacon() { return *beacon_; }
+  BeaconHub& noticing() { return *noticing_; }
   /// Called with the serial of a certificate that was revoked: servers cut its connections.
   void on_revoked(std::function<void(const std::string& serial)> cut) { cut_ = std::move(cut); }
 
@@ -116,6 +122,8 @@ class HubCore {
   void add_domain_routes();
   /// What nodes must know of the community; again whenever it changes.
   Result<void> publish_community();
+  Result<void> node_revoked(const std::string& serial);
+  void show_waves(StatusView& view);
 
   struct Nodes;
   Runtime& runtime_;
@@ -138,6 +146,9 @@ class HubCore {
     HubCore* core = nullptr;
   };
   std::shared_ptr<Alive> alive_ = std::make_shared<Alive>();
+  Catalogue texts_ = Catalogue::embedded();
+  std::unique_ptr<HubMembers> members_;
+  std::unique_ptr<BeaconHub> noticing_;
   net::Router nodes_router_, control_;
   std::function<void(const std::string&)> cut_;
   warn::BlockGuard block_guard_;

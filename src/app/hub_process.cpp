@@ -4,6 +4,7 @@
 
 #include <filesystem>
 
+#include "app/beacon_hub.hpp"
 #include "app/process.hpp"
 #include "base/log.hpp"
 
@@ -49,18 +50,21 @@ std::string in_quotes(std::string_view text) {
   return out + "\"";
 }
 
-Result<Settings> read_settings(const Folder& folder) {
+/// table must outlive what is returned.
+Result<Settings> read_settings(const Folder& folder, std::span<const Setting> table) {
   DiskFiles files;
   const std::string path = folder.at("settings.toml");
-  if (!files.exists(path)) return Settings::defaults(kSettings);
+  if (!files.exists(path)) return Settings::defaults(table);
   BAVN_TRY(const std::string text, read_file(files, path, 1U << 20U));
-  return Settings::read(kSettings, text, path);
+  return Settings::read(table, text, path);
 }
 
 }  // namespace
 
-std::span<const Setting> hub_settings() {
-  return kSettings;
+std::vector<Setting> hub_settings() {
+  std::vector<Setting> all(std::begin(kSettings), std::end(kSettings));
+  for (Setting& s : beacon_hub_settings()) all.push_back(std::move(s));
+  return all;
 }
 
 Result<std::string> HubProcess::init(Runtime& runtime, const std::string& path, const HubBirth& birth) {
@@ -83,7 +87,10 @@ Result<std::unique_ptr<HubProcess>> HubProcess::open(Runtime& runtime, Metrics& 
                                                      bool guests, std::vector<std::string> try_commands) {
   std::unique_ptr<HubProcess> hub(new HubProcess(runtime, path));
   BAVN_TRY(hub->held_, hub->folder_.hold(false));
-  BAVN_TRY(const Settings settings, read_settings(hub->folder_));
+  hub->table_ = hub_settings();
+  BAVN_TRY(Settings read, read_settings(hub->folder_, hub->table_));
+  hub->settings_ = std::make_unique<Settings>(std::move(read));
+  const Settings& settings = *hub->settings_;
   hub->public_ = settings.text("hub.public");
   hub->control_ = std::make_unique<Control>(random_key(runtime));
   if (guests) {
@@ -97,6 +104,9 @@ Result<std::unique_ptr<HubProcess>> HubProcess::open(Runtime& runtime, Metrics& 
   o.name = settings.text("hub.name");
   o.address = hub->public_;
   o.try_commands = std::move(try_commands);
+  o.settings = &settings;
+  hub->client_ = net::curl_client(runtime, {});  // partners' webhooks
+  o.client = hub->client_.get();
   o.guest_memory = [folder = hub->folder_.at("guests")](MunicipalityId m) {
     const auto pid = Folder(fmt::format("{}/{:04}", folder, m.value)).holder();
     const auto memory = pid ? memory_of(*pid) : std::nullopt;

@@ -10,11 +10,12 @@
 #include "app/guests.hpp"
 #include "app/hub_core.hpp"
 #include "base/settings.hpp"
+#include "net/client.hpp"
 #include "net/server.hpp"
 
 namespace bavn::app {
 
-std::span<const Setting> hub_settings();
+std::vector<Setting> hub_settings();
 
 struct HubBirth {
   std::string name;  // of the CERT
@@ -47,6 +48,9 @@ class HubProcess {
   Folder folder_;
   std::unique_ptr<Folder::Held> held_;
   std::string public_;
+  std::vector<Setting> table_;
+  std::unique_ptr<Settings> settings_;
+  std::unique_ptr<net::Client> client_;
   std::unique_ptr<Control> control_;
   std::unique_ptr<Guests> guests_;
   std::unique_ptr<HubCore> core_;

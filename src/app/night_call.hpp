@@ -26,6 +26,8 @@ class NightCall {
 
   /// For the beacon's handler of kind "order": inside the Tx that stores the cursor. The Outcome goes back up as an "answer".
   Result<act::Outcome> take(store::Tx& tx, std::string_view payload) { return desk_.take(tx, payload); }
+  /// Who carries out another action than the call. Before the first take().
+  void carry_out(std::string action, act::CarryOut f) { desk_.carry_out(std::move(action), std::move(f)); }
   /// Sends the test to every duty contact now; the number of messages. The monthly one is a timer of its own.
   Result<std::size_t> test_now();
   notify::Notify& notify() { return *notify_; }

@@ -9,7 +9,13 @@
 #include <set>
 
 #include "app/audit_head.hpp"
+#include "app/blocks_node.hpp"
 #include "app/contacts.hpp"
+#include "app/digest_keys.hpp"
+#include "app/notices_node.hpp"
+#include "app/purge_node.hpp"
+#include "app/purge_routes.hpp"
+#include "app/warnings.hpp"
 #include "base/json_writer.hpp"
 #include "base/log.hpp"
 #include "base/text.hpp"
@@ -137,6 +143,7 @@ std::vector<Setting> node_settings() {
   add(alerts::settings());
   add(input::settings());
   add(notify::sms_settings());
+  add(beacon_node_settings());
   return all;
 }
 
@@ -186,18 +193,24 @@ Result<std::unique_ptr<NodeCore>> NodeCore::open(Runtime& runtime, net::Client& 
   live.folder = o.folder;
   live.guest = o.guest;
   live.engine = node->engine_options();
+  BAVN_TRY(node->sights_, input::all_sights());
+  if (o.identity) {
+    BAVN_CHECK(node->open_beacon());
+    BAVN_CHECK(node->open_night());
+    BAVN_CHECK(node->open_noticing());
+  }
+  if (node->noticing_) live.watcher = node->noticing_->watcher();
   if (o.tune) o.tune(live);
   BAVN_TRY(node->pipeline_, live::Pipeline::open(runtime, *node->state_, *node->book_, live));
   node->indicators_ = std::make_unique<NodeIndicators>(node->pipeline_->engine()->indicators());
   BAVN_CHECK(node->indicators_->load(*node->state_));
   node->alerts_ = std::make_unique<alerts::AlertReader>(*node->state_, budget);
   node->sources_ = std::make_unique<live::SourcesReader>(*node->state_);
-  BAVN_TRY(node->sights_, input::all_sights());
   BAVN_TRY(node->tokens_, live::IntakeTokens::open(*node->state_));
-  if (o.identity) {
-    BAVN_CHECK(node->open_beacon());
-    BAVN_CHECK(node->open_night());
-  }
+  if (node->noticing_)
+    node->look_back_ = std::make_unique<LookBack>(runtime, *node->pipeline_, node->sights_,
+                                                  [n = node.get()] { return n->seen_here(); });
+  if (node->noticing_) node->locate_ = trace_locate(runtime, *node->pipeline_);
   BAVN_CHECK(node->open_retention());
   return node;
 }
@@ -225,6 +238,60 @@ Result<void> NodeCore::open_night() {
   return {};
 }
 
+/// What is noticed here, and what the hub says of it. Opened before the pipeline, which feeds it.
+Result<void> NodeCore::open_noticing() {
+  const NodeIdentity& who = *options_.identity;
+  if (!night_) return {};
+  const auto all = tenants::Municipalities::all();
+  const tenants::Municipality* facts = all.find(home_);
+  DutyCallOptions call;
+  call.municipality_name = facts != nullptr ? facts->name : who.municipality;
+  call.zone = facts != nullptr ? std::string(facts->zone()) : "Europe/Copenhagen";
+  call.language = facts != nullptr ? language_of(facts->language()).value_or(Language::da) : Language::da;
+  duty_ = std::make_unique<DutyCall>(night_->notify(), texts_, std::move(call));
+  BAVN_TRY(noticing_,
+           BeaconNode::open(
+               {.runtime = runtime_,
+                .state = *state_,
+                .metrics = metrics_,
+                .texts = texts_,
+                .beacon = *beacon_,
+                .municipalities = who.municipalities,
+                .folder = options_.folder,
+                .node_key = *who.witness,
+                .hunt = [this](warn::HuntAsk ask, auto then) { look_back_->hunt(std::move(ask), std::move(then)); },
+                .look = [this](const event::Observable& what, Instant from, Instant to,
+                               auto then) { look_back_->look(what, from, to, std::move(then)); },
+                .deliver = warning_delivery(night_->notify()),
+                .purge = purge_ways(),
+                .call = [this](store::Tx& tx, const CallWanted& wanted) { return duty_->call(tx, wanted); },
+                .community_key = who.community_key,
+                .settings = options_.settings}));
+  return {};
+}
+
+/// The pipeline and Microsoft 365 come later than what asks them.
+act::PurgeWays NodeCore::purge_ways() {
+  act::PurgeWays ways;
+  ways.ask = [this](act::GraphCall call, std::move_only_function<void(act::GraphReply)> then) {
+    const auto graph = graph_.with([](const auto& g) { return g; });
+    if (graph) return (*graph)(std::move(call), std::move(then));
+    act::GraphReply reply;
+    reply.what = "no Microsoft 365 is connected to this node: bavn node setup connects it";
+    then(std::move(reply));
+  };
+  ways.locate = [this](act::LocateAsk ask, std::move_only_function<void(Result<act::Located>)> then) {
+    if (locate_) return locate_(std::move(ask), std::move(then));
+    then(fail(Code::unavailable, "the history is not open yet"));
+  };
+  const auto all = tenants::Municipalities::all();
+  const tenants::Municipality* facts = all.find(home_);
+  ways.ask_duty =
+      purge_question(night_->notify(), home_, facts != nullptr ? facts->name : options_.identity->municipality,
+                     facts != nullptr ? std::string(facts->zone()) : "Europe/Copenhagen");
+  return ways;
+}
+
 Result<void> NodeCore::answer_order(store::Tx& tx, const beacon::Received& r) {
   BAVN_TRY(const act::Outcome outcome, night_->take(tx, r.payload));
   std::string body;
@@ -245,6 +312,8 @@ Result<void> NodeCore::open_retention() {
   rules.push_back(store::retention_rule(
       "node_inbox", 400, "warnings of the year before are compared with those of this year",
       "DELETE FROM node_inbox WHERE id IN (SELECT id FROM node_inbox WHERE at_us < :before LIMIT 10000)"));
+  rules.push_back(DutyCall::retention());
+  for (auto& rule : beacon_node_retention()) rules.push_back(std::move(rule));
   BAVN_TRY(retention_, store::Retention::open(*state_, std::move(rules)));
   return retention_->start(runtime_.queue({.name = "retention"}));
 }
@@ -298,7 +367,7 @@ Result<void> NodeCore::open_beacon() {
         {{"s", r.stream}, {"n", static_cast<std::int64_t>(r.seq)}, {"k", r.kind}, {"at", tx.now()}, {"p", r.payload}}));
     return tx.emit(fmt::format("hub.{}", r.kind), fmt::format("{}:{}", r.stream, r.seq));
   };
-  for (const char* kind : {"warning", "revocation", "reveal"}) beacon_->on_entry(kind, keep);
+  beacon_->on_entry("revocation", keep);
 
   state_->subscribe("rules", work_, [this](const store::DomainEvent& e) -> Result<void> {
     if (e.kind == "content.rules") reload_rules();
@@ -439,6 +508,7 @@ void NodeCore::tell_now() {
 
 void NodeCore::start() {
   state_->start();
+  if (noticing_) noticing_->start();
   if (beacon_) beacon_->start();
   const bool posted = runtime_.post(work_, [this, alive = alive_] {
     if (*alive) tell();
@@ -526,13 +596,14 @@ Result<StatusView> NodeCore::status(const event::Scope& scope) {
   return v;
 }
 
-/// Kinds of sources of which nothing arrives: neither a source of their name nor, in the newest records, one of their formats.
-std::vector<StatusView::Blind> NodeCore::blind(const std::vector<StatusView::Source>& sources) {
+/// Which kinds of logs arrive here: sources by name, and what the newest records are of.
+input::Seen NodeCore::seen_here() const {
   constexpr std::size_t kSegments = 2;  // about an hour or 256 MiB
   const event::Scope owner = event::Scope::local_owner();
   input::Seen seen;
-  for (const auto& s : sources)
-    if (s.state != "off") seen.sources.push_back(s.name);
+  if (source_states_)
+    for (const auto& s : source_states_())
+      if (s.state != input::SourceState::off) seen.sources.push_back(s.source);
   const history::History& history = pipeline_->history();
   std::set<std::string> formats;
   std::size_t n = 0;
@@ -542,6 +613,14 @@ std::vector<StatusView::Blind> NodeCore::blind(const std::vector<StatusView::Sou
       for (const auto& frame : *frames) formats.insert(frame.info.format);
   }
   seen.formats.assign(formats.begin(), formats.end());
+  return seen;
+}
+
+/// Kinds of sources of which nothing arrives: neither a source of their name nor, in the newest records, one of their formats.
+std::vector<StatusView::Blind> NodeCore::blind(const std::vector<StatusView::Source>& sources) {
+  input::Seen seen = seen_here();
+  for (const auto& s : sources)
+    if (s.state != "off") seen.sources.push_back(s.name);
   std::vector<StatusView::Blind> out;
   for (const input::Sight& s : input::blind_spots(sights_, seen)) out.push_back({s.name.in("en"), s.blind.in("en")});
   return out;
@@ -614,6 +693,15 @@ void NodeCore::add_routes() {
     });
     return rows ? net::json(net::to_json(*rows)) : net::problem(rows.error());
   });
+  if (noticing_) {
+    const auto& own = options_.identity->municipalities;
+    add_notice_routes(control_, noticing_->notices());
+    add_warning_routes_node(control_, *state_, noticing_->warnings(), own);
+    add_block_routes_node(control_, noticing_->blocks());
+    add_list_routes(control_, noticing_->blocks());
+    add_purge_routes(control_, *state_, noticing_->purge());
+    add_digest_routes(control_, runtime_, *state_, noticing_->digests(), own);
+  }
   if (night_) add_contact_routes(control_, runtime_, *state_, home_, *night_);
   control_.get("/metrics", net::Needs::operate, [this](const net::Request&) { return net::text(metrics_.text()); });
 }

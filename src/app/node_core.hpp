@@ -9,6 +9,9 @@
 #include <vector>
 
 #include "alerts/reader.hpp"
+#include "app/beacon_node.hpp"
+#include "app/duty_call.hpp"
+#include "app/look_back.hpp"
 #include "app/night_call.hpp"
 #include "app/noted_mail.hpp"
 #include "app/shared_indicators.hpp"
@@ -40,6 +43,7 @@ struct NodeIdentity {
   beacon::CheckStatement check;
   std::function<std::shared_ptr<const net::TlsIdentity>()> tls;
   std::shared_ptr<const SigningKey> witness;
+  std::string community_key;  // the same at every node of this hub: what makes equal subjects equal hashes
 };
 
 struct NodeCoreOptions {
@@ -72,7 +76,12 @@ class NodeCore {
   live::Pipeline& pipeline() { return *pipeline_; }
   store::State& state() { return *state_; }
   alerts::AlertReader& alerts() { return *alerts_; }
-  NightCall* night() { return night_.get(); }             // null: not enrolled
+  NightCall* night() { return night_.get(); }         // null: not enrolled
+  BeaconNode* noticing() { return noticing_.get(); }  // null: not enrolled
+  /// How purge reaches mailboxes; until then it says that nothing is connected.
+  void use_graph(act::Ask ask) {
+    graph_.with([&](auto& g) { g = std::make_shared<act::Ask>(std::move(ask)); });
+  }
   beacon::NodeBeacon* beacon() { return beacon_.get(); }  // null: not enrolled
   live::IntakeTokens& tokens() { return *tokens_; }
   net::Router& control_router() { return control_; }
@@ -87,6 +96,8 @@ class NodeCore {
   NodeCore(Runtime& runtime, net::Client& client, Metrics& metrics, NodeCoreOptions options);
   Result<void> open_beacon();
   Result<void> open_night();
+  Result<void> open_noticing();
+  act::PurgeWays purge_ways();
   Result<void> open_retention();
   Result<void> answer_order(store::Tx& tx, const beacon::Received& r);
   Result<void> write_hub_rules();
@@ -119,10 +130,16 @@ class NodeCore {
   std::unique_ptr<NotedMail> noted_mail_;
   std::unique_ptr<notify::SmsGateway> sms_;  // null: none is set up
   std::unique_ptr<NightCall> night_;
+  std::unique_ptr<DutyCall> duty_;
+  std::unique_ptr<LookBack> look_back_;
+  Guarded<std::shared_ptr<act::Ask>> graph_;
+  act::Locate locate_;
+  std::unique_ptr<BeaconNode> noticing_;
   std::unique_ptr<store::Retention> retention_;
   net::Router control_;
   SourceStates source_states_;
   std::vector<input::Sight> sights_;
+  input::Seen seen_here() const;
 };
 
 }  // namespace bavn::app

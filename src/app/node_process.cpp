@@ -166,6 +166,7 @@ Result<std::unique_ptr<NodeProcess>> NodeProcess::open(Runtime& runtime, Metrics
       return now ? now->tls : nullptr;
     };
     id.witness = std::shared_ptr<const SigningKey>(std::shared_ptr<void>(), &node->enrolment_->sign_key());
+    id.community_key = who->root.text();
     o.identity = std::move(id);
   }
   BAVN_TRY(node->core_, NodeCore::open(runtime, *node->client_, metrics, std::move(o)));
@@ -182,6 +183,7 @@ Result<std::unique_ptr<NodeProcess>> NodeProcess::open(Runtime& runtime, Metrics
   BAVN_CHECK(node->start_sources(run.guest));
   BAVN_TRY(node->microsoft365_, Microsoft365Node::open(runtime, *node->client_, node->core_->state(),
                                                        node->core_->sink(), *node->book_, run.folder));
+  node->core_->use_graph(node->microsoft365_->graph());
   return node;
 }
 

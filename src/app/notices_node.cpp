@@ -11,15 +11,6 @@
 #include "base/json_writer.hpp"
 #include "net/json_views.hpp"
 
-namespace bavn::notice {
-BOOST_DESCRIBE_STRUCT(NoticedRow, (),
-                      (id, kind, municipality, concern, level, part, first_us, last_us, noticed_us, updated_us, mails,
-                       recipients, outside, usual, source, late_s, judged, judged_by, judged_why, judged_us))
-BOOST_DESCRIBE_STRUCT(NoticedSign, (), (group, kind, at_us, detail))
-BOOST_DESCRIBE_STRUCT(NoticedDomain, (), (domain, mails))
-BOOST_DESCRIBE_STRUCT(NoticedMore, (), (notice, signs, domains, message_ids))
-}  // namespace bavn::notice
-
 namespace bavn::app {
 
 namespace {
