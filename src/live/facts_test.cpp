@@ -283,6 +283,60 @@ TEST(Facts, OfOtherPeoplesRecords) {
   EXPECT_GT(found["directory_audit new_secret"] + found["audit_log new_secret"], 0);
 }
 
+TEST(FactJoiner, IsTheSameAfterItWasSavedAndForgetsWhatIsOldOrTooMuch) {
+  Facts facts;
+  const std::string log =
+      "Feb 11 08:30:01 mx1 postfix/cleanup[3]: 4F1A22C0B5: message-id=<1@a.example.net>\n"
+      "Feb 11 08:30:01 mx1 postfix/qmgr[9]: 4F1A22C0B5: from=<faktura@example.net>, size=4, nrcpt=1 (queue active)\n";
+  const std::string delivered =
+      "Feb 11 08:30:02 mx1 postfix/smtp[3]: 4F1A22C0B5: to=<ole@example.org>, relay=exch.example.org[192.0.2.40]:25, "
+      "delay=1, delays=0/0/0/1, dsn=2.0.0, status=sent (250 ok)\n";
+  const std::string removed = "Feb 11 08:30:05 mx1 postfix/qmgr[9]: 4F1A22C0B5: removed\n";
+  const Instant now = at("2026-02-11T08:31:00Z");
+  EXPECT_TRUE(facts.of(log + removed + log, {}, now).empty()) << "the same queue id twice in one second";
+  std::string saved, twice;
+  facts.joiner.save(saved);
+  Facts later;
+  ASSERT_TRUE(later.joiner.load(saved));
+  later.joiner.save(twice);
+  EXPECT_EQ(saved, twice);
+  const auto found = later.of(delivered, {}, now);
+  ASSERT_EQ(found.size(), 1U);
+  EXPECT_EQ(std::get<event::MailFact>(found[0]).sender, "faktura@example.net");
+  EXPECT_EQ(std::get<event::MailFact>(found[0]).message_id, "1@a.example.net");
+  EXPECT_TRUE(later.of(delivered, {}, now + 72h).size() == 1U) << "known until something else moves time";
+  EXPECT_TRUE(later.of(delivered, {}, now + 72h).empty());
+  EXPECT_EQ(later.joiner.stats().without_sender, 1U);
+  for (std::size_t cut = 0; cut < saved.size(); ++cut)
+    EXPECT_FALSE(later.joiner.load(std::string_view(saved).substr(0, cut)));
+}
+
+TEST(FactJoiner, AUsersRequestToAUrlThatWasNewInMailIsAClick) {
+  Facts facts;
+  const Instant now = at("2026-03-02T08:10:00Z");
+  const std::string mail = slurp(fs::path(BAVN_SOURCE_DIR) / "content/formats/defender_xdr/samples/mail.in");
+  const auto request = [](std::string_view user, std::string_view url) {
+    return "1770796801.327    286 192.0.2.22 TCP_MISS/200 10182 GET " + std::string(url) + " " + std::string(user) +
+           " HIER_DIRECT/198.51.100.12 text/html\n";
+  };
+  const std::string url = "http://login.example.net/office/";
+  EXPECT_TRUE(facts.of(request("kari@kommune.example.org", url), "squid", now).empty()) << "not in any mail yet";
+  ASSERT_FALSE(facts.of(mail, "defender_xdr", now).empty());
+  const auto clicks = facts.of(request("kari@kommune.example.org", url) + request("ola", url + "?from=1") +
+                                   request("-", url) + request("ola", "http://login.example.net/other"),
+                               "squid", now + 1min);
+  ASSERT_EQ(clicks.size(), 2U);
+  const auto& first = std::get<event::HarmFact>(clicks[0]);
+  EXPECT_EQ(first.harm, event::Harm::click);
+  EXPECT_EQ(first.account, "kari@kommune.example.org");
+  EXPECT_EQ(first.sender, "billing@example.net");
+  EXPECT_EQ(first.url, "login.example.net/office");
+  EXPECT_EQ(std::get<event::HarmFact>(clicks[1]).account, "ola");
+  // A URL that mail has held for days stands in a footer.
+  EXPECT_FALSE(facts.of(mail, "defender_xdr", now + 49h).empty());
+  EXPECT_TRUE(facts.of(request("ola", url), "squid", now + 50h).empty());
+}
+
 std::string repeated(std::string_view path, std::size_t records) {
   const std::string text = slurp(fs::path(BAVN_SOURCE_DIR) / path);
   std::vector<std::string_view> lines;

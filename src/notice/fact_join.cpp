@@ -16,12 +16,14 @@ constexpr std::size_t kToldRecipients = 500, kToldUrls = 50, kMostText = 1U << 2
 /// Members of a mail that other records of it lack.
 struct Told {
   Instant first;
+  std::uint64_t number = 0;  // of its coming: what ended and came again is another
   bool said_sender = false;
   std::string sender, message_id, subject;
   std::vector<std::string> recipients, urls;
 };
 struct Seen {
   Instant first, last;
+  std::uint64_t number = 0;
   std::string url, sender, message_id;
 };
 
@@ -82,8 +84,14 @@ struct Bytes {
 /// A table with a limit: what came first goes first, and whatever is older than it may be.
 template <class V>
 struct Aging {
+  struct Turn {
+    std::uint64_t key = 0;
+    Instant since;
+    std::uint64_t number = 0;
+  };
   std::unordered_map<std::uint64_t, V> of;
-  std::deque<std::pair<std::uint64_t, Instant>> order;  // by when they came; may name what is gone
+  std::deque<Turn> order;  // by when they came; may name what is gone
+  std::uint64_t come = 0;
 
   V* find(std::uint64_t key) {
     const auto at = of.find(key);
@@ -93,9 +101,20 @@ struct Aging {
     const auto [at, fresh] = of.try_emplace(key);
     if (fresh) {
       at->second.first = now;
-      order.emplace_back(key, now);
+      at->second.number = ++come;
+      order.push_back({key, now, come});
     }
     return at->second;
+  }
+  bool there(const Turn& turn) const {
+    const auto at = of.find(turn.key);
+    return at != of.end() && at->second.number == turn.number;
+  }
+  /// As it was saved: in turn. False: it is there already.
+  bool restore(std::uint64_t key, Instant since, V value) {
+    value.number = ++come;
+    order.push_back({key, since, come});
+    return of.emplace(key, std::move(value)).second;
   }
 };
 
@@ -148,37 +167,32 @@ struct FactJoiner::Inner {
     };
     for (const std::string& url : m.urls) {
       note(url, hash64(url));
-      if (const std::size_t query = url.find('?'); query != std::string::npos)
-        note(url, hash64(std::string_view(url).substr(0, query)));
+      if (const std::string_view page = page_of(url); page != url) note(url, hash64(page));
     }
   }
 
   void age(Instant now) {
     while (!mails.order.empty()) {
-      const auto [key, first] = mails.order.front();
-      const Told* t = mails.find(key);
-      const bool gone = t == nullptr || t->first != first;
-      if (!gone && first + limits.mail_for >= now && mails.of.size() <= limits.mails) break;
-      if (!gone) {
-        if (first + limits.mail_for >= now) ++stats.forgotten;
-        mails.of.erase(key);
+      const auto turn = mails.order.front();
+      const bool there = mails.there(turn), young = turn.since + limits.mail_for >= now;
+      if (there && young && mails.of.size() <= limits.mails) break;
+      if (there) {
+        if (young) ++stats.forgotten;
+        mails.of.erase(turn.key);
       }
       mails.order.pop_front();
     }
     if (mails.order.size() > 2 * mails.of.size() + 1024)
-      std::erase_if(mails.order, [&](const auto& o) {
-        const Told* t = mails.find(o.first);
-        return t == nullptr || t->first != o.second;
-      });
+      std::erase_if(mails.order, [&](const auto& turn) { return !mails.there(turn); });
     // A URL that mail still holds stays: that it was first seen long ago is what tells a footer from an attack.
     for (std::size_t n = urls.order.size(); n > 0 && !urls.order.empty(); --n) {
-      const auto [key, first] = urls.order.front();
-      Seen* s = urls.find(key);
+      const auto turn = urls.order.front();
       const bool over = urls.of.size() > limits.urls;
-      if (!over && first + limits.url_for >= now) break;
+      if (!over && turn.since + limits.url_for >= now) break;
       urls.order.pop_front();
-      if (!over && s->last + limits.url_for >= now) urls.order.emplace_back(key, s->last);
-      else urls.of.erase(key);
+      const Seen* s = urls.find(turn.key);
+      if (!over && s->last + limits.url_for >= now) urls.order.push_back({turn.key, s->last, turn.number});
+      else urls.of.erase(turn.key);
     }
   }
 };
@@ -261,11 +275,10 @@ void FactJoiner::save(std::string& into) const {
   // In the order they came, each once: the same state saves as the same bytes.
   std::string body;
   std::uint64_t n = 0;
-  for (const auto& [key, at] : in.mails.order) {
-    const auto found = in.mails.of.find(key);
-    if (found == in.mails.of.end() || found->second.first != at) continue;
-    const Told& t = found->second;
-    put(body, key);
+  for (const auto& turn : in.mails.order) {
+    if (!in.mails.there(turn)) continue;
+    const Told& t = in.mails.of.at(turn.key);
+    put(body, turn.key);
     put(body, t.first);
     put(body, std::uint64_t{t.said_sender});
     for (const std::string* text : {&t.sender, &t.message_id, &t.subject}) put(body, std::string_view(*text));
@@ -276,10 +289,10 @@ void FactJoiner::save(std::string& into) const {
   put(into, n);
   into += body;
   put(into, std::uint64_t{in.urls.order.size()});
-  for (const auto& [key, at] : in.urls.order) {
-    const Seen& s = in.urls.of.at(key);
-    put(into, key);
-    put(into, at);
+  for (const auto& turn : in.urls.order) {
+    const Seen& s = in.urls.of.at(turn.key);
+    put(into, turn.key);
+    put(into, turn.since);
     put(into, s.first);
     put(into, s.last);
     for (const std::string* text : {&s.url, &s.sender, &s.message_id}) put(into, std::string_view(*text));
@@ -304,9 +317,8 @@ Result<void> FactJoiner::load(std::string_view saved) {
     for (std::string* text : {&t.sender, &t.message_id, &t.subject}) *text = b.text();
     t.recipients = b.list(kToldRecipients);
     t.urls = b.list(kToldUrls);
-    if (!b.good || fresh->mails.of.contains(key)) return bad();
-    fresh->mails.order.emplace_back(key, t.first);
-    fresh->mails.of.emplace(key, std::move(t));
+    const Instant first = t.first;
+    if (!b.good || !fresh->mails.restore(key, first, std::move(t))) return bad();
   }
   for (std::uint64_t n = b.number(); b.good && n > 0; --n) {
     const std::uint64_t key = b.number();
@@ -315,9 +327,7 @@ Result<void> FactJoiner::load(std::string_view saved) {
     s.first = b.time();
     s.last = b.time();
     for (std::string* text : {&s.url, &s.sender, &s.message_id}) *text = b.text();
-    if (!b.good || fresh->urls.of.contains(key)) return bad();
-    fresh->urls.order.emplace_back(key, at);
-    fresh->urls.of.emplace(key, std::move(s));
+    if (!b.good || !fresh->urls.restore(key, at, std::move(s))) return bad();
   }
   if (!b.good || !b.rest.empty()) return bad();
   inner_ = std::move(fresh);

@@ -370,7 +370,7 @@ bool FactReader::read(const event::EventBatch& batch, const event::Record& recor
       const auto take = [&](Kind k, std::string_view u) {
         if (k != Kind::url || q.url != 0) return;
         q.url = hash64(u);
-        q.page = hash64(u.substr(0, u.find('?')));
+        q.page = hash64(page_of(u));
       };
       if (!host.empty()) s.extractor.url_of(host, s.first(*url), take);
       else s.extractor.extract(event::Role::url, s.first(*url), take);

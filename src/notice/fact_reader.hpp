@@ -24,6 +24,13 @@
 
 namespace bavn::notice {
 
+/// A canonical URL without its query, as it stands alone: "x.example/a/?b=1" -> "x.example/a".
+inline std::string_view page_of(std::string_view url) {
+  url = url.substr(0, url.find('?'));
+  while (url.ends_with('/')) url.remove_suffix(1);
+  return url;
+}
+
 /// What one record says. With a key it is joined with others of the same.
 struct FactItem {
   event::Fact fact;

@@ -12,7 +12,7 @@ namespace bavn::notice {
 namespace {
 
 constexpr std::size_t kNetworks = 24, kAgents = 16, kDevices = 12, kCountries = 12, kStays = 24, kSteps = 48,
-                      kClicks = 16, kChangeDays = 64, kApps = 2000;
+                      kChangeDays = 64, kApps = 2000;
 constexpr Us kSlack = 10 * kMinute;       // logs of two services disagree on the clock
 constexpr Us kAfterwards = 60 * kMinute;  // as in watch_mail.cpp
 constexpr std::size_t kDetail = 200;
