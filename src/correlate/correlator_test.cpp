@@ -720,6 +720,30 @@ TEST_F(Hub, WhoCriedWolfLightsNothingAloneUntilSomebodySaysSo) {
   EXPECT_EQ(list({"lit"}).size(), 2U);
 }
 
+TEST_F(Hub, OneMunicipalitysWordAloneLightsOneWarningADay) {
+  open(98, live());
+  for (int i = 0; i < 20; ++i) {
+    const std::string who = "u" + std::to_string(i);
+    auto n = notice("n" + std::to_string(i), 1, who, {{2 + i, 30}, {30 + i, 5}, {60 + i, 5}});
+    n.signs.push_back(sign("payload", "login_form"));
+    ASSERT_TRUE(report(1, "sender_notice", n));
+    ASSERT_TRUE(report(1, "takeover", takeover("t" + who, 1, who, "sure")));
+  }
+  EXPECT_EQ(list({"lit"}).size(), 1U);
+  EXPECT_LE(list({"suspicion"}).size(), 2U);
+  // What another one sees as well is lit.
+  const auto waits = list({"waiting", "suspicion"});
+  ASSERT_FALSE(waits.empty());
+  ASSERT_TRUE(report(2 + 19, "burst", burst("b", 1, "u19", 30)));
+  EXPECT_EQ(list({"lit"}).size(), 2U);
+  // And when the first was judged real, the next one may.
+  ASSERT_TRUE(judge(1, true));
+  auto n = notice("again", 1, "anna", {{50, 30}, {51, 5}, {52, 5}});
+  n.signs.push_back(sign("payload", "login_form"));
+  ASSERT_TRUE(report(1, "sender_notice", n));
+  EXPECT_EQ(list({"lit"}).size(), 3U);
+}
+
 TEST_F(Hub, ForeignAndBrokenReportsAreRefusedWithTheirReasonAndCounted) {
   open(98, live());
   const auto refused_as = [&](Result<void> r, Code code, std::string_view reason) {

@@ -94,6 +94,14 @@ constexpr Setting kSettings[] = {
      "and a new inbox rule "
      "are suspected every week somewhere.",
      Restart::yes},
+    {"correlate.light_of_one",
+     Unit::none,
+     std::int64_t{1},
+     {0, 100},
+     "Warnings a day that one municipality's word alone may light until a person judged them real; a real attack is "
+     "soon seen by its "
+     "receivers too, a spoiled node would light one after another.",
+     Restart::yes},
     {"correlate.suspicions_per_shift",
      Unit::none,
      std::int64_t{5},
@@ -225,6 +233,7 @@ Options Options::from(const Settings& s) {
   o.light_reporters = s.integer("correlate.light_reporters");
   o.light_takeover = s.text("correlate.light_takeover");
   o.light_reporting_municipalities = s.integer("correlate.light_reporting_municipalities");
+  o.light_of_one = s.integer("correlate.light_of_one");
   o.suspicions_per_shift = s.integer("correlate.suspicions_per_shift");
   o.suspicions_of_one = s.integer("correlate.suspicions_of_one");
   o.suspicions_of_one = s.integer("correlate.suspicions_of_one");

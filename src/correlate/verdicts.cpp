@@ -298,12 +298,21 @@ Result<void> Correlator::Inner::evaluate(store::Tx& tx, std::int64_t campaign_id
     BAVN_TRY(const Verdict v, verdict(tx, c, p, signs));
     if (!v.trigger.empty()) {
       BAVN_TRY(const auto mode, mode_of(tx, v.trigger));
-      if (mode == Mode::live) {
+      std::int64_t of_one = 0;
+      if (c.sole != 0) {
+        BAVN_TRY(of_one,
+                 tx.number("SELECT count(*) FROM corr_campaign WHERE lit_us >= :f AND lit_us > 0 AND sole = :m AND "
+                           "judged < 0 AND id <> :i",
+                           {{"f", tx.now() - std::chrono::hours(24)}, {"m", c.sole}, {"i", c.id}}));
+      }
+      if (c.sole != 0 && of_one >= options.light_of_one) {
+        // Who lights one after another on its own word is a person's business, within the places of the shift.
+        if (c.state == "candidate" || c.state == "waiting") BAVN_CHECK(suspect(tx, c, false));
+      } else if (mode == Mode::live) {
         c.told = c.mails;
         c.told_what = what;
         return light(tx, c, v.trigger, "trigger:" + v.trigger);
-      }
-      if (c.would_light_us == 0) {
+      } else if (c.would_light_us == 0) {
         c.would_light_us = micros(tx.now());
         c.trigger = v.trigger;
         c.rank += 10'000'000;
