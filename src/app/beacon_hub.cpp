@@ -53,6 +53,17 @@ std::vector<Setting> beacon_hub_settings() {
   return all;
 }
 
+std::vector<store::RetentionRule> beacon_hub_retention() {
+  auto all = correlate::retention();
+  const auto add = [&](std::vector<store::RetentionRule> more) {
+    for (auto& rule : more) all.push_back(std::move(rule));
+  };
+  add(correlate::DigestBook::retention());
+  add(warn::desk_retention());
+  add(warn::blocks::hub_retention());
+  return all;
+}
+
 warn::Case case_of(const correlate::CampaignFacts& facts, const correlate::Members& members,
                    const std::vector<std::string>& notices) {
   const correlate::Campaign& c = facts.campaign;

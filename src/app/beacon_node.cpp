@@ -31,6 +31,14 @@ notice::WatchOptions watch_options(const Settings* settings) {
   return settings != nullptr ? notice::WatchOptions::from(*settings) : notice::WatchOptions{};
 }
 
+Result<std::vector<tenants::CommunityMember>> stored_community(const store::State& state) {
+  BAVN_TRY(const auto rows, state.read([](store::Reader& r) {
+    return r.all<CommunityRow>("SELECT payload FROM node_content WHERE kind = 'content' AND name = 'community'");
+  }));
+  if (rows.empty()) return std::vector<tenants::CommunityMember>{};
+  return tenants::read_community(rows.front().payload);
+}
+
 std::shared_ptr<notice::Community> own_community(const std::vector<MunicipalityId>& own) {
   auto c = std::make_shared<notice::Community>();
   for (const MunicipalityId m : own) c->add_own(m);
@@ -53,6 +61,8 @@ std::vector<Setting> beacon_node_settings() {
 std::vector<store::RetentionRule> beacon_node_retention() {
   auto all = notice::notice_retention();
   for (auto& rule : notice::DigestReveals::retention()) all.push_back(std::move(rule));
+  for (auto& rule : warn::node_desk_retention()) all.push_back(std::move(rule));
+  for (auto& rule : warn::blocks::node_retention()) all.push_back(std::move(rule));
   return all;
 }
 
@@ -92,6 +102,11 @@ Result<std::unique_ptr<BeaconNode>> BeaconNode::open(BeaconNodeParts parts) {
   act::PurgeOptions purge = p.settings != nullptr ? act::PurgeOptions::from(*p.settings) : act::PurgeOptions{};
   purge.municipality = home;
   purge.mandate = act::MandateFiles::in(p.folder);
+  BAVN_TRY(const auto members, stored_community(p.state));
+  for (const auto& m :
+       members)  // other mailboxes are left alone; a node that is new learns its domains at its next start
+    if (std::ranges::find(p.municipalities, m.municipality) != p.municipalities.end())
+      purge.domains.insert(purge.domains.end(), m.domains.begin(), m.domains.end());
   BAVN_TRY(node->purge_, act::Purge::open(p.runtime, p.state, p.node_key, purge, p.purge));
   BAVN_CHECK(node->read_community());
   node->take_entries();
@@ -111,20 +126,15 @@ void BeaconNode::start() {
 
 /// Who takes part, as the hub published it last; what never may be blocked here follows from it.
 Result<void> BeaconNode::read_community() {
-  BAVN_TRY(const auto rows, parts_.state.read([](store::Reader& r) {
-    return r.all<CommunityRow>("SELECT payload FROM node_content WHERE kind = 'content' AND name = 'community'");
-  }));
+  BAVN_TRY(const auto members, stored_community(parts_.state));
   const auto community = own_community(parts_.municipalities);
   std::vector<std::string> domains;
-  if (!rows.empty()) {
-    BAVN_TRY(const auto members, tenants::read_community(rows.front().payload));
-    for (const auto& m : members)
-      for (const std::string& d : m.domains) {
-        if (const auto ok = community->add(d, m.municipality); !ok)
-          log::warn("member_domain_not_used", {{"domain", d}, {"reason", to_string(ok.error())}});
-        domains.push_back(d);
-      }
-  }
+  for (const auto& m : members)
+    for (const std::string& d : m.domains) {
+      if (const auto ok = community->add(d, m.municipality); !ok)
+        log::warn("member_domain_not_used", {{"domain", d}, {"reason", to_string(ok.error())}});
+      domains.push_back(d);
+    }
   notices_->use_community(community);
   digests_->use_community(community);
   BAVN_TRY(auto never, warn::NeverBlock::open(std::move(domains)));

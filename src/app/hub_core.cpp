@@ -167,7 +167,9 @@ Result<std::unique_ptr<HubCore>> HubCore::open(Runtime& runtime, Metrics& metric
   state.schema = {"core", "hub"};
   state.metrics = &metrics;
   BAVN_TRY(hub->state_, store::State::open(runtime, state));
-  BAVN_TRY(hub->retention_, store::Retention::open(*hub->state_, hub_retention()));
+  auto retention = hub_retention();
+  for (auto& rule : beacon_hub_retention()) retention.push_back(std::move(rule));
+  BAVN_TRY(hub->retention_, store::Retention::open(*hub->state_, std::move(retention)));
   BAVN_TRY(auto trust, tenants::Trust::open(runtime, o.folder + "/trust"));
   hub->trust_ = std::make_unique<tenants::Trust>(std::move(trust));
   BAVN_TRY(hub->directory_, tenants::Directory::open(runtime, *hub->state_, *hub->trust_));
@@ -197,6 +199,8 @@ Result<std::unique_ptr<HubCore>> HubCore::open(Runtime& runtime, Metrics& metric
                                             .client = o.client,
                                             .settings = o.settings,
                                             .options = o.noticing}));
+  hub->use_block_guard(
+      [h = hub.get()](const event::Observable& what) { return h->noticing_->blocks().never_block()->check(what); });
   hub->beacon_->witness(audit_head);
   hub->nodes_router_.authenticate(
       [h = hub.get()](const net::Request& q) { return tenants::authenticate_node(*h->directory_, q); });
@@ -263,6 +267,8 @@ void HubCore::start() {
                       BAVN_CHECK(members_->refresh());
                       BAVN_CHECK(noticing_->members_changed());
                       if (e.kind == "certificate.revoked") BAVN_CHECK(node_revoked(e.subject));
+                      if (e.kind == "node.enrolled")
+                        BAVN_CHECK(welcome(MunicipalityId{static_cast<std::uint16_t>(e.municipality)}));
                       return e.kind == "community.changed" ? publish_community() : Result<void>();
                     });
   {
@@ -638,6 +644,11 @@ Result<std::size_t> HubCore::nodes_with_indicators(std::uint64_t at_least) {
   for (const auto& row : rows)
     if (const auto h = net::from_json<Health>(row.body, net::Unknown::ignore)) n += h->indicators >= at_least ? 1 : 0;
   return n;
+}
+
+/// A node that is new, or made anew, gets the block list that is in force.
+Result<void> HubCore::welcome(MunicipalityId of) {
+  return state_->write_now([&](store::Tx& tx) { return noticing_->blocks().welcome(tx, of); });
 }
 
 /// Whoever had its key of digests has it still: the others get a new one.

@@ -122,6 +122,7 @@ class HubCore {
   void add_domain_routes();
   /// What nodes must know of the community; again whenever it changes.
   Result<void> publish_community();
+  Result<void> welcome(MunicipalityId of);
   Result<void> node_revoked(const std::string& serial);
   void show_waves(StatusView& view);
 

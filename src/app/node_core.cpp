@@ -160,6 +160,10 @@ NodeCore::NodeCore(Runtime& runtime, net::Client& client, Metrics& metrics, Node
 
 NodeCore::~NodeCore() {
   stop();
+  // The pipeline saves the watcher's state as it goes, and the watcher is part of noticing_.
+  look_back_.reset();
+  locate_ = {};
+  pipeline_.reset();
 }
 
 hunt::EngineOptions NodeCore::engine_options() const {

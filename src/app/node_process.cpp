@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <mutex>
 
+#include "app/blocks_node.hpp"
 #include "base/log.hpp"
 #include "base/text.hpp"
 #include "net/json_value.hpp"
@@ -249,6 +250,7 @@ Result<void> NodeProcess::listen() {
   BAVN_TRY(control_server_, net::Server::start(runtime_, core.control_router(), inside));
   if (const auto port = settings_->integer("intake.port"); port != 0) {
     live::add_intake_routes(intake_, core.tokens(), core.sink());
+    if (core.noticing() != nullptr) add_list_routes(intake_, core.noticing()->blocks());
     intake_.authenticate([&core](const net::Request& q) { return core.tokens().authenticate(q); });
     net::ServerOptions outside;
     outside.address = settings_->text("intake.address");
