@@ -264,6 +264,7 @@ void HubCore::start() {
                       const bool who = e.kind == "node.enrolled" || e.kind == "certificate.revoked" ||
                                        e.kind == "member.left" || e.kind == "community.changed";
                       if (!who) return {};
+                      BAVN_CHECK(domains_->reload());
                       BAVN_CHECK(members_->refresh());
                       BAVN_CHECK(noticing_->members_changed());
                       if (e.kind == "certificate.revoked") BAVN_CHECK(node_revoked(e.subject));

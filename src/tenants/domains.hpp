@@ -28,6 +28,8 @@ class MemberDomains {
 
   /// Replaces what is known of one municipality. bad_input: no domain, a public suffix, more than 50; conflict: another member's.
   Result<void> set(const event::Scope& scope, MunicipalityId of, std::vector<std::string> domains, bool may_be_named);
+  /// Reads anew: who hears "community.changed" may be faster than set() itself. Not inside a unit of the State.
+  Result<void> reload();
   std::vector<MemberFacts> all() const;
   std::optional<MemberFacts> of(MunicipalityId m) const;
   /// The owner of this domain or of the nearest one above it.
@@ -41,7 +43,6 @@ class MemberDomains {
     std::map<std::string, MunicipalityId, std::less<>> owners;
   };
   explicit MemberDomains(store::State& state) : state_(state) {}
-  Result<void> reload();
   store::State& state_;
   Guarded<Known> known_;
 };
