@@ -182,7 +182,10 @@ void BeaconHub::take_reports() {
   });
   beacon.on_report("notice_answer", [this](store::Tx& tx, const beacon::Report& r) -> Result<void> {
     BAVN_TRY(const auto a, net::from_json<NoticeAnswer>(r.body, net::Unknown::ignore));
-    return correlator_->answer(tx, a.notice, r.municipality, a.yes, r.node);
+    const auto taken = correlator_->answer(tx, a.notice, r.municipality, a.yes, r.node);
+    // About a notice that nobody knows: refused for good. Another error would bring the whole batch again, for ever.
+    if (!taken && taken.error().code == Code::not_found) return fail(Code::bad_input, taken.error().what);
+    return taken;
   });
   beacon.on_report("warning_answer", [this](store::Tx& tx, const beacon::Report& r) {
     return warnings_->take_answer(tx, for_warnings(tx, r));

@@ -15,10 +15,16 @@ QueueId Sim::queue(QueueOptions options) {
 
 bool Sim::post(QueueId queue, Task task) {
   BAVN_ASSERT(queue.value < lines_.size());
-  Line& line = lines_[queue.value];
+  const Line& line = lines_[queue.value];
   if (line.waiting.size() >= line.options.limit) return false;
-  line.waiting.push_back(std::move(task));
+  add(queue.value, std::move(task));
   return true;
+}
+
+void Sim::add(std::size_t line, Task task) {
+  auto& waiting = lines_[line].waiting;
+  if (waiting.empty()) ready_.insert(std::lower_bound(ready_.begin(), ready_.end(), line), line);
+  waiting.push_back(std::move(task));
 }
 
 TimerId Sim::after(Duration delay, QueueId queue, Task task) {
@@ -54,23 +60,22 @@ void Sim::release_due() {
   while (!timers_.empty() && timers_.begin()->first.first <= elapsed_) {
     auto node = timers_.extract(timers_.begin());
     due_.erase(node.key().second);
-    lines_[node.mapped().queue.value].waiting.push_back(std::move(node.mapped().task));
+    add(node.mapped().queue.value, std::move(node.mapped().task));
   }
 }
 
 bool Sim::run_one_ready() {
   release_due();
-  std::vector<std::size_t> ready;
-  for (std::size_t i = 0; i < lines_.size(); ++i)
-    if (!lines_[i].waiting.empty()) ready.push_back(i);
-  if (ready.empty()) return false;
-  Line& line = lines_[ready[random_below(ready.size())]];
+  if (ready_.empty()) return false;
+  const auto chosen = ready_.begin() + static_cast<std::ptrdiff_t>(random_below(ready_.size()));
+  Line& line = lines_[*chosen];
   std::deque<Task>& waiting = line.waiting;
   // A queue of n threads may finish its first n tasks in any order.
   const std::size_t threads = line.options.threads;
   const std::size_t choice = threads > 1 ? random_below(std::min(threads, waiting.size())) : 0;
   Task task = std::move(waiting[choice]);
   waiting.erase(waiting.begin() + static_cast<std::ptrdiff_t>(choice));
+  if (waiting.empty()) ready_.erase(chosen);
   ++tasks_run_;
   task();
   return true;

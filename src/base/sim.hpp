@@ -49,6 +49,7 @@ class Sim : public Runtime {
     QueueId queue;
     Task task;
   };
+  void add(std::size_t line, Task task);
   void release_due();               // timers whose moment has come join their queues
   bool run_one_ready();             // one task that is due now, chosen by the seed
   bool fire_next_before(Duration);  // moves the clock to the next timer, when it is not after this moment
@@ -58,6 +59,7 @@ class Sim : public Runtime {
   Instant now_;
   Duration elapsed_{0};
   std::deque<Line> lines_;
+  std::vector<std::size_t> ready_;  // lines in which something waits, in order; a community has thousands
   std::map<std::pair<Duration, std::uint64_t>, Timer> timers_;
   std::map<std::uint64_t, Duration> due_;
   std::uint64_t last_timer_ = 0;

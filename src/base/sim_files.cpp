@@ -270,7 +270,10 @@ void SimFiles::deny(const std::string& path, bool denied) {
 
 bool SimFiles::exists(const std::string& path) {
   const std::lock_guard lock(mutex_);
-  return names_.contains(path);
+  if (names_.contains(path)) return true;
+  // A folder is there when something is in it.
+  const auto below = names_.lower_bound(path + "/");
+  return below != names_.end() && std::string_view(below->first).starts_with(path + "/");
 }
 
 }  // namespace bavn

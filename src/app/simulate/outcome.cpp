@@ -76,10 +76,11 @@ std::string report_text(const Outcome& o, const Scenario& s) {
   std::string out = fmt::format("{}\n", o.scenario);
   if (!o.about.empty()) out += o.about + "\n";
   out += fmt::format(
-      "\nseed {} · {} municipalities, {} with a node · {:.1f} h after {:.0f} quiet days · {:.1f} s on one core, {:.0f} "
+      "\nseed {} · {} municipalities, {} with a node · {:.1f} h after {:.0f} quiet days · {:.1f} s of one core ({:.1f} "
+      "s by the clock), {:.0f} "
       "MB\n",
-      o.seed, o.municipalities, number(o.get("nodes")), o.simulated_hours, o.quiet_hours / 24, o.wall_seconds,
-      o.megabytes);
+      o.seed, o.municipalities, number(o.get("nodes")), o.simulated_hours, o.quiet_hours / 24, o.cpu_seconds,
+      o.wall_seconds, o.megabytes);
   out += fmt::format(
       "{} facts read by nodes, of {} harmless mails in {} mail-outs, {} odd things people did\n", o.facts,
       o.benign_mails,
@@ -255,6 +256,7 @@ std::string report_json(const Outcome& o, const Scenario& s) {
   if (!o.note.empty()) w.member("not_in_this_run", o.note);
   member(w, "quiet_hours", o.quiet_hours);
   member(w, "wall_seconds", o.wall_seconds);
+  member(w, "cpu_seconds", o.cpu_seconds);
   member(w, "megabytes", o.megabytes);
   w.member("as_expected", o.as_expected).end();
   return out;

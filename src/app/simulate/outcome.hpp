@@ -51,7 +51,7 @@ struct Outcome {
   std::string scenario, about, note;  // note: what of the product was not in this run; empty: everything
   std::uint64_t seed = 0;
   std::int64_t municipalities = 0;
-  double simulated_hours = 0, quiet_hours = 0, wall_seconds = 0, megabytes = 0;
+  double simulated_hours = 0, quiet_hours = 0, wall_seconds = 0, cpu_seconds = 0, megabytes = 0;
   std::map<std::string, double, std::less<>> figures;  // those that exist
   std::vector<AttackOutcome> attacks;
   std::map<std::string, TriggerOutcome, std::less<>> by_trigger;

@@ -442,8 +442,8 @@ void Traffic::mail_out(const BenignKind& kind, Instant at, std::uint64_t issue, 
       Mail m = shaped(kind.mail, issue, n++, t.name);
       m.sender = sender;
       m.at = home == Towns::kNone ? when : at;
-      m.message_id = home == Towns::kNone ? fmt::format("<{:016x}.{}@{}>", issue, n, from)
-                                          : fmt::format("<{:016x}@{}>", issue, from);
+      m.message_id =
+          home == Towns::kNone ? fmt::format("{:016x}.{}@{}", issue, n, from) : fmt::format("{:016x}@{}", issue, from);
       if (m.signed_by.empty() && (home != Towns::kNone || !m.list_id.empty())) m.signed_by = from;
       if (mails == 1) m.recipients = recipients;
       else m.recipients = {recipients[static_cast<std::size_t>(k)]};
@@ -481,7 +481,7 @@ void Traffic::mail_out(const BenignKind& kind, Instant at, std::uint64_t issue, 
     Mail m = shaped(kind.mail, issue, p, towns_[home].name);
     m.sender = sender;
     m.at = at + Duration{kind.takes.count() * static_cast<std::int64_t>(p) / static_cast<std::int64_t>(pieces)};
-    m.message_id = fmt::format("<{:016x}@{}>", issue, towns_[home].domain);
+    m.message_id = fmt::format("{:016x}@{}", issue, towns_[home].domain);
     m.signed_by = towns_[home].domain;
     m.session = usual(home, sender).session;
     for (std::size_t i = p; i < everybody.size(); i += pieces) m.recipients.push_back(everybody[i]);
@@ -710,7 +710,7 @@ Instant Traffic::make_mail(std::size_t n, const Step& s, std::size_t step_n, Ins
     }
     m.sender = sender;
     m.at = at;
-    m.message_id = fmt::format("<{:016x}{:06x}@{}>", issue, k, host_of(sender));
+    m.message_id = fmt::format("{:016x}{:06x}@{}", issue, k, host_of(sender));
     if (home != Towns::kNone) {
       m.signed_by = towns_[home].domain;
       m.session = who.session;
