@@ -27,6 +27,11 @@ struct CommunityRow {
 };
 BOOST_DESCRIBE_STRUCT(CommunityRow, (), (payload))
 
+struct Judged {
+  std::string state, kind;
+};
+BOOST_DESCRIBE_STRUCT(Judged, (), (state, kind))
+
 notice::WatchOptions watch_options(const Settings* settings) {
   return settings != nullptr ? notice::WatchOptions::from(*settings) : notice::WatchOptions{};
 }
@@ -142,6 +147,13 @@ Result<void> BeaconNode::read_community() {
   return {};
 }
 
+/// A person's word on a notice, to the hub.
+Result<void> BeaconNode::answer(store::Tx& tx, std::string_view notice, bool yes, MunicipalityId of) {
+  std::string body;
+  JsonWriter(body).object().member("notice", notice).member("yes", yes).end();
+  return parts_.beacon.report(tx, "notice_answer", body, of, event::Tlp::amber);
+}
+
 void BeaconNode::take_entries() {
   beacon::NodeBeacon& beacon = parts_.beacon;
   const MunicipalityId home = parts_.municipalities.front();
@@ -192,10 +204,20 @@ Result<void> BeaconNode::on_event(const store::DomainEvent& e) {
       return {};
     });
   }
+  if (e.kind == "notice.judged") {
+    BAVN_TRY(const auto judged, net::from_json<Judged>(e.detail, net::Unknown::ignore));
+    if (judged.kind != "sender") return {};
+    return parts_.state.write_now([&](store::Tx& tx) {
+      return answer(tx, fmt::format("{}.{}", of.value, e.subject), judged.state == "real", of);
+    });
+  }
   if (e.kind.starts_with("purge."))
     return parts_.state.write_now([&](store::Tx& tx) -> Result<void> {
       const auto c = act::Purge::find(tx, e.subject);
       if (!c) return c.error().code == Code::not_found ? Result<void>() : std::unexpected(c.error());
+      // A person here said yes: that is the second sign which other towns wait for.
+      if (e.kind == "purge.running" && c->why.starts_with("yes from here"))
+        BAVN_CHECK(answer(tx, c->notice, true, parts_.municipalities.front()));
       const std::optional<Instant> emptied =
           c->emptied_us != 0 ? std::optional(from_micros(c->emptied_us)) : std::nullopt;
       return warnings_->purged(tx, c->notice, parts_.municipalities.front(), c->moved, c->found + c->failed, emptied);

@@ -78,6 +78,7 @@ class BeaconNode {
   explicit BeaconNode(BeaconNodeParts parts);
   void take_entries();
   Result<void> on_event(const store::DomainEvent& event);
+  Result<void> answer(store::Tx& tx, std::string_view notice, bool yes, MunicipalityId of);
 
   BeaconNodeParts parts_;
   std::unique_ptr<notice::DigestDesk> digests_;

@@ -159,6 +159,9 @@ class Beacon(unittest.TestCase):
         time.sleep(2)
         self.assertEqual([c["state"] for c in self.campaigns() if c["state"] == "lit"], [])
         self.assertEqual(json.loads(self.bavn("warnings", "list", "--data", self.hub_folder, "--json")), [])
+        notice = json.loads(self.bavn("notices", "list", "--kind", "sender", "--data", self.nodes["0157"].folder, "--json"))[0]["id"]
+        self.bavn("notices", "judge", notice, "--why", "its owner did not send it", "--data", self.nodes["0157"].folder)
+        until(lambda: [c for c in self.campaigns() if c["state"] == "lit"], 30, "the yes of the sender's town is the second sign")
 
 
 if __name__ == "__main__":
