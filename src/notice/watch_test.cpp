@@ -149,8 +149,8 @@ class SceneReader {
     put("{t}", std::to_string(towns_ == 0 ? 0 : i % towns_));
     put("{w}", std::array{"Betaling", "Faktura", "Bestil"}[static_cast<std::size_t>(i) % 3]);
     std::string letters;
-    for (int k = i + 1, round = 0; round < 12; ++round, k = k * 31 + 7)
-      letters += static_cast<char>('a' + std::abs(k % 26));
+    auto k = static_cast<std::uint32_t>(i + 1);
+    for (int round = 0; round < 12; ++round, k = k * 31 + 7) letters += static_cast<char>('a' + k % 26);
     put("{x}", letters);
     return s;
   }
