@@ -57,10 +57,10 @@ std::vector<Variant> variants_of(const Scenario& s) {
   add("mail: audit log only, 30-90 min", [&](Scenario& x) { only(x, "audit_log", {minutes{30}, minutes{90}}); });
   for (const auto& [log, spec] : s.sources.everywhere)
     if (spec.there)
-      add(fmt::format("without {}", log), [log = log](Scenario& x) {
-        x.sources.everywhere[log].there = false;
+      add(fmt::format("without {}", log), [gone = log](Scenario& x) {
+        x.sources.everywhere[gone].there = false;
         for (auto* plans : {&x.sources.by_size, &x.sources.by_town})
-          for (auto& [name, own] : *plans) own.erase(log);
+          for (auto& [name, own] : *plans) own.erase(gone);
       });
   add("no mandate: people empty mailboxes", [](Scenario& x) { x.purge.mandate = {}; });
   add("every municipality has a mandate", [](Scenario& x) {
