@@ -252,6 +252,21 @@ Result<void> Purge::Inner::turn(store::Tx& tx, CaseRow& c, std::string_view to, 
 }
 
 Purge::Inner::Rule Purge::Inner::rule_now(Instant now) const {
+  // What lies there is read each time; parsing and checking signatures again is left out while not a byte of it changed, for a minute at most.
+  std::string bytes;
+  for (const std::string& path : {options.mandate.mandate, options.mandate.signature, options.mandate.leader})
+    bytes += read_file(runtime.files(), path, 1U << 20U).value_or("") + '\0';
+  if (auto known = last_rule.with([&](const LastRule& l) -> std::optional<Rule> {
+        const bool same = l.bytes == bytes && now >= l.at && now - l.at < std::chrono::minutes(1);
+        return same ? std::optional(l.rule) : std::nullopt;
+      }))
+    return *known;
+  Rule out = rule_anew(now);
+  last_rule.with([&](LastRule& l) { l = {std::move(bytes), now, out}; });
+  return out;
+}
+
+Purge::Inner::Rule Purge::Inner::rule_anew(Instant now) const {
   Rule out;
   auto check = check_mandate(runtime.files(), options.mandate, options.municipality, now);
   if (!check.holds()) {

@@ -6,6 +6,7 @@
 
 #include "act/purge.hpp"
 #include "act/purge_graph.hpp"
+#include "base/guarded.hpp"
 
 namespace bavn::act {
 
@@ -72,6 +73,13 @@ struct Purge::Inner : std::enable_shared_from_this<Purge::Inner> {
     std::string why;  // not empty: nothing may be done
   };
   Rule rule_now(Instant now) const;
+  Rule rule_anew(Instant now) const;
+  struct LastRule {
+    std::string bytes;
+    Instant at;
+    Rule rule;
+  };
+  mutable Guarded<LastRule> last_rule;
   Result<std::string> usable_signs(store::Reader& db, const CaseRow& c, bool own_only) const;
   /// How many of `wanted` copies may be moved now; the rest waits until *later, or for ever (why).
   struct Room {
