@@ -1,12 +1,11 @@
 #!/usr/bin/env python3
-"""The live demonstration: a hub, six guest nodes with a stand-in for Microsoft 365 and logs that keep growing, and a taken account.
+"""The live demonstration: a hub, six guest nodes with a stand-in for Microsoft 365 and logs that keep growing, and October 2024 played on them.
 Used by ./run; usage: tools/live_demo.py BINARY FOLDER [--check]
 
-Everything runs as its users would run it: the commands are printed. --check waits until every part answers, says so and stops.
+Everything runs as its users would run it. --check waits until every part of the case came, says so and stops.
 """
 import concurrent.futures
 import datetime
-import itertools
 import json
 import os
 import pathlib
@@ -19,11 +18,15 @@ import sys
 import time
 import urllib.request
 
+import october_live
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 TOWNS = [("0157", "Gentofte"), ("0173", "Lyngby-Taarbæk"), ("0159", "Gladsaxe"), ("0230", "Rudersdal"), ("0190", "Furesø"), ("0223", "Hørsholm")]
-TAKEN = "0157"  # an account is taken here while one looks on
+TAKEN = october_live.SENDER  # an account is taken here while one looks on
+WAVE_SECONDS = 60  # instead of 48 minutes
 FOLLOWED = [("entra_signin.ndjson", "sign-ins"), ("m365_audit.ndjson", "audit"), ("message_trace.ndjson", "mail-trace"),
             ("zeek_dns.ndjson", "dns"), ("windows_sysmon.ndjson", "windows"), ("mail.log", "mail-relay")]
+CASE_ONLY = [("defender.ndjson", "defender")]  # nothing stands in it before the case
 
 
 def free_port(wanted):
@@ -43,6 +46,7 @@ class Demo:
         self.binary, self.folder = str(pathlib.Path(binary).resolve()), pathlib.Path(folder).resolve()
         self.hub, self.logs = self.folder / "hub", self.folder / "logs"
         self.children = []
+        self.phones = october_live.DutyPhones()
         self.made = datetime.datetime.now(datetime.timezone.utc)
 
     # --- commands ---
@@ -87,7 +91,7 @@ class Demo:
         if (self.folder / "hub").exists():
             self.end_leftovers()
             shutil.rmtree(self.folder / "hub", ignore_errors=True)
-        for each in ("logs", "microsoft365"):
+        for each in ("logs", "keys"):
             shutil.rmtree(self.folder / each, ignore_errors=True)
         self.folder.mkdir(parents=True, exist_ok=True)
         until = self.made.strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -115,14 +119,14 @@ class Demo:
 
     def sources_of(self, code):
         parts = []
-        for file, name in FOLLOWED:
+        for file, name in FOLLOWED + CASE_ONLY:
             parts.append(f'[[source]]\nkind = "files"\nname = "{name}"\npaths = ["{self.logs / code / file}"]\n')
         return "\n".join(parts)
 
     def make_tenants(self):
         port = free_port(8365)
-        self.start("microsoft365", "stand-in", "microsoft365", "--port", port, "--tenants", len(TOWNS), "--people", 8, "--delay-scale", "0.02",
-                   "--consent-seconds", 1)
+        self.start("microsoft365", "stand-in", "microsoft365", "--port", port, "--tenants", len(TOWNS), "--people", 820, "--busy", "0.01",
+                   "--delay-scale", "0.02", "--consent-seconds", 1)
         self.stand_in = f"http://127.0.0.1:{port}"
 
         def tenants():
@@ -136,7 +140,8 @@ class Demo:
         folder.mkdir(parents=True, mode=0o700)
         (folder / "stopped").touch()  # until it is set up
         (folder / "sources.toml").write_text(self.sources_of(code))
-        (folder / "settings.toml").write_text('[node]\ninside = "127.0.0.1"\n')
+        # A minute here is 48 of the real case: mailboxes are counted again as soon as can be set.
+        (folder / "settings.toml").write_text('[node]\ninside = "127.0.0.1"\n[purge]\nrecount_minutes = 1\n')
         invited = json.loads(self.bavn("hub", "municipality", "add", "--data", self.hub, "--form", "guest", "--json", code))
         answers = self.folder / f"answers-{code}.toml"
         answers.write_text(f"""[setup]
@@ -155,10 +160,35 @@ trace_days = 10
 wait = 0
 """)
         self.bavn("node", "setup", "--data", folder, "--answers", answers)
+        self.bavn("hub", "municipality", "domains", "--data", self.hub, code, tenant["domain"])
+        self.allow_purge(code, folder)
         self.bavn("hub", "guests", "start", "--data", self.hub, code)
+        self.wait(f"the node of {code} to take its duty contact", 60, lambda: self.bavn(
+            "contact", "add", f"Duty of {dict(TOWNS)[code]}", "webhook", self.phones.address(code), "--language", "da", "--outside", "--data", folder))
+
+    def allow_purge(self, code, folder):
+        """The leader's mandate, and the right to move mail in the town's own Microsoft 365."""
+        keys = self.folder / "keys" / code
+        keys.mkdir(parents=True)
+        for person in ("leader", "one", "two"):
+            self.bavn("keys", "make", keys / f"{person}.key", "--owner", f"{person.title()} Example")
+        self.bavn("mandate", "new", "--data", folder, "--municipality", code, "--leader", keys / "leader.key.pub",
+                  "--person", keys / "one.key.pub", "--person", keys / "two.key.pub")
+        mandate = folder / "mandate.toml"
+        before, purge, after = mandate.read_text().partition("[action.purge]")
+        mandate.write_text(before + purge + after.replace('mode = "off"', 'mode = "act"', 1))
+        self.bavn("mandate", "sign", "--data", folder, "--key", keys / "leader.key")
+        script = self.bavn("purge", "permission", "--data", folder)
+        with urllib.request.urlopen(urllib.request.Request(self.stand_in + "/stand-in/cloud-shell", data=script.encode(), method="POST"), timeout=30) as answer:
+            answer.read()
 
     def add_guests(self):
         tenants = self.make_tenants()
+        self.stage = october_live.Stage(self.stand_in, tenants, october_live.Logs(self.logs), TOWNS)
+        for code, _ in TOWNS:
+            (self.logs / code / "defender.ndjson").touch()
+        for code in (TAKEN, october_live.SECOND):  # the two accounts have a past
+            self.stage.logs.write(code, "entra_signin.ndjson", self.stage.logs.everyday(self.stage.account(code), self.made))
         with concurrent.futures.ThreadPoolExecutor(len(TOWNS)) as pool:
             for done in [pool.submit(self.add_guest, code, tenants[n]) for n, (code, _) in enumerate(TOWNS)]:
                 done.result()
@@ -179,20 +209,6 @@ wait = 0
         node = json.loads(self.bavn("node", "status", "--data", self.guest(code), "--json"))
         return {s["name"]: s["records"] for s in node["municipalities"][0]["sources"]}
 
-    def take_account(self):
-        """The case, as it happens: line by line into the logs of one town."""
-        at = (datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(minutes=50)).strftime("%Y-%m-%dT%H:%M:%SZ")
-        subprocess.run([sys.executable, ROOT / "tools/make_sample.py", self.folder / "case", "--events", "0", "--case-at", at], check=True)
-        names = dict(FOLLOWED)
-        rows = [row.split("\t", 1) for row in (self.folder / "case" / "order.tsv").read_text().splitlines()]
-        for file, group in itertools.groupby(rows, key=lambda row: row[0]):
-            lines = [line for _, line in group]
-            before = self.records(TAKEN)[names[file]]
-            with open(self.logs / TAKEN / file, "a") as log:
-                log.write("".join(line + "\n" for line in lines))
-            # each log is read on its own: what came first shall be read first
-            self.wait(f"{names[file]} to be read", 30, lambda: self.records(TAKEN)[names[file]] >= before + len(lines))
-
     def alerts(self, code):
         return [json.loads(line) for line in self.bavn("alerts", "list", "--data", self.guest(code), "--json").splitlines()]
 
@@ -210,6 +226,7 @@ wait = 0
                         log.write((again / file).read_text())
 
     def stop(self):
+        self.phones.stop()
         for _, child in reversed(self.children):
             if child.poll() is None:
                 child.terminate()
@@ -226,11 +243,13 @@ def main(binary, folder, *more):
     demo = Demo(binary, folder)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     say = lambda text: print(text, flush=True)  # noqa: E731
+    began = time.monotonic()
     try:
         say("making a hub, six guest nodes and their logs ...")
         demo.prepare()
         demo.make_hub()
         demo.add_guests()
+        replay = october_live.Replay(demo, demo.stage, demo.phones, TOWNS, say)
         demo.wait("six guest nodes to connect", 120, demo.connected)
         say(f"check: {len(TOWNS)} guest nodes are set up and connected")
         demo.bavn("hub", "publish", "indicators", "--data", demo.hub, ROOT / "content/demo/indicators.csv", "--source", "demonstration")
@@ -241,13 +260,15 @@ def main(binary, folder, *more):
             raise RuntimeError(f"only {len(answers['answers'])} of {len(TOWNS)} nodes answered the test beacon")
         slowest = max(a["applied_at_us"] - answers["sent_at_us"] for a in answers["answers"]) / 1000
         say(f"check: all answered a test beacon, the slowest after {slowest:.0f} ms")
-        demo.take_account()
-        found = demo.wait("the taken account to be found", 60, lambda: [a for a in demo.alerts(TAKEN) if "Takeover" in a.get("title", "") and a["place"] == "queue"])
-        say(f"check: found in {dict(TOWNS)[TAKEN]}: {found[0]['title']} ({found[0]['concern']['value']})")
-        told = demo.wait("the hub to know", 90, lambda: [m for m in demo.status()["municipalities"] if m["code"] == TAKEN and m["open_alerts"] > 0])
-        say(f"check: the hub knows of {told[0]['open_alerts']} open alert{'s' if told[0]['open_alerts'] != 1 else ''} there")
+        demo.bavn("campaigns", "trigger", "sender_notice", "live", "--why", "the demonstration shows a warning without a person", "--data", demo.hub)
+        demo.stage.take_over(TAKEN, 30, "https://bio.link/leverandoer")
+        account = demo.stage.account(TAKEN)
+        demo.wait("the taken account to be noticed", 60, lambda: [n for n in replay.ask("notices", "list", "--kind", "takeover", "--data", demo.guest(TAKEN))
+                                                                  if n["concern"] == account])
+        say(f"check: noticed in {dict(TOWNS)[TAKEN]} before any mail is sent: {account} looks taken (a click, a strange sign-in, a new app, a rule)")
+        replay.play(WAVE_SECONDS)
+        say(f"check: October 2024 was played; everything above came ({time.monotonic() - began:.0f} s)")
         if check:
-            say("check: everything that ./run starts is up and answers")
             return 0
         link = demo.bavn("hub", "link", "--data", demo.hub).strip()
         bavn = os.path.relpath(demo.binary)
@@ -257,11 +278,12 @@ Bavn is running. Open this address:
 
   {link}
 
-Three commands to try, from another terminal in this folder:
+"What burns" shows the wave. Commands to try, from another terminal in this folder:
 
-  {bavn} alerts list --data {hub}/guests/{TAKEN}             what happened in {dict(TOWNS)[TAKEN]}
-  {bavn} hub test-beacon --data {hub}                  a harmless warning: who answers, how fast
-  {bavn} node left --data {hub}/guests/{TAKEN}               every item that left that node
+  {bavn} campaigns show {replay.campaign['id']} --data {hub}      who sent it to whom, and what was seen
+  {bavn} warnings text {replay.warning['id']} --language da --data {hub}     the warning as employees get it
+  {bavn} purge list --data {hub}/guests/{october_live.SECOND}         what was taken out of the mailboxes of {dict(TOWNS)[october_live.SECOND]}
+  {bavn} node left --data {hub}/guests/{TAKEN}           every item that left the node of {dict(TOWNS)[TAKEN]}
 
 Logs keep growing. Ctrl-C ends everything.""")
         while True:
@@ -273,7 +295,7 @@ Logs keep growing. Ctrl-C ends everything.""")
     except KeyboardInterrupt:
         say("\nending ...")
         return 0
-    except RuntimeError as trouble:
+    except (RuntimeError, SystemError, OSError, subprocess.SubprocessError) as trouble:
         say(f"check: failed: {trouble}")
         return 1
     finally:

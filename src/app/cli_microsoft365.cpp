@@ -33,6 +33,8 @@ void add_microsoft365_commands(CLI::App& app, int& rc) {
                 "quiet, october (a takeover begins two minutes after the start) or hostile (everything goes wrong)");
   m->add_option("--delay-scale", s.delay_scale, "Delays of records, times this; 0.02 for a demonstration")
       ->check(CLI::Range(0.0, 10.0));
+  m->add_option("--busy", s.busy, "Records of everyday life, times this; 0.01 for big towns on a small machine")
+      ->check(CLI::Range(0.0, 10.0));
   m->add_option("--consent-seconds", s.consent_seconds, "Until a right that was granted works");
   m->add_flag("--json", s.json, "One JSON object on stdout when it listens");
   m->footer("Example: bavn stand-in microsoft365 --port 8365 --tenants 7 --scenario october");

@@ -22,6 +22,7 @@ int stand_in(const StandInCommand& c) {
     return kUsage;
   }
   options->world.people = c.people;
+  options->world.busy *= c.busy;
   options->world.delay_scale = c.delay_scale;
   options->consent_takes = std::chrono::seconds(c.consent_seconds);
   StopOnSignal stop;

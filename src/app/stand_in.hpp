@@ -15,6 +15,7 @@ struct StandInCommand {
   std::uint64_t seed = 1;
   std::string scenario = "quiet";
   double delay_scale = 1;
+  double busy = 1;
   unsigned consent_seconds = 0;
   std::string address = "127.0.0.1";
   bool json = false;

@@ -519,7 +519,15 @@ Result<void> NodeDesk::purged(store::Tx& tx, std::string_view notice, Municipali
        {"now", tx.now()}}));
   BAVN_TRY(const auto rows, tx.all<Row>(std::string(kRows) + "WHERE municipality = :m AND instr(entry, :n) > 0",
                                         {{"m", municipality}, {"n", "\"" + std::string(notice) + "\""}}));
-  for (const auto& row : rows) BAVN_CHECK(inner_->answer(tx, row));
+  for (const auto& row : rows) {
+    BAVN_CHECK(inner_->answer(tx, row));
+    // More was in the mailboxes than the history held when it was searched: the wave goes on. The same search, now.
+    HuntFound found;
+    if (!row.found.empty()) {
+      BAVN_TRY(found, net::from_json<HuntFound>(row.found, net::Unknown::ignore));
+    }
+    if (row.looked && purged + left > found.hits) BAVN_CHECK(inner_->look(tx, row.warning, row.municipality));
+  }
   return {};
 }
 

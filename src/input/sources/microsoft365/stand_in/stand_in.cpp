@@ -730,6 +730,18 @@ void StandIn::add_routes(net::Router& router) {
     w.end().member("requests", counts_.requests).member("over_limit", counts_.over_limit).end();
     return net::json(std::move(body));
   });
+  get("/stand-in/tenants/{number}/people", [this](const Request& q) {
+    unsigned n = 0;
+    const auto number = q.param("number");
+    std::from_chars(number.data(), number.data() + number.size(), n);
+    if (n >= world_.tenants().size()) return net::problem(404, "no such tenant", "number");
+    std::string body;
+    JsonWriter w(body);
+    w.array();
+    for (const auto& p : world_.tenants()[n].people) w.value(p.address);
+    w.end();
+    return net::json(std::move(body));
+  });
   post("/stand-in/cloud-shell", [this](const Request& q) {
     const auto said = run_script(q.body);
     return said ? net::text(*said) : net::problem(said.error());
