@@ -140,8 +140,8 @@ class Demo:
         folder.mkdir(parents=True, mode=0o700)
         (folder / "stopped").touch()  # until it is set up
         (folder / "sources.toml").write_text(self.sources_of(code))
-        # A minute here is 48 of the real case: mailboxes are counted again as soon as can be set.
-        (folder / "settings.toml").write_text('[node]\ninside = "127.0.0.1"\n[purge]\nrecount_minutes = 1\n')
+        # A minute here is 48 of the real case: mailboxes are counted again after 5 s instead of 120.
+        (folder / "settings.toml").write_text('[node]\ninside = "127.0.0.1"\n[purge]\nrecount_seconds = 5\n')
         invited = json.loads(self.bavn("hub", "municipality", "add", "--data", self.hub, "--form", "guest", "--json", code))
         answers = self.folder / f"answers-{code}.toml"
         answers.write_text(f"""[setup]

@@ -246,19 +246,19 @@ class Replay:
                  "(Microsoft's: minutes).")
         wave = stage.start(SENDER, towns, FIRST_WAVE - sum(towns.values()), seconds)
         self.line(f"the first mail leaves {sender}")
-        got = self.until("the sender's node to notice", 60, lambda: [n for n in self.ask("notices", "list", "--kind", "sender", "--data", self.demo.guest(SENDER))
-                                                                   if n["concern"] == sender])
-        self.line(f"noticed in {self.names[SENDER]}: {got[0]['mails']} mails, usual {got[0]['usual']}", "noticed")
-        cases = self.until("every receiver to have its Message-IDs", 60, lambda: self.all_cases(towns, sender))
-        self.line(f"all {len(towns)} receivers have their own Message-IDs; the list grows with the wave", "told", max(c["opened_us"] for c in cases.values()))
-        lit = self.until("the warning to be lit", 90, lambda: [c for c in self.ask("campaigns", "list", "--data", self.demo.hub) if c["state"] in ("lit", "over")])
-        warned = self.until("the warning to be sent", 60, lambda: [w for w in self.ask("warnings", "list", "--data", self.demo.hub) if w["sent_us"] > 0])
-        self.campaign, self.warning = lit[0], warned[0]
-        self.line(f"warned: every node has \"{warned[0]['title']}\", lit {'by itself' if warned[0]['lit_by_itself'] else 'by a person'}, severity {warned[0]['severity']}", "warned",
-                  warned[0]["sent_us"])
+        self.until("the sender's node to notice", 60, lambda: [n for n in self.ask("notices", "list", "--kind", "sender", "--data", self.demo.guest(SENDER))
+                                                             if n["concern"] == sender])
+        warned = self.until("the warning to be sent", 60, lambda: [w for w in self.ask("warnings", "list", "--data", self.demo.hub) if w["sent_us"] > 0])[0]
+        lit = self.until("the campaign to be lit", 60, lambda: [c for c in self.ask("campaigns", "list", "--data", self.demo.hub) if c["state"] == "lit"])[0]
+        self.campaign, self.warning = lit, warned
+        self.line(f"noticed in {self.names[SENDER]}: mail to many by an account that looks taken", "noticed", lit["noticed_us"])
+        self.line(f"warned, {'without a person' if warned['lit_by_itself'] else 'by a person'}, severity {warned['severity']}: \"{warned['title']}\"", "warned", warned["sent_us"])
         self.until("every duty contact's telephone to ring", 90, lambda: {r[0] for r in self.phones.rung if r[3] >= self.first} >= set(self.towns))
         last = max(min(r[3] for r in self.phones.rung if r[0] == code and r[3] >= self.first) for code in self.towns)
         self.line(f"the duty contacts of all {len(self.towns)} towns were told, outside their mail", "called", last.timestamp() * 1e6)
+        cases = self.until("every receiver to have its Message-IDs", 60, lambda: self.all_cases(towns, sender))
+        self.line(f"all {len(towns)} receivers have their own Message-IDs (the first since {self.clock(min(c['opened_us'] for c in cases.values()))}); the lists grow with the wave",
+                  "told", max(c["opened_us"] for c in cases.values()))
         return wave
 
     def emptied(self, towns, sender, seconds, what):

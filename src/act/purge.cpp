@@ -71,10 +71,10 @@ constexpr Setting kSettings[] = {
      {1, 72},
      "How long mailboxes are counted again after a notice last grew: trace records and delayed mail come hours late.",
      Restart::yes},
-    {"purge.recount_minutes",
-     Unit::minutes,
-     std::int64_t{2},
-     {1, 60},
+    {"purge.recount_seconds",
+     Unit::seconds,
+     std::int64_t{120},
+     {5, 3600},
      "Pause before mailboxes are counted again; doubled each time nothing new was found, up to an hour.",
      Restart::yes},
     {"purge.at_once",
@@ -148,7 +148,7 @@ PurgeOptions PurgeOptions::from(const Settings& s) {
   o.wait = s.duration("purge.wait_hours");
   o.answer = s.duration("purge.answer_minutes");
   o.watch = s.duration("purge.watch_hours");
-  o.recount = s.duration("purge.recount_minutes");
+  o.recount = s.duration("purge.recount_seconds");
   o.at_once = static_cast<unsigned>(s.integer("purge.at_once"));
   o.most = static_cast<std::size_t>(s.integer("purge.most_mails"));
   o.way = s.text("purge.way");

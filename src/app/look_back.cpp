@@ -84,23 +84,35 @@ Result<LookBack::Counted> LookBack::count(std::span<const event::Observable> wan
   options.limit = kMostHits;
   notice::ReadFacts facts;
   std::set<std::pair<std::uint64_t, std::uint32_t>> records;  // one that holds two of the wanted is one hit
+  std::set<std::uint64_t> mails;  // one mail to one recipient is one hit, however many logs and states tell it
   BAVN_TRY(
       const auto report,
       hunt::hunt_observables(
           *engine, pipeline_.history(), event::Scope::local_owner(), wanted, options, [&](const hunt::RecordHit& hit) {
             const std::uint64_t frame = (std::uint64_t{hit.frame.segment} << 32U) | hit.frame.frame;
             if (!records.emplace(frame, hit.record).second) return;
-            ++counted.hits;
+            bool again = false;
             const Instant at = from_micros(hit.happened_us != 0 ? hit.happened_us : hit.received_us);
             if (!counted.first || at < *counted.first) counted.first = at;
-            if (hit.batch == nullptr || !reader.reads(hit.parsed->format)) return;
             facts = {};
             event::FactHead head;
             head.received = from_micros(hit.received_us);
             head.municipality = hit.frame.source.municipality;
             head.tenant = hit.frame.source.tenant;
-            if (!reader.read(*hit.batch, *hit.parsed, head, facts)) return;
-            for (const auto& item : facts.items) std::visit(PeopleOf{counted.people, counted.clickers}, item.fact);
+            if (hit.batch == nullptr || !reader.reads(hit.parsed->format) ||
+                !reader.read(*hit.batch, *hit.parsed, head, facts)) {
+              ++counted.hits;
+              return;
+            }
+            for (const auto& item : facts.items) {
+              std::visit(PeopleOf{counted.people, counted.clickers}, item.fact);
+              const auto* mail = std::get_if<event::MailFact>(&item.fact);
+              if (mail == nullptr || mail->message_id.empty() || mail->recipients.empty()) continue;
+              again = true;
+              for (const std::string& whom : mail->recipients)
+                if (mails.insert(hash64(mail->message_id + '\n' + whom)).second) again = false;
+            }
+            if (!again) ++counted.hits;
             for (const auto& request : facts.requests)
               PeopleOf{counted.people, counted.clickers}.add(
                   std::string_view(facts.text).substr(request.account, request.account_length), true);
