@@ -134,7 +134,7 @@ const std::vector<std::string>& hostile() {
       "{from} {0} {{x}} %s ${jndi:ldap://x} {",
       "a\r\nBcc: all@example.org\r\n\r\nbody",
       "\u202Egnp.exe\u202C \u2066x\u2069 \u200B\uFEFF\u00AD",
-      std::string("nul\0in\x1b[31mside\x07", 18),
+      std::string("nul\0in\x1b[31mside\x07", 16),
       "\xff\xfe\xc0\xaf broken",
       "\U000E0041\U000E0042 tags \U0010FFFF",
       "[click](https://evil.example) http://evil.example www.evil.example",

@@ -5,6 +5,7 @@
 #include <map>
 
 #include "base/sim.hpp"
+#include "base/temp_folder.hpp"
 #include "event/notices.hpp"
 #include "net/json_views.hpp"
 #include "store/audit.hpp"
@@ -548,20 +549,30 @@ TEST_F(Blocks, ATokenOpensItsListAndNoOther) {
 
 TEST_F(Blocks, TheLastGoodListIsKeptWhenTheNewestCannotBeWritten) {
   Town& t = *towns_[0];
+  TempFolder folder;
+  const auto open = [&](std::string_view toml) {
+    t.blocks.reset();
+    t.state->stop();
+    t.state = *store::State::open(sim_, {.path = folder.at("node.db"), .schema = {"core", "node"}});
+    t.settings = std::make_unique<Settings>(*Settings::read(node_settings(), toml, "test"));
+    t.blocks = *NodeBlocks::open(
+        sim_, *t.state, t.id, [](auto&&...) -> Result<void> { return {}; }, [](auto&&...) {}, t.settings.get());
+    t.blocks->use_never_block(lists());
+  };
+  open("");
   ASSERT_TRUE(t.blocks->add_override("Ida Lund", "deny", "domain", "own.example", "seen here", 20));
-  ASSERT_TRUE(t.blocks->file("rpz.zone")->body.contains("own.example"));
-  // Opened again with a setting that no list can be made of.
-  t.state->stop();
-  const auto wrong = Settings::read(node_settings(), "[blocks]\nrpz_action = \"not a name\"\n", "test");
-  t.blocks =
-      *NodeBlocks::open(sim_, *t.state, t.id, [](auto&&...) -> Result<void> { return {}; }, [](auto&&...) {}, &*wrong);
-  t.blocks->use_never_block(lists());
+  const auto good = t.blocks->file("rpz.zone");
+  ASSERT_TRUE(good) << to_string(good.error());
+  ASSERT_TRUE(good->body.contains("own.example"));
+  open("[blocks]\nrpz_action = \"not a name\"\n");  // a setting that no list of this kind can be made of
   const auto kept = t.blocks->file("rpz.zone");
   ASSERT_TRUE(kept) << to_string(kept.error());
   EXPECT_TRUE(kept->stale);
   EXPECT_TRUE(kept->body.contains("own.example"));
   EXPECT_TRUE(kept->trouble.contains("rpz.action"));
-  EXPECT_FALSE(t.blocks->file("rpz_passthru.zone")->stale);
+  const auto other = t.blocks->file("rpz_passthru.zone");
+  ASSERT_TRUE(other) << to_string(other.error());
+  EXPECT_FALSE(other->stale);
 }
 
 TEST_F(Blocks, WhatNodesSayIsBoundedAndCannotReachOthers) {
