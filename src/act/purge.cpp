@@ -282,6 +282,13 @@ Purge::Inner::Rule Purge::Inner::rule_anew(Instant now) const {
   return out;
 }
 
+/// What this node saw itself and what nothing harmless does. What the hub sends it has weighed.
+bool enough_alone(std::string_view kind) {
+  constexpr std::string_view kKinds[] = {"vendor_verdict",  "login_after_click", "sign_in_after_click", "login_form",
+                                         "takeover_likely", "takeover_sure",     "person_yes"};
+  return std::ranges::find(kKinds, kind) != std::end(kKinds);
+}
+
 Result<std::string> Purge::Inner::usable_signs(store::Reader& db, const CaseRow& c, bool own_only) const {
   BAVN_TRY(const auto rows,
            db.all<SignRow>("SELECT own, group_name, kind, at_us FROM purge_sign WHERE sender = :s AND (notice = :n OR "
@@ -291,6 +298,7 @@ Result<std::string> Purge::Inner::usable_signs(store::Reader& db, const CaseRow&
   std::string out;
   for (const auto& r : rows) {
     if (!second_sign_group(r.group_name) || (own_only && !r.own)) continue;
+    if (r.own && !enough_alone(r.kind)) continue;  // one click or one report is no attack; the hub counts those of all
     out += fmt::format("{}{}: {}{}", out.empty() ? "" : ", ", r.group_name, r.kind, r.own ? " (seen here)" : "");
   }
   return out;

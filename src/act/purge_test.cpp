@@ -373,11 +373,11 @@ TEST(Purge, SignsOfTheHubDoNotCountWhereTheLeaderWantsOwnOnes) {
   t.sim.advance(1min);
   EXPECT_EQ(t.view().state, "waiting") << "only identity, payload and harm are second signs";
   ASSERT_TRUE(t.tx([&](store::Tx& x) {
-    return t.purge->own_sign(x, "Kim@nabokommune.example", Town::sign_of("harm", "reported", t.sim.now()));
+    return t.purge->own_sign(x, "Kim@nabokommune.example", Town::sign_of("harm", "vendor_verdict", t.sim.now()));
   }));
   t.sim.advance(5min);
   EXPECT_EQ(t.boxes.in(kRecoverable), 8U);
-  EXPECT_NE(t.view().signs.find("reported (seen here)"), std::string::npos);
+  EXPECT_NE(t.view().signs.find("vendor_verdict (seen here)"), std::string::npos);
 }
 
 TEST(Purge, ModeAskAsksOnceAndNoAnswerIsANo) {
