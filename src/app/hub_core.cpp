@@ -687,8 +687,9 @@ void HubCore::show_waves(StatusView& view) {
   const auto clock = [](std::int64_t us) {
     return format_time(std::chrono::floor<std::chrono::seconds>(from_micros(us))).substr(11, 8);
   };
-  const auto minutes = [](std::int64_t seconds) {
-    return seconds < 0 ? std::string("-") : fmt::format("{:.1f}", static_cast<double>(seconds) / 60);
+  const auto after = [](std::int64_t seconds) {
+    if (seconds < 0) return std::string("-");
+    return seconds < 120 ? fmt::format("{} s", seconds) : fmt::format("{:.0f} min", static_cast<double>(seconds) / 60);
   };
   for (const auto& f : *found) {
     const auto& c = f.campaign;
@@ -701,15 +702,17 @@ void HubCore::show_waves(StatusView& view) {
     wave.first = from_micros(c.first_us);
     wave.figures = {{"Municipalities", with_commas(static_cast<std::uint64_t>(c.municipalities))},
                     {"Mails", with_commas(static_cast<std::uint64_t>(c.mails + c.outside))},
-                    {"Minutes to notice", minutes(f.seconds_to_notice)},
-                    {"Minutes to warning", minutes(f.seconds_to_lit)}};
-    wave.steps.push_back(fmt::format("{} its first mail was sent", clock(c.first_us)));
-    if (c.noticed_us != 0) wave.steps.push_back(fmt::format("{} noticed by a node ({})", clock(c.noticed_us), c.cause));
+                    {"Noticed after", after(f.seconds_to_notice)},
+                    {"Warned after", after(f.seconds_to_lit)}};
+    std::vector<std::pair<std::int64_t, std::string>> steps = {{c.first_us, "its first mail was sent"}};
+    if (c.noticed_us != 0) steps.emplace_back(c.noticed_us, fmt::format("noticed by a node ({})", c.cause));
     for (const auto& s : f.signs)
-      if (wave.steps.size() < 8) wave.steps.push_back(fmt::format("{} {}: {}", clock(s.at_us), s.group, s.kind));
+      if (steps.size() < 8) steps.emplace_back(s.at_us, fmt::format("{}: {}", s.group, s.kind));
     if (c.lit_us != 0)
-      wave.steps.push_back(fmt::format("{} warned, {}", clock(c.lit_us),
-                                       c.lit_by.starts_with("trigger:") ? "without a person" : "by " + c.lit_by));
+      steps.emplace_back(c.lit_us,
+                         "warned, " + (c.lit_by.starts_with("trigger:") ? "without a person" : "by " + c.lit_by));
+    std::ranges::stable_sort(steps, {}, [](const auto& step) { return step.first; });  // an account is taken before
+    for (const auto& [at, what] : steps) wave.steps.push_back(clock(at) + " " + what);
     const auto warning =
         state_->read([&](store::Reader& r) { return noticing_->warnings().of_campaign(r, std::to_string(c.id)); });
     if (warning && *warning)

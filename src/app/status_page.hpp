@@ -38,7 +38,7 @@ struct StatusView {
   struct Wave {
     std::string title, state, severity;  // state: warned, suspected, noticed here, over
     Instant first{};                     // its first mail
-    std::vector<Figure> figures;         // "Municipalities" 6, "Minutes to notice" 4.2, ...
+    std::vector<Figure> figures;         // "Municipalities" 6, "Noticed after" "12 s", ...
     std::vector<std::string> steps;      // what happened, oldest first, one line each
   };
   std::vector<Wave> waves;
