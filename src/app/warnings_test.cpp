@@ -119,7 +119,7 @@ struct Node {
       f.looked_in = {"message_trace"};
       then(f);
     };
-    parts.deliver = [this](store::Tx&, const warn::Delivery&) -> Result<std::size_t> { return 1; };
+    parts.deliver = [](store::Tx&, const warn::Delivery&) -> Result<std::size_t> { return 1; };
     parts.tell = [this](store::Tx& tx, std::string_view kind, std::string_view json, MunicipalityId m, event::Tlp tlp) {
       return beacon->report(tx, kind, json, m, tlp);
     };
