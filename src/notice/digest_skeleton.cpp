@@ -308,6 +308,7 @@ std::optional<Skeleton> skeleton_of(std::string_view url, const HostLists& lists
     host_shown += registrable;
   }
   out.host = host_shown + std::string(port);
+  if (!event::check_shown_host(out.host)) return std::nullopt;  // a port that is none: nobody can open it
   out.text = host_text + std::string(port);
   if (out.scheme != "http") out.text = out.scheme + "://" + out.text;
 
