@@ -312,11 +312,7 @@ TEST(Digester, WithoutAKeyThingsWait) {
 TEST(Digester, TheDaysLimitHoldsAndWhatIsLeftOutIsSaid) {
   Node n({.learn_hours = 0, .per_day = 100});
   std::size_t told = 0;
-  for (int i = 0; i < 300; ++i)
-    told +=
-        n.told(n.mail(fmt::format("host{}x.example/", std::string(1 + static_cast<std::size_t>(i), 'a')).substr(0, 60) +
-                      fmt::format("q{}.example/", i)))
-            .size();
+  for (int i = 0; i < 300; ++i) told += n.told(n.mail(fmt::format("host{}.example/", i))).size();
   EXPECT_EQ(told, 100U);
   EXPECT_EQ(n.digester.counts().left_out_limit, 200U);
   n.now += days(1);
