@@ -321,7 +321,10 @@ const Tenant* World::tenant_of(std::string_view address) const {
 
 std::string World::mail(const std::string& from, const std::string& to, const std::string& message_id,
                         const std::string& subject, Instant at, std::optional<Duration> trace) {
-  const auto made = [&] { return guid(mix({options_.seed, ++mails_, 51}), mix({options_.seed, mails_, 52})); };
+  const auto made = [&] {
+    const auto n = ++mails_;
+    return guid(mix({options_.seed, n, 51}), mix({options_.seed, n, 52}));
+  };
   const Tenant *sender = tenant_of(from), *receiver = tenant_of(to);
   std::string network;
   if (sender != nullptr) {
