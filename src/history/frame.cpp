@@ -1,7 +1,7 @@
 #include "history/frame.hpp"
 
+#include "base/bytes.hpp"
 #include "base/hash.hpp"
-#include "history/bytes.hpp"
 
 namespace bavn::history {
 

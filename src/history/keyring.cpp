@@ -1,7 +1,7 @@
 #include "history/keyring.hpp"
 
+#include "base/bytes.hpp"
 #include "base/hash.hpp"
-#include "history/bytes.hpp"
 
 namespace bavn::history {
 

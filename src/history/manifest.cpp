@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
+#include "base/bytes.hpp"
 #include "base/hash.hpp"
-#include "history/bytes.hpp"
 
 namespace bavn::history {
 

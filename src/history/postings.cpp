@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <tuple>
 
-#include "history/bytes.hpp"
+#include "base/bytes.hpp"
 
 namespace bavn::history {
 

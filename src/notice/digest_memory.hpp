@@ -7,8 +7,8 @@
 #include <string_view>
 #include <vector>
 
+#include "base/bytes.hpp"
 #include "base/result.hpp"
-#include "notice/bytes.hpp"
 
 namespace bavn::notice {
 

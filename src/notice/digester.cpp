@@ -7,12 +7,12 @@
 #include <map>
 #include <unordered_map>
 
+#include "base/bytes.hpp"
 #include "base/digest.hpp"
 #include "base/text.hpp"
 #include "event/domain.hpp"
 #include "event/observable.hpp"
 #include "net/json_views.hpp"
-#include "notice/bytes.hpp"
 
 namespace bavn::notice {
 

@@ -13,7 +13,7 @@
 #include <utility>
 #include <vector>
 
-#include "notice/bytes.hpp"
+#include "base/bytes.hpp"
 
 namespace bavn::notice {
 

@@ -1,12 +1,12 @@
 #pragma once
-// Numbers and short strings as bytes, little-endian, for what history writes to disk. The reader never reads beyond its end: it
-// turns bad() and gives zeros, so a decoder checks once, at its end.
+// Numbers and short strings as bytes, little-endian, for what is written to disk. The reader never reads beyond its end: it turns bad() and gives zeros,
+// so a decoder checks once, at its end; count() refuses numbers of things that the bytes left cannot hold.
 #include <cstdint>
 #include <cstring>
 #include <string>
 #include <string_view>
 
-namespace bavn::history {
+namespace bavn {
 
 class ByteWriter {
  public:
@@ -22,10 +22,12 @@ class ByteWriter {
     out_.push_back(static_cast<char>(v));
   }
   void zigzag(std::int64_t v) { varint((static_cast<std::uint64_t>(v) << 1U) ^ static_cast<std::uint64_t>(v >> 63)); }
+  void flag(bool v) { out_.push_back(v ? '\1' : '\0'); }
   void text(std::string_view s) {
     varint(s.size());
     out_.append(s);
   }
+
   void raw(std::string_view s) { out_.append(s); }
 
  private:
@@ -57,16 +59,28 @@ class ByteReader {
     const std::uint64_t v = varint();
     return static_cast<std::int64_t>(v >> 1U) ^ -static_cast<std::int64_t>(v & 1U);
   }
+  bool flag() {
+    const std::string_view b = raw(1);
+    if (!b.empty() && b[0] != '\0' && b[0] != '\1') bad_ = true;
+    return b == std::string_view("\1", 1);
+  }
+  /// How many things of at least `least` bytes each follow, at most `most`; 0 and bad() otherwise.
+  std::size_t count(std::size_t most, std::size_t least = 1) {
+    const std::uint64_t n = varint();
+    if (n > most || n > in_.size() / least) bad_ = true;
+    return bad_ ? 0 : static_cast<std::size_t>(n);
+  }
   std::string_view text() { return raw(varint()); }
   std::string_view raw(std::uint64_t n) {
     if (bad_ || n > in_.size()) {
       bad_ = true;
       return {};
     }
-    const std::string_view b = in_.substr(0, n);
-    in_.remove_prefix(n);
+    const std::string_view b = in_.substr(0, static_cast<std::size_t>(n));
+    in_.remove_prefix(static_cast<std::size_t>(n));
     return b;
   }
+  void spoil() { bad_ = true; }
   std::size_t left() const { return in_.size(); }
   bool bad() const { return bad_; }
 
@@ -75,4 +89,4 @@ class ByteReader {
   bool bad_ = false;
 };
 
-}  // namespace bavn::history
+}  // namespace bavn
