@@ -156,7 +156,8 @@ class Beacon(unittest.TestCase):
         self.send_wave()
         until(lambda: json.loads(self.bavn("notices", "list", "--kind", "sender", "--data", self.nodes["0157"].folder, "--json")), 60, "noticed")
         until(lambda: self.entries("0173"), 60, "receivers know where to look")
-        time.sleep(2)
+        until(lambda: json.loads(self.bavn("campaigns", "list", "--state", "candidate", "--data", self.hub_folder, "--json")), 30,
+              "the hub has judged it: a candidate, shown to nobody")
         self.assertEqual([c["state"] for c in self.campaigns() if c["state"] == "lit"], [])
         self.assertEqual(json.loads(self.bavn("warnings", "list", "--data", self.hub_folder, "--json")), [])
         notice = json.loads(self.bavn("notices", "list", "--kind", "sender", "--data", self.nodes["0157"].folder, "--json"))[0]["id"]
