@@ -155,17 +155,17 @@ int tell(const Command& c, const std::string& path, std::string_view said) {
 
 void add_contact_routes(net::Router& router, Runtime& runtime, store::State& state, MunicipalityId municipality,
                         NightCall& night) {
-  router.post("/api/contacts", Needs::tenants_write, [&runtime, &state, municipality](const net::Request& q) {
+  router.post("/api/contacts", Needs::people_write, [&runtime, &state, municipality](const net::Request& q) {
     return reply_of(add_contact(runtime, state, q.scope, municipality, q.body), 201);
   });
   router.get("/api/contacts", Needs::tenants_read, [&runtime, &state, municipality](const net::Request& q) {
     return reply_of(contacts(runtime, state, q.scope, municipality));
   });
-  router.post("/api/contacts/test", Needs::tenants_write, [&night](const net::Request&) {
+  router.post("/api/contacts/test", Needs::people_write, [&night](const net::Request&) {
     const auto sent = night.test_now();
     return sent ? net::json(fmt::format("{{\"sent\":{}}}", *sent)) : net::problem(sent.error());
   });
-  router.post("/api/contacts/confirm", Needs::tenants_write, [&night](const net::Request& q) {
+  router.post("/api/contacts/confirm", Needs::people_write, [&night](const net::Request& q) {
     const auto done = night.notify().confirm(q.asked("code").value_or(""));
     return done ? net::json("{}") : net::problem(done.error());
   });

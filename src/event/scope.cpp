@@ -18,6 +18,12 @@ Scope Scope::local_reader(std::uint32_t rights) {
   return s;
 }
 
+Scope Scope::everywhere(std::string who, std::uint32_t rights, Tlp ceiling) {
+  Scope s(std::move(who), {}, rights, ceiling);
+  s.all_ = true;
+  return s;
+}
+
 bool Scope::sees(MunicipalityId m) const {
   return all_ || std::find(municipalities_.begin(), municipalities_.end(), m) != municipalities_.end();
 }

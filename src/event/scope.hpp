@@ -29,7 +29,9 @@ enum class Right : std::uint32_t {
   publish = 1U << 14,        // indicators, rules, content and warnings into the streams
   order = 1U << 15,          // propose and sign orders to nodes
   audit_read = 1U << 16,
-  left_us_read = 1U << 17,  // "What left us"
+  left_us_read = 1U << 17,    // "What left us"
+  people_write = 1U << 18,    // people, their roles and invitations, recovery of lost keys
+  settings_write = 1U << 19,  // settings, providers of identity
 };
 
 class Scope {
@@ -38,6 +40,8 @@ class Scope {
   static Scope local_owner();
   /// The same owner where only looking is allowed (a browser): every tenant, TLP red, these rights.
   static Scope local_reader(std::uint32_t rights);
+  /// Somebody of the joint CERT, whose work is every municipality.
+  static Scope everywhere(std::string who, std::uint32_t rights, Tlp ceiling);
   Scope(std::string who, std::vector<MunicipalityId> municipalities, std::uint32_t rights, Tlp ceiling)
       : who_(std::move(who)), municipalities_(std::move(municipalities)), rights_(rights), ceiling_(ceiling) {}
 

@@ -61,13 +61,14 @@ constexpr std::array kRoles{
     RoleFacts{Role::duty_lead, "duty_lead",
               bits(Right::event_read, Right::finding_read, Right::indicator_read, Right::indicator_write, Right::hunt,
                    Right::alert_read, Right::alert_write, Right::tenants_read, Right::tenants_write, Right::publish,
-                   Right::order, Right::audit_read),
+                   Right::order, Right::audit_read, Right::left_us_read, Right::people_write, Right::settings_write),
               false},
-    RoleFacts{Role::municipal_it, "municipal_it",
-              bits(Right::event_read, Right::event_write, Right::event_erase, Right::finding_read,
-                   Right::indicator_read, Right::indicator_write, Right::hunt, Right::operate, Right::alert_read,
-                   Right::alert_write, Right::tenants_read, Right::left_us_read, Right::audit_read),
-              false},
+    RoleFacts{
+        Role::municipal_it, "municipal_it",
+        bits(Right::event_read, Right::event_write, Right::event_erase, Right::finding_read, Right::indicator_read,
+             Right::indicator_write, Right::hunt, Right::operate, Right::alert_read, Right::alert_write,
+             Right::tenants_read, Right::left_us_read, Right::audit_read, Right::people_write, Right::settings_write),
+        false},
     RoleFacts{Role::municipal_leader, "municipal_leader",
               bits(Right::alert_read, Right::tenants_read, Right::left_us_read, Right::audit_read), false},
     RoleFacts{Role::duty_contact, "duty_contact", bits(Right::alert_read, Right::tenants_read, Right::left_us_read),
@@ -207,7 +208,7 @@ std::optional<WayKind> way_kind_of(std::string_view name) {
 }
 
 Result<PersonId> People::add(const event::Scope& scope, const NewPerson& person) {
-  BAVN_CHECK(require(scope, Right::tenants_write, person.municipality, "add people"));
+  BAVN_CHECK(require(scope, Right::people_write, person.municipality, "add people"));
   BAVN_TRY(const auto name, one_line(person.name, "the name"));
   if (person.language != "da" && person.language != "nb" && person.language != "en")
     return fail(Code::bad_input, fmt::format("\"{}\" is not one of the languages da, nb, en", person.language));
@@ -256,7 +257,7 @@ Result<std::vector<Person>> People::of(const event::Scope& scope, MunicipalityId
 }
 
 Result<void> People::leave(const event::Scope& scope, PersonId id) {
-  BAVN_CHECK(require(scope, Right::tenants_write, "change people"));
+  BAVN_CHECK(require(scope, Right::people_write, "change people"));
   return state_.write_now([&](store::Tx& tx) -> Result<void> {
     BAVN_CHECK(row_of(tx, scope, id));
     BAVN_CHECK(tx.exec("UPDATE person SET left_at_us = :now WHERE id = :id AND left_at_us IS NULL",
@@ -268,7 +269,7 @@ Result<void> People::leave(const event::Scope& scope, PersonId id) {
 }
 
 Result<void> People::give_role(const event::Scope& scope, PersonId id, Role role, std::optional<Instant> until) {
-  BAVN_CHECK(require(scope, Right::tenants_write, "give roles"));
+  BAVN_CHECK(require(scope, Right::people_write, "give roles"));
   // Nobody gives what they do not have: a way around a missing right would lead through a second person.
   if ((rights_of(role) & ~scope.rights()) != 0)
     return fail(Code::forbidden, fmt::format("{} may not give the role {}: it can do more than the giver", scope.who(),
@@ -291,7 +292,7 @@ Result<void> People::give_role(const event::Scope& scope, PersonId id, Role role
 }
 
 Result<void> People::take_role(const event::Scope& scope, PersonId id, Role role) {
-  BAVN_CHECK(require(scope, Right::tenants_write, "take roles"));
+  BAVN_CHECK(require(scope, Right::people_write, "take roles"));
   return state_.write_now([&](store::Tx& tx) -> Result<void> {
     BAVN_CHECK(row_of(tx, scope, id));
     BAVN_TRY(const auto n, tx.exec("DELETE FROM person_role WHERE person = :p AND role = :role",
@@ -306,11 +307,14 @@ Result<event::Scope> People::scope_of(const event::Scope& scope, PersonId id) co
   BAVN_TRY(const auto person, find(scope, id));
   std::uint32_t rights = 0;
   for (const Role role : person.roles) rights |= rights_of(role);
+  const bool insider =
+      person.municipality.value == 0 && std::none_of(person.roles.begin(), person.roles.end(), must_expire);
+  if (insider && rights != 0) return event::Scope::everywhere(subject(id), rights, ceiling_of(person));
   return event::Scope(subject(id), {person.municipality}, rights, ceiling_of(person));
 }
 
 Result<std::int64_t> People::add_way(const event::Scope& scope, PersonId id, const NewWay& way) {
-  BAVN_CHECK(require(scope, Right::tenants_write, "change contact cards"));
+  BAVN_CHECK(require(scope, Right::people_write, "change contact cards"));
   BAVN_CHECK(check_way(way));
   std::int64_t made = 0;
   BAVN_CHECK(state_.write_now([&](store::Tx& tx) -> Result<void> {
@@ -338,7 +342,7 @@ Result<std::int64_t> People::add_way(const event::Scope& scope, PersonId id, con
 }
 
 Result<void> People::remove_way(const event::Scope& scope, PersonId id, std::int64_t way) {
-  BAVN_CHECK(require(scope, Right::tenants_write, "change contact cards"));
+  BAVN_CHECK(require(scope, Right::people_write, "change contact cards"));
   return state_.write_now([&](store::Tx& tx) -> Result<void> {
     BAVN_CHECK(row_of(tx, scope, id));
     BAVN_TRY(const auto n,

@@ -78,7 +78,7 @@ TEST(People, NobodyGivesARoleThatCanDoMoreThanTheGiver) {
   World w;
   const auto anna = w.person({101}, "Anna Example");
   const Scope clerk("person:9", {{101}},
-                    static_cast<std::uint32_t>(Right::tenants_read) | static_cast<std::uint32_t>(Right::tenants_write),
+                    static_cast<std::uint32_t>(Right::tenants_read) | static_cast<std::uint32_t>(Right::people_write),
                     event::Tlp::amber_strict);
   EXPECT_EQ(w.people.give_role(clerk, anna, Role::duty_lead).error().code, Code::forbidden);
   EXPECT_TRUE(w.people.give_role(clerk, anna, Role::programme));
