@@ -1,0 +1,80 @@
+// Who is here, what this process is (hub or node) and what this person may do.
+import { Problem } from './api';
+import { t } from './i18n.svelte';
+
+export interface Session {
+  person: { id: string; name: string; roles: string[] };
+  rights: string[];
+  serves: 'hub' | 'node';
+  name: string;
+  municipality?: { code: string; name: string };
+  language?: string;
+  proved_until?: string;
+  passkeys: number;
+  /** A demonstration: everything shown is made up. */
+  demonstration: boolean;
+  /** What the server suggests to this person, such as a second passkey. */
+  advice: string[];
+}
+
+let current = $state.raw<Session>();
+
+export const session = {
+  get here(): Session | undefined {
+    return current;
+  },
+  may(right: string): boolean {
+    return current?.rights.includes(right) ?? false;
+  },
+  is(...roles: string[]): boolean {
+    return current?.person.roles.some((role) => roles.includes(role)) ?? false;
+  },
+  get serves(): 'hub' | 'node' {
+    return current?.serves ?? 'hub';
+  },
+};
+
+const text = (value: unknown): string => (typeof value === 'string' ? value : typeof value === 'number' ? String(value) : '');
+const texts = (value: unknown): string[] => (Array.isArray(value) ? value.map(text).filter(Boolean) : []);
+
+/** The answer of GET /api/session as the pages use it; what is missing is empty, not a crash. */
+export function sessionFrom(said: Record<string, unknown>): Session {
+  const person = (said.person ?? {}) as Record<string, unknown>;
+  const town = said.municipality as Record<string, unknown> | string | undefined;
+  return {
+    person: { id: text(person.id), name: text(person.name), roles: texts(person.roles) },
+    rights: texts(said.rights),
+    serves: said.serves === 'node' ? 'node' : 'hub',
+    name: text(said.name),
+    ...(town ? { municipality: typeof town === 'string' ? { code: town, name: text(said.name) || town } : { code: text(town.code), name: text(town.name) || text(town.code) } } : {}),
+    ...(text(said.language) ? { language: text(said.language) } : {}),
+    ...(text(said.proved_until) ? { proved_until: text(said.proved_until) } : {}),
+    passkeys: typeof said.passkeys === 'number' ? said.passkeys : 0,
+    demonstration: said.demonstration === true,
+    advice: texts(said.advice),
+  };
+}
+
+/** undefined: nobody is signed in. Throws a Problem when the server cannot be asked. */
+export async function whoIsHere(): Promise<Session | undefined> {
+  let response: Response;
+  try {
+    response = await fetch('/api/session', { headers: { accept: 'application/json' }, cache: 'no-store' });
+  } catch {
+    throw new Problem({ kind: 'offline', status: 0, title: t('problem.offline'), advice: t('problem.offline_more') });
+  }
+  if (response.status === 401) return (current = undefined);
+  if (!response.ok) throw new Problem({ kind: 'session', status: response.status, title: t('problem.server') });
+  const said = (await response.json()) as Record<string, unknown>;
+  return (current = said.person ? sessionFrom(said) : undefined);
+}
+
+export function toSignIn(): void {
+  const back = location.pathname + location.search;
+  location.assign(`/sign-in${back === '/' ? '' : `?next=${encodeURIComponent(back)}`}`);
+}
+
+export async function signOut(): Promise<void> {
+  await fetch('/api/session', { method: 'DELETE', headers: { 'x-bavn': '1' } }).catch(() => undefined);
+  location.assign('/sign-in');
+}

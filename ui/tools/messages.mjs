@@ -1,0 +1,103 @@
+// Reads i18n/ui/{da,nb,en}/AREA.json, checks that the three say the same things, and writes what the pages use:
+// src/generated/messages.ts (the keys and their placeholders as types) and src/generated/messages/LANGUAGE.json.
+// usage: node tools/messages.mjs [--unused]     --unused also names keys that no page uses
+import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const ui = dirname(dirname(fileURLToPath(import.meta.url)));
+const catalogue = process.env.BAVN_UI_TEXTS ?? join(ui, '..', 'i18n', 'ui');
+const languages = ['da', 'nb', 'en'];
+const locales = { da: 'da-DK', nb: 'nb-NO', en: 'en-GB' };
+const faults = [];
+
+const isPlural = (value) => typeof value === 'object' && 'other' in value && Object.keys(value).every((k) => /^(zero|one|two|few|many|other)$/.test(k));
+
+function flatten(prefix, value, out) {
+  if (typeof value === 'string' || isPlural(value)) out.set(prefix, value);
+  else for (const [name, inner] of Object.entries(value)) flatten(`${prefix}.${name}`, inner, out);
+}
+
+export function placeholders(value) {
+  const texts = typeof value === 'string' ? [value] : Object.values(value);
+  const names = new Set(typeof value === 'string' ? [] : ['n']);
+  for (const text of texts) for (const [, name] of text.matchAll(/\{(\w+)\}/g)) names.add(name);
+  return [...names].sort();
+}
+
+function read(language) {
+  const all = new Map();
+  for (const file of readdirSync(join(catalogue, language)).sort()) {
+    if (!file.endsWith('.json')) continue;
+    try {
+      flatten(file.slice(0, -5), JSON.parse(readFileSync(join(catalogue, language, file), 'utf8')), all);
+    } catch (trouble) {
+      faults.push(`i18n/ui/${language}/${file}: ${trouble.message}`);
+    }
+  }
+  return all;
+}
+
+const texts = Object.fromEntries(languages.map((language) => [language, read(language)]));
+const keys = [...new Set(languages.flatMap((language) => [...texts[language].keys()]))].sort();
+for (const key of keys) {
+  for (const language of languages) {
+    const value = texts[language].get(key);
+    if (value === undefined) {
+      faults.push(`${key} is missing in ${language}`);
+      continue;
+    }
+    if (typeof value !== 'string') {
+      const wanted = new Intl.PluralRules(locales[language]).resolvedOptions().pluralCategories;
+      for (const category of wanted) if (!(category in value)) faults.push(`${key} has no form "${category}" in ${language}`);
+    }
+    const first = texts[languages.find((other) => texts[other].has(key))].get(key);
+    if (placeholders(value).join() !== placeholders(first).join())
+      faults.push(`${key} in ${language} has the places {${placeholders(value)}}, others {${placeholders(first)}}`);
+    for (const text of typeof value === 'string' ? [value] : Object.values(value))
+      if (!text.trim()) faults.push(`${key} is empty in ${language}`);
+  }
+}
+
+if (process.argv.includes('--unused')) {
+  const sources = [];
+  const walk = (folder) => {
+    for (const name of readdirSync(folder)) {
+      const path = join(folder, name);
+      if (name === 'generated') continue;
+      if (statSync(path).isDirectory()) walk(path);
+      else if (/\.(ts|svelte)$/.test(name)) sources.push(readFileSync(path, 'utf8'));
+    }
+  };
+  walk(join(ui, 'src'));
+  const source = sources.join('\n');
+  const literal = new Set([...source.matchAll(/['"`]([a-z][\w]*(?:\.[\w]+)+)['"`]/g)].map((m) => m[1]));
+  const prefixes = [...source.matchAll(/`([a-z][\w]*(?:\.[\w]+)*\.)\$\{/g)].map((m) => m[1]);
+  for (const [, name] of source.matchAll(/\bword\(\s*'([\w.]+)'/g)) prefixes.push(`${name}.`);
+  for (const key of keys)
+    if (!literal.has(key) && !prefixes.some((prefix) => key.startsWith(prefix))) faults.push(`${key} is used by no page`);
+}
+
+if (faults.length > 0) {
+  for (const fault of faults) console.error(`error: texts: ${fault}`);
+  process.exit(1);
+}
+
+const generated = join(ui, 'src', 'generated');
+mkdirSync(join(generated, 'messages'), { recursive: true });
+const put = (path, text) => {
+  try {
+    if (readFileSync(path, 'utf8') === text) return;
+  } catch {
+    // Not there yet.
+  }
+  writeFileSync(path, text);
+};
+const typeOf = (key) => {
+  const value = texts.en.get(key);
+  const names = placeholders(value);
+  if (names.length === 0) return 'undefined';
+  return `{ ${names.map((name) => `${name}: ${name === 'n' && typeof value !== 'string' ? 'number' : 'string | number'}`).join('; ')} }`;
+};
+put(join(generated, 'messages.ts'), `// Made by tools/messages.mjs from i18n/ui.\nexport interface Messages {\n${keys.map((key) => `  '${key}': ${typeOf(key)};`).join('\n')}\n}\n`);
+for (const language of languages) put(join(generated, 'messages', `${language}.json`), `${JSON.stringify(Object.fromEntries(texts[language]))}\n`);
