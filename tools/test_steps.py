@@ -29,7 +29,7 @@ FUZZ_SECONDS = {"ci": 3, "long": 600}
 KILLS = {"fast": 3, "ci": 20, "long": 100}
 # What reads foreign bytes or keeps them: built and run under the address and undefined behaviour sanitizers.
 SANITIZED = ("base", "event", "jail", "formats", "match", "history", "net", "store", "tenants", "input", "hunt", "alerts", "beacon", "act",
-             "notify", "notice", "correlate", "warn", "live")
+             "notify", "notice", "correlate", "warn", "live", "show")
 
 
 @dataclasses.dataclass
@@ -138,6 +138,7 @@ class Step:
 def checks(step):
     step.one("layers", sys.executable, "tools/check_layers.py")
     step.unittest("tools/check_layers_test.py")
+    step.one("contract of the API", sys.executable, "tools/openapi.py", "--check")
     step.one("formatting (tools/format.sh repairs it)", "tools/format.sh", "--check")
     step.one("headers compile alone", sys.executable, "tools/check_headers.py")
 

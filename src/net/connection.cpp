@@ -553,6 +553,7 @@ void HttpConnection::dispatch() {
 }
 
 void HttpConnection::reply_now(Reply reply) {
+  core_->router.polish(request_, reply);  // one that came from the router already stays as it is
   abandoned_ = reading_;
   phase_ = Phase::handling;
   on_answer(++generation_, {std::move(reply), nullptr, 0});

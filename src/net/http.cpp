@@ -8,6 +8,7 @@
 #include "base/json_writer.hpp"
 #include "base/log.hpp"
 #include "base/text.hpp"
+#include "net/respond_once.hpp"
 
 namespace bavn::net {
 
@@ -45,8 +46,8 @@ std::string_view title_of(int status) {
 
 std::string_view name_of(Code code) {
   switch (code) {
-    case Code::bad_input: return "bad_input";
-    case Code::not_found: return "not_found";
+    case Code::bad_input: return "bad-input";
+    case Code::not_found: return "not-found";
     case Code::conflict: return "conflict";
     case Code::forbidden: return "forbidden";
     case Code::unavailable: return "unavailable";
@@ -74,7 +75,7 @@ Reply problem_document(int status, std::string_view type, std::string_view title
   reply.headers.set("Content-Type", "application/problem+json");
   JsonWriter w(reply.body);
   w.object().member("type", type).member("title", title).member("status", status).member("detail", detail);
-  if (pointer.starts_with('/')) {
+  if (pointer.starts_with('/') || pointer.starts_with('?')) {  // of a body, or a query parameter
     w.key("errors").array();
     w.object().member("pointer", pointer).member("detail", detail).end();
     w.end();
@@ -103,7 +104,7 @@ bool matches(std::string_view pattern, std::string_view path, std::map<std::stri
 }
 
 Reply failed(const Request& request, std::string_view what) {
-  log::error("handler_failed", {{"path", request.path}, {"reason", what}});
+  log::error("handler_failed", {{"path", request.path}, {"trace", request.trace}, {"reason", what}});
   return problem(500, "Internal error", "the request could not be handled; the log says why");
 }
 
@@ -240,7 +241,7 @@ Reply json(std::string body, int status) {
 
 Reply problem(const Error& error) {
   const int status = status_of(error.code);
-  return problem_document(status, fmt::format("urn:bavn:problem:{}", name_of(error.code)), title_of(status), error.what,
+  return problem_document(status, fmt::format("/problems/{}", name_of(error.code)), title_of(status), error.what,
                           error.where);
 }
 
@@ -298,6 +299,8 @@ Result<const Route*> Router::match(Method method, std::string_view path,
 }
 
 std::optional<Reply> Router::refusal(Request& request, const Route& route) const {
+  if (door_.knock)
+    if (auto no = door_.knock(request, route)) return no;
   if (authenticator_) {
     auto scope = authenticator_(request);
     if (scope) {
@@ -314,9 +317,24 @@ std::optional<Reply> Router::refusal(Request& request, const Route& route) const
   return std::nullopt;
 }
 
+Respond Router::arrived(Request& request, Respond respond) const {
+  if (!door_.arrive) return respond;
+  return respond_once([leave = door_.arrive(request), respond = std::move(respond)](Reply reply) mutable {
+    leave(reply);
+    respond(std::move(reply));
+  });
+}
+
+void Router::polish(Request& request, Reply& reply) const {
+  if (door_.arrive) door_.arrive(request)(reply);
+}
+
 void Router::handle(Request request, Respond respond) const {
+  respond = arrived(request, std::move(respond));
   const auto route = match(request.method, request.path, request.params);
   if (!route) {
+    if (door_.otherwise && (request.method == Method::get || request.method == Method::head))
+      if (auto reply = door_.otherwise(request)) return respond(std::move(*reply));
     if (route.error().code != Code::conflict) return respond(problem(route.error()));
     Reply reply = problem(405, title_of(405), route.error().what);
     reply.headers.set("Allow", route.error().where);
@@ -326,6 +344,8 @@ void Router::handle(Request request, Respond respond) const {
   try {
     if (auto refused = refusal(request, r)) return respond(std::move(*refused));
     if (r.stream) return respond(problem(400, title_of(400), "this is a stream of events and has no body"));
+    if (door_.enter)
+      if (auto refused = door_.enter(request, r, respond)) return respond(std::move(*refused));
     if (r.handler) return respond(r.handler(request));
   } catch (const std::exception& e) {
     return respond(failed(request, e.what()));
@@ -341,8 +361,16 @@ void Router::handle(Request request, Respond respond) const {
 void Router::open_stream(Request request, std::shared_ptr<EventStream> stream, Respond refused) const {
   const auto route = match(request.method, request.path, request.params);
   if (!route || !(*route)->stream) return handle(std::move(request), std::move(refused));
+  // Not respond_once: a stream that opens leaves `refused` uncalled.
+  if (door_.arrive)
+    refused = [leave = door_.arrive(request), refused = std::move(refused)](Reply reply) mutable {
+      leave(reply);
+      refused(std::move(reply));
+    };
   try {
     if (auto no = refusal(request, **route)) return refused(std::move(*no));
+    if (door_.enter)
+      if (auto no = door_.enter(request, **route, refused)) return refused(std::move(*no));
     (*route)->stream(request, std::move(stream));
   } catch (const std::exception& e) {
     refused(failed(request, e.what()));

@@ -49,6 +49,7 @@ struct Request {
   Headers headers{};
   std::string body{};  // decoded when Content-Encoding is gzip or zstd; never above the route's limit
   Peer peer{};
+  std::string trace{};  // names this request in the log and in problems; made by the Door
   event::Scope scope{"nobody", {}, 0, event::Tlp::clear};  // set by the Authenticator before the handler runs
 
   std::string_view param(std::string_view name) const;                 // of the route's own pattern: always there
@@ -123,6 +124,19 @@ struct Route {
   StreamHandler stream;
 };
 
+/// What stands between the network and every handler of a router: limits, checks, the words of errors. Each part may be empty.
+/// Thread rules: called from the handlers' queue, `arrive` and `otherwise` also on the I/O thread: all of them are quick.
+struct Door {
+  /// First of all, also where no route is. What it returns is applied to every reply to this request.
+  std::function<std::function<void(Reply&)>(Request&)> arrive{};
+  /// The route is known, nobody is authenticated yet. A Reply is the answer.
+  std::function<std::optional<Reply>(Request&, const Route&)> knock{};
+  /// The scope is known and may use the route. A Reply is the answer; `respond` may be wrapped (not that of a stream: it only refuses).
+  std::function<std::optional<Reply>(Request&, const Route&, Respond&)> enter{};
+  /// GET and HEAD of what no route has; nothing: 404.
+  std::function<std::optional<Reply>(const Request&)> otherwise{};
+};
+
 class Router {
  public:
   /// pattern: "/api/alerts/{id}". Two routes of one method and pattern are a broken promise (BAVN_ASSERT).
@@ -137,6 +151,8 @@ class Router {
   using Authenticator = std::function<Result<event::Scope>(const Request&)>;
   void authenticate(Authenticator authenticator) { authenticator_ = std::move(authenticator); }
 
+  void guard(Door door) { door_ = std::move(door); }
+
   /// The route and its parameters; HEAD finds what GET finds. not_found: no such path; conflict: another method (405; `where` is
   /// the list for Allow).
   Result<const Route*> match(Method method, std::string_view path,
@@ -149,12 +165,16 @@ class Router {
   void handle(Request request, Respond respond) const;
   /// Either the handler gets the stream or `refused` is called with the reason; a server sends the 200 when this returns without.
   void open_stream(Request request, std::shared_ptr<EventStream> stream, Respond refused) const;
+  /// The Door's last word on a reply that a server gives by itself (too large, too slow).
+  void polish(Request& request, Reply& reply) const;
 
  private:
   void add(Route route);
   std::optional<Reply> refusal(Request& request, const Route& route) const;  // sets request.scope
+  Respond arrived(Request& request, Respond respond) const;
   std::vector<Route> routes_;
   Authenticator authenticator_;
+  Door door_;
 };
 
 }  // namespace bavn::net

@@ -106,7 +106,7 @@ TEST(Problem, HasStatusTypeAndPointerOfTheError) {
   const Reply reply = problem(Error{Code::bad_input, "the number is out of range", "/answers/0/hits"});
   EXPECT_EQ(reply.status, 400);
   EXPECT_EQ(*reply.headers.find("content-type"), "application/problem+json");
-  EXPECT_EQ(reply.body, R"({"type":"urn:bavn:problem:bad_input","title":"Bad request","status":400,)"
+  EXPECT_EQ(reply.body, R"({"type":"/problems/bad-input","title":"Bad request","status":400,)"
                         R"("detail":"the number is out of range",)"
                         R"("errors":[{"pointer":"/answers/0/hits","detail":"the number is out of range"}]})");
   EXPECT_EQ(problem(Error{Code::conflict, "x", ""}).status, 409);
