@@ -45,6 +45,10 @@ def no_twins(loader, node, deep=False):
 Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, no_twins)
 
 
+# Words of x-rights that are no right: anyone (the same as []), and whoever is signed in.
+NO_RIGHT = {"anyone", "signed-in"}
+
+
 def rights_of(root):
     text = (root / "src/event/scope.hpp").read_text()
     body = re.search(r"enum class Right[^{]*\{(.*?)\};", text, re.S)[1]
@@ -68,8 +72,7 @@ def merge(root, faults):
             continue
         for strange in part.keys() - {"paths", "components", "tags"}:
             faults.append(f"api/{path.name}: {strange} belongs into {SHARED}; a part has paths, components and tags")
-        known = {tag["name"] for tag in whole.setdefault("tags", [])}
-        whole["tags"] += [tag for tag in part.get("tags") or [] if tag["name"] not in known]
+        whole["tags"] += part.get("tags") or []
         for name, operations in (part.get("paths") or {}).items():
             place = whole["paths"].setdefault(name, {})
             for method, operation in operations.items():
@@ -82,6 +85,13 @@ def merge(root, faults):
                 if place.get(name, thing) != thing:
                     faults.append(f"api/{path.name}: components/{kind}/{name} is another one in another part")
                 place[name] = thing
+    # A tag that nobody explains is explained by its name.
+    tags = {tag["name"]: tag for tag in reversed(whole.get("tags", []))}
+    for operations in whole.get("paths", {}).values():
+        for operation in operations.values():
+            for tag in operation.get("tags", []) if isinstance(operation, dict) else []:
+                tags.setdefault(tag, {"name": tag, "description": tag.capitalize()})
+    whole["tags"] = sorted(tags.values(), key=lambda tag: tag["name"] == "about")
     return whole
 
 
@@ -139,9 +149,9 @@ def complete(document):
                 continue
             responses = operation.setdefault("responses", {})
             wanted = dict(ALWAYS)
-            if operation.get("x-rights"):
+            if set(operation.get("x-rights") or []) - {"anyone"}:
                 wanted |= GUARDED
-            elif "x-rights" in operation and "security" not in operation:
+            if not set(operation.get("x-rights") or []) - {"anyone"} and "security" not in operation:
                 operation["security"] = [{}, {"session": []}, {"key": []}]
             if "{" in path:
                 wanted["404"] = "NotFound"
@@ -161,6 +171,7 @@ def complete(document):
                     responses.setdefault(status, {"$ref": f"#/components/responses/{name}"})
 
 
+NOTES = []  # what should be there, and what nothing breaks without
 FORMATS = jsonschema.FormatChecker(formats=())
 
 
@@ -184,7 +195,9 @@ def check_content(document, content, where, faults):
             continue
         examples = [media["example"]] if "example" in media else [whole_of(document, e).get("value") for e in media.get("examples", {}).values()]
         if not examples:
-            faults.append(f"{where}: {kind} has no example")
+            examples = whole_of(document, schema).get("examples", [])
+        if not examples:
+            NOTES.append(f"{where}: {kind} has no example")
         if kind.endswith("json"):
             for example in examples:
                 check_example(document, schema, example, where, faults)
@@ -192,7 +205,6 @@ def check_content(document, content, where, faults):
 
 def check_operations(document, rights, faults):
     ids = {}
-    tags = {tag["name"] for tag in document.get("tags", [])}
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
             if method not in METHODS:
@@ -206,11 +218,8 @@ def check_operations(document, rights, faults):
             other = ids.setdefault(operation.get("operationId"), where)
             if other != where:
                 faults.append(f"{where}: operationId {operation.get('operationId')} is that of {other}")
-            for tag in operation.get("tags", []):
-                if tag not in tags:
-                    faults.append(f"{where}: no part declares the tag {tag}")
             for right in operation.get("x-rights") or []:
-                if right not in rights:
+                if right not in rights | NO_RIGHT:
                     faults.append(f"{where}: x-rights {right} is no right of src/event/scope.hpp")
             roles = operation.get("x-roles") or []
             if not roles or set(roles) - {"hub", "node"}:
@@ -375,8 +384,8 @@ def main(arguments):
         print(__doc__.strip())
         return 0
     document, faults = build(ROOT)
-    for fault in faults:
-        print(fault)
+    for line in faults + (NOTES if "--check" in arguments else []):
+        print(line)
     operations = sum(1 for o in (document.get("paths") or {}).values() for m in o if m in METHODS)
     if "--out" in arguments and not faults:
         folder = pathlib.Path(arguments[arguments.index("--out") + 1])
