@@ -14,10 +14,15 @@ while read -r name state; do [ "$state" = ii ] && have[$name]=1; done \
   < <(dpkg-query -W -f='${Package} ${db:Status-Abbrev}\n' "${wanted[@]}" 2>/dev/null || true)
 missing=()
 for package in "${wanted[@]}"; do [ -n "${have[$package]:-}" ] || missing+=("$package"); done
+# Any npm will do, Debian's or another; Debian's is a package of many parts, so it is asked for only when there is none.
+command -v npm >/dev/null || missing+=(npm)
 
-[ ${#missing[@]} -eq 0 ] && exit 0
 if [ "${1:-}" = --list ]; then
-  printf '%s\n' "${missing[@]}"
+  [ ${#missing[@]} -eq 0 ] || printf '%s\n' "${missing[@]}"
+  exit 0
+fi
+if [ ${#missing[@]} -eq 0 ]; then
+  tools/node.sh --fetch >/dev/null
   exit 0
 fi
 
@@ -41,3 +46,4 @@ apt install --no-install-recommends "${missing[@]}" || {
   echo "setup: apt could not install what is missing; the whole log is build/logs/setup.log" >&2
   exit 1
 }
+tools/node.sh --fetch >/dev/null

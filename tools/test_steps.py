@@ -155,6 +155,37 @@ def unit(step):
     step.ctest("build/dev", BAVN_CRASH_KILLS=str(KILLS["fast"]), **more)
 
 
+def ui(step):
+    """The web front end: types, lint, unit tests, what the first visit loads."""
+    code, folder = step.run("tools/node.sh")
+    if code != 0:
+        step.add("Node.js is there (tools/setup.sh gets it)", False)
+        return
+    more = {"PATH": f"{folder.strip()}:{os.environ['PATH']}", "BAVN_UI_OUT": str(ROOT / "build" / "dev" / "ui" / "dist")}
+    for name in ("check", "lint"):
+        step.one(f"ui {name}", "npm", "--prefix", "ui", "run", "--silent", name, **more)
+    code, said = step.run("npm", "--prefix", "ui", "run", "--silent", "unit", "--", "--reporter=json", **more)
+    counts = re.search(r'"numTotalTests":(\d+),"numPassedTests":(\d+),"numFailedTests":(\d+)', said)
+    if counts and int(counts[1]):
+        step.count += Count(int(counts[2]), int(counts[3]), 0, ["ui unit"] if int(counts[3]) else [])
+    else:
+        step.add(f"ui unit ended with {code}", False)
+    step.one("ui first load within its budget", "npm", "--prefix", "ui", "run", "--silent", "budget", **more)
+
+
+def browser(step):
+    """Pages in Chromium over the mock: tasks in three languages, axe, keyboard, hostile strings."""
+    code, folder = step.run("tools/node.sh")
+    more = {"PATH": f"{folder.strip()}:{os.environ['PATH']}", "BAVN_UI_OUT": str(ROOT / "build" / "dev" / "ui" / "dist")}
+    for path in sorted((ROOT / "tests" / "browser").glob("*_test.mjs")):
+        code, said = step.run("node", "--test", "--test-reporter=tap", path, seconds=1800, **more)
+        good = len(re.findall(r"^ *ok \d+ ", said, re.M)) - len(re.findall(r"^ok \d+ .*\.mjs$", said, re.M))
+        bad = re.findall(r"^ *not ok \d+ - (.*)", said, re.M)
+        if code != 0 and not bad or good + len(bad) == 0:
+            bad = [f"{path.name} ended with {code}"]
+        step.count += Count(good, len(bad), 0, [f"{path.name}: {name}" for name in bad])
+
+
 def e2e(step):
     for path in sorted((ROOT / "tests" / "e2e").glob("*.py")):
         step.unittest(path)
@@ -228,7 +259,9 @@ STEPS = [
     ("checks", checks, ALL),
     ("build_a", build_a, ALL),
     ("unit", unit, ALL),
+    ("ui", ui, ALL),
     ("e2e", e2e, ALL),
+    ("browser", browser, NOT_FAST),
     ("crash", crash, NOT_FAST),
     ("interop", interop, NOT_FAST),
     ("bench", bench, NOT_FAST),
@@ -237,7 +270,7 @@ STEPS = [
     ("fuzz", fuzz, NOT_FAST),
     ("tsan", tsan, NOT_FAST),
 ]
-BUILDS = {"build_a": ("unit", "e2e", "crash", "interop", "bench"), "build_b": ("unit_asan", "fuzz")}
+BUILDS = {"build_a": ("unit", "ui", "e2e", "browser", "crash", "interop", "bench"), "build_b": ("unit_asan", "fuzz")}
 
 
 def tail(path, lines=25):
