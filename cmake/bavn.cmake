@@ -81,7 +81,7 @@ function(bavn_embed target root)
     file(GLOB_RECURSE found CONFIGURE_DEPENDS ${root}/${folder}/*)
     list(APPEND files ${found})
   endforeach()
-  list(FILTER files EXCLUDE REGEX "/(samples|hostile|tests)/")
+  list(FILTER files EXCLUDE REGEX "/(samples|hostile|tests|i18n/ui)/")  # the texts of ui/ are part of its own files
   list(FILTER files INCLUDE REGEX "\\.(ya?ml|json|toml|txt|csv|mustache|dat|css|js|sql)$")
   list(SORT files)
   set(body "#include \"base/content.hpp\"\n")
@@ -100,4 +100,24 @@ function(bavn_embed target root)
   file(GENERATE OUTPUT ${cpp} CONTENT "${body}")
   target_sources(${target} PRIVATE ${cpp})
   set_source_files_properties(${cpp} PROPERTIES OBJECT_DEPENDS "${files}" SKIP_UNITY_BUILD_INCLUSION ON)
+endfunction()
+
+# bavn_pack(TARGET TABLE ARGS argument... DEPENDS file...): what tools/pack_site.py packs becomes part of the target.
+function(bavn_pack target table)
+  cmake_parse_arguments(A "" "" "ARGS;DEPENDS" ${ARGN})
+  set(cpp ${CMAKE_CURRENT_BINARY_DIR}/site/${table}.cpp)
+  add_custom_command(OUTPUT ${cpp} DEPENDS ${CMAKE_SOURCE_DIR}/tools/pack_site.py ${A_DEPENDS} VERBATIM
+                     COMMAND python3 ${CMAKE_SOURCE_DIR}/tools/pack_site.py ${cpp} ${table} ${A_ARGS})
+  target_sources(${target} PRIVATE ${cpp})
+  # The compiler's cache does not see what .incbin reads.
+  set_source_files_properties(${cpp} PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON SKIP_PRECOMPILE_HEADERS ON)
+endfunction()
+
+# The web front end (cmake/ui.cmake) as part of TARGET. A custom command of one folder is not known in another: the target stands between.
+function(bavn_app_pages target)
+  if(NOT BAVN_UI)
+    return()
+  endif()
+  add_dependencies(${target} ui)
+  bavn_pack(${target} packed_app ARGS --app ${BAVN_UI_DIST} DEPENDS ui ${BAVN_UI_DIST}/index.html)
 endfunction()

@@ -113,7 +113,7 @@ class Demo:
         port = free_port(8443)
         self.bavn("hub", "init", "--data", self.hub, "--host", "127.0.0.1", "--address", "127.0.0.1", "--port", port, "--name", "the demonstration")
         with open(self.hub / "settings.toml", "a") as settings:
-            settings.write(f"control_port = {free_port(8420)}\n")
+            settings.write(f"control_port = {free_port(8420)}\n[web]\nport = {free_port(8430)}\n")
         self.start("hub", "hub", "--data", self.hub, "--guests")
         self.wait("the hub to answer", 60, self.status)
 

@@ -180,7 +180,7 @@ int bench_beacon(const BeaconBench& options) {
       BAVN_CHECK(HubProcess::init(runtime, hub_folder, {"bench", {"127.0.0.1"}, "127.0.0.1", bench.port}));
       DiskFiles disk;
       BAVN_TRY(std::string settings, read_file(disk, hub_folder + "/settings.toml", 1U << 20U));
-      BAVN_CHECK(replace_file(disk, hub_folder + "/settings.toml", settings + "control_port = 0\n"));
+      BAVN_CHECK(replace_file(disk, hub_folder + "/settings.toml", settings + "control_port = 0\n[web]\nport = -1\n"));
       BAVN_TRY(bench.hub, HubProcess::open(runtime, metrics, hub_folder, true, {}));
       BAVN_CHECK(bench.people(runtime, progress));
       auto start = Clock::now();

@@ -48,6 +48,16 @@ Result<event::Scope> Control::authenticate(const net::Request& request, const Ot
   return event::Scope("nobody", {}, 0, event::Tlp::clear);
 }
 
+Result<event::Scope> Control::owner_here(const net::Request& request) const {
+  const std::string* header = request.headers.find("Authorization");
+  const std::string& from = request.peer.address;
+  const bool here = from == "::1" || from.starts_with("127.");
+  if (here && header != nullptr && header->starts_with(kBearer) &&
+      same_secret(std::string_view(*header).substr(kBearer.size()), key_))
+    return event::Scope::local_owner();
+  return fail(Code::forbidden, "nobody is signed in");
+}
+
 void Control::add_pages(net::Router& router, std::function<Result<StatusView>(const event::Scope&)> view) const {
   router.get("/", net::Needs::tenants_read, [view](const net::Request& q) {
     const auto v = view(q.scope);

@@ -23,6 +23,8 @@ class Control {
   const std::string& key() const { return key_; }
   /// Bearer key: everything. Cookie: reading.
   Result<event::Scope> authenticate(const net::Request& request, const OtherDoor& other = {}) const;
+  /// The owner's key, from this machine only: on the web address, where others come in too. Whoever else asks is forbidden.
+  Result<event::Scope> owner_here(const net::Request& request) const;
   /// GET /, /status.json, /status.css, /status.js; GET /open?key=... sets the cookie.
   void add_pages(net::Router& router, std::function<Result<StatusView>(const event::Scope&)> view) const;
 

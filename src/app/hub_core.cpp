@@ -22,6 +22,7 @@
 #include "base/text.hpp"
 #include "net/json_value.hpp"
 #include "net/json_views.hpp"
+#include "show/web/site.hpp"
 #include "tenants/routes.hpp"
 
 namespace bavn::app {
@@ -99,6 +100,7 @@ std::vector<store::RetentionRule> hub_retention() {
       "hub_node_report", 400, "the last word of a node that has been away for a year helps nobody",
       "DELETE FROM hub_node_report WHERE rowid IN (SELECT rowid FROM hub_node_report WHERE received_at_us < :before "
       "LIMIT 10000)"));
+  for (auto& rule : show::web::retention()) rules.push_back(std::move(rule));
   return rules;
 }
 
@@ -297,6 +299,8 @@ void HubCore::start() {
   if (!set) log::error("timer_not_set", {{"reason", to_string(set.error())}});
   beacon_->start();
 }
+
+void HubCore::add_web_routes(net::Router& /*router*/) {}
 
 void HubCore::stop() {
   {

@@ -57,6 +57,9 @@ class HubCore {
   void stop();
   net::Router& node_router() { return nodes_router_; }
   net::Router& control_router() { return control_; }
+  /// What the web address has beside what show::web brings: the operations of api/hub.yaml.
+  void add_web_routes(net::Router& router);
+  const Catalogue& texts() const { return texts_; }
   store::State& state() { return *state_; }
   tenants::Trust& trust() { return *trust_; }
   tenants::Directory& directory() { return *directory_; }

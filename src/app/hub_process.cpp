@@ -64,6 +64,7 @@ Result<Settings> read_settings(const Folder& folder, std::span<const Setting> ta
 std::vector<Setting> hub_settings() {
   std::vector<Setting> all(std::begin(kSettings), std::end(kSettings));
   for (Setting& s : beacon_hub_settings()) all.push_back(std::move(s));
+  for (Setting& s : show::web::settings(show::web::Serves::hub)) all.push_back(std::move(s));
   return all;
 }
 
@@ -113,8 +114,10 @@ Result<std::unique_ptr<HubProcess>> HubProcess::open(Runtime& runtime, Metrics& 
     return memory ? memory->first : 0.0;
   };
   BAVN_TRY(hub->core_, HubCore::open(runtime, metrics, std::move(o)));
+  BAVN_CHECK(hub->open_site(metrics, settings));  // adds to the control interface, which is served from listen() on
   BAVN_CHECK(hub->listen(settings));
   hub->core_->start();
+  if (hub->site_) BAVN_CHECK(hub->site_->listen());
   hub->upkeep_ = runtime.queue({.name = "upkeep"});
   runtime.after(std::chrono::hours(1), hub->upkeep_, [h = hub.get(), alive = hub->alive_] {
     if (*alive) h->check_certificate();
@@ -147,6 +150,22 @@ Result<void> HubProcess::listen(const Settings& settings) {
   return folder_.write_control({fmt::format("http://127.0.0.1:{}", control_server_->port()), control_->key()});
 }
 
+/// People come in here; what they may see is up to who they are.
+Result<void> HubProcess::open_site(Metrics& metrics, const Settings& settings) {
+  BAVN_TRY(auto options, show::web::Options::from(settings));
+  if (!options.enabled) return {};
+  HubCore& core = *core_;
+  show::web::Parts parts{runtime_, metrics, core.state(), core.texts(), show::web::Serves::hub};
+  BAVN_TRY(site_, show::web::Site::open(parts, std::move(options)));
+  site_->use_authenticator([this](const net::Request& q) { return control_->owner_here(q); });
+  core.add_web_routes(site_->router());
+  // Whoever owns this machine asks where the web address is, and what it has.
+  core.control_router().get("/web", net::Needs::operate,
+                            [this](const net::Request&) { return net::json(site_->described()); });
+  site_->watch();
+  return {};
+}
+
 void HubProcess::check_certificate() {
   HubCore& core = *core_;
   const auto renewed = core.trust().renew_server_certificate_if_due();
@@ -169,9 +188,11 @@ void HubProcess::check_certificate() {
 HubProcess::~HubProcess() {
   *alive_ = false;
   if (guests_) guests_->end_all(std::chrono::seconds(20));
+  if (site_) site_->stop();
   nodes_server_.reset();
   control_server_.reset();
   if (core_) core_->stop();
+  site_.reset();
 }
 
 std::string HubProcess::status_link() const {

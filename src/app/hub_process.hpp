@@ -12,6 +12,7 @@
 #include "base/settings.hpp"
 #include "net/client.hpp"
 #include "net/server.hpp"
+#include "show/web/site.hpp"
 
 namespace bavn::app {
 
@@ -35,13 +36,15 @@ class HubProcess {
   ~HubProcess();
   HubCore& core() { return *core_; }
   Guests* guests() { return guests_.get(); }
-  std::string status_link() const;    // opens the status page with its key
-  std::string nodes_address() const;  // host:port for enrolment codes
+  show::web::Site* site() { return site_.get(); }  // null: no web port is set
+  std::string status_link() const;                 // opens the status page with its key
+  std::string nodes_address() const;               // host:port for enrolment codes
   void alive() { folder_.touch_alive(); }
 
  private:
   HubProcess(Runtime& runtime, std::string folder) : runtime_(runtime), folder_(std::move(folder)) {}
   Result<void> listen(const Settings& settings);
+  Result<void> open_site(Metrics& metrics, const Settings& settings);
   void check_certificate();
 
   Runtime& runtime_;
@@ -54,6 +57,7 @@ class HubProcess {
   std::unique_ptr<Control> control_;
   std::unique_ptr<Guests> guests_;
   std::unique_ptr<HubCore> core_;
+  std::unique_ptr<show::web::Site> site_;
   std::unique_ptr<net::Server> nodes_server_, control_server_;
   QueueId upkeep_{};
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);

@@ -22,6 +22,7 @@
 #include "event/observable.hpp"
 #include "input/settings.hpp"
 #include "net/json_views.hpp"
+#include "show/web/site.hpp"
 #include "tenants/municipalities.hpp"
 
 namespace bavn::app {
@@ -144,6 +145,7 @@ std::vector<Setting> node_settings() {
   add(input::settings());
   add(notify::sms_settings());
   add(beacon_node_settings());
+  add(show::web::settings(show::web::Serves::node));
   return all;
 }
 
@@ -318,6 +320,7 @@ Result<void> NodeCore::open_retention() {
       "DELETE FROM node_inbox WHERE id IN (SELECT id FROM node_inbox WHERE at_us < :before LIMIT 10000)"));
   rules.push_back(DutyCall::retention());
   for (auto& rule : beacon_node_retention()) rules.push_back(std::move(rule));
+  for (auto& rule : show::web::retention()) rules.push_back(std::move(rule));
   BAVN_TRY(retention_, store::Retention::open(*state_, std::move(rules)));
   return retention_->start(runtime_.queue({.name = "retention"}));
 }
@@ -629,6 +632,8 @@ std::vector<StatusView::Blind> NodeCore::blind(const std::vector<StatusView::Sou
   for (const input::Sight& s : input::blind_spots(sights_, seen)) out.push_back({s.name.in("en"), s.blind.in("en")});
   return out;
 }
+
+void NodeCore::add_web_routes(net::Router& /*router*/) {}
 
 void NodeCore::add_routes() {
   live::add_alert_routes(control_, *alerts_);

@@ -87,6 +87,9 @@ class NodeCore {
   net::Router& control_router() { return control_; }
   /// Alerts, sources, what left, intake, test: what the owner asks and does.
   void add_routes();
+  /// What the web address has beside what show::web brings: the operations of api/node.yaml.
+  void add_web_routes(net::Router& router);
+  const Catalogue& texts() const { return texts_; }
   /// What the sources say of themselves, for the status page and the hub.
   using SourceStates = std::function<std::vector<input::SourceReport>()>;
   void use_source_states(SourceStates states) { source_states_ = std::move(states); }

@@ -177,8 +177,10 @@ Result<std::unique_ptr<NodeProcess>> NodeProcess::open(Runtime& runtime, Metrics
     for (const auto& status : book->all()) out.push_back(status.report);
     return out;
   });
-  BAVN_CHECK(node->listen());  // asks for what was set above
+  BAVN_CHECK(node->open_site(metrics));  // adds to the control interface, which is served from listen() on
+  BAVN_CHECK(node->listen());            // asks for what was set above
   node->core_->start();
+  if (node->site_) BAVN_CHECK(node->site_->listen());
   node->enrolment_->start();
   node->parsers_ = std::make_unique<jail::Jail>(metrics);
   BAVN_CHECK(node->start_sources(run.guest));
@@ -261,13 +263,31 @@ Result<void> NodeProcess::listen() {
   return folder_.write_control({fmt::format("http://127.0.0.1:{}", control_server_->port()), control_->key()});
 }
 
+/// People of the municipality come in here.
+Result<void> NodeProcess::open_site(Metrics& metrics) {
+  BAVN_TRY(auto options, show::web::Options::from(*settings_));
+  if (!options.enabled) return {};
+  NodeCore& core = *core_;
+  show::web::Parts parts{runtime_, metrics, core.state(), core.texts(), show::web::Serves::node};
+  BAVN_TRY(site_, show::web::Site::open(parts, std::move(options)));
+  site_->use_authenticator([this](const net::Request& q) { return control_->owner_here(q); });
+  core.add_web_routes(site_->router());
+  // Whoever owns this machine asks where the web address is, and what it has.
+  core.control_router().get("/web", net::Needs::operate,
+                            [this](const net::Request&) { return net::json(site_->described()); });
+  site_->watch();
+  return {};
+}
+
 NodeProcess::~NodeProcess() {
+  if (site_) site_->stop();
   stream_.reset();
   microsoft365_.reset();
   sources_.reset();
   intake_server_.reset();
   control_server_.reset();
   if (core_) core_->stop();
+  site_.reset();
   book_.reset();
   core_.reset();
   mail_.reset();

@@ -16,6 +16,7 @@
 #include "jail/jail.hpp"
 #include "net/json_value.hpp"
 #include "net/server.hpp"
+#include "show/web/site.hpp"
 #include "tenants/enrolment.hpp"
 
 namespace bavn::app {
@@ -35,6 +36,7 @@ class NodeProcess {
   NodeCore& core() { return *core_; }
   tenants::Enrolment& enrolment() { return *enrolment_; }
   std::string status_link() const;
+  show::web::Site* site() { return site_.get(); }  // null: no web port is set
   void alive() { folder_.touch_alive(); }
   /// Standard input as one more source. done(totals): its end was reached and all of it is on disk.
   void read_stdin(const std::string& name, const std::string& format,
@@ -43,6 +45,7 @@ class NodeProcess {
  private:
   NodeProcess(Runtime& runtime, std::string folder) : runtime_(runtime), folder_(std::move(folder)) {}
   Result<void> listen();
+  Result<void> open_site(Metrics& metrics);
   Result<void> start_sources(bool guest);
 
   Runtime& runtime_;
@@ -62,6 +65,7 @@ class NodeProcess {
   std::unique_ptr<input::sources::stdin_stream::StreamSource> stream_;
   std::unique_ptr<net::Server> control_server_, intake_server_;
   net::Router intake_;
+  std::unique_ptr<show::web::Site> site_;
 };
 
 /// Becomes a node with a code: makes the folder, waits for the hub's answer. Returns the node's name and municipalities, for people.

@@ -30,7 +30,7 @@ class Beacon(unittest.TestCase):
         self.hub_folder = self.path / "hub"
         self.bavn("hub", "init", "--data", self.hub_folder, "--host", "127.0.0.1", "--address", "127.0.0.1", "--port", free_port())
         with open(self.hub_folder / "settings.toml", "a") as settings:
-            settings.write("control_port = 0\n")
+            settings.write("control_port = 0\n[web]\nport = 0\n")
         self.hub = self.start("hub", self.hub_folder)
         self.nodes = {}
         for code, domain in TOWNS.items():

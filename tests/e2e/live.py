@@ -45,7 +45,7 @@ class Doors(unittest.TestCase):
         self.hub = pathlib.Path(self.folder.name) / "hub"
         self.bavn("hub", "init", "--data", self.hub, "--host", "127.0.0.1", "--address", "127.0.0.1", "--port", "0")
         with open(self.hub / "settings.toml", "a") as settings:
-            settings.write("control_port = 0\n")
+            settings.write("control_port = 0\n[web]\nport = 0\n")
         self.start()
 
     def start(self):

@@ -16,22 +16,25 @@
 #include "base/runtime.hpp"
 #include "base/settings.hpp"
 #include "net/http.hpp"
+#include "store/retention.hpp"
 #include "store/state.hpp"
 
 namespace bavn::show::web {
 
-/// web.*: addresses, TLS files, limits.
-std::vector<Setting> settings();
-
 enum class Serves : std::uint8_t { hub, node };
+
+/// web.*: addresses, TLS files, limits. A hub has a port, a node none until it is set.
+std::vector<Setting> settings(Serves serves);
+/// Of the table web_once, for store::Retention.
+std::vector<store::RetentionRule> retention();
 
 struct Options {
   bool enabled = true;  // false: no port is set
   std::string address = "127.0.0.1";
   std::uint16_t port = 0;
-  std::string certificate_file, key_file;  // both or none; none: only on loopback
-  std::string public_url;            // "https://bavn.example.org", no slash at the end; empty: from address and port
-  std::vector<std::string> proxies;  // whose X-Forwarded-For is believed
+  std::string certificate_file{}, key_file{};  // both or none; none: only on loopback
+  std::string public_url{};            // "https://bavn.example.org", no slash at the end; empty: from address and port
+  std::vector<std::string> proxies{};  // whose X-Forwarded-For is believed
   std::int64_t requests_per_minute = 1200, writes_per_minute = 120;  // of one person or key
   std::int64_t strangers_per_minute = 300;                           // of one address that is nobody yet
   std::size_t streams_per_person = 10, streams = 1000;
@@ -71,6 +74,8 @@ class Site {
   /// "https://bavn.example.org" or "http://localhost:8430": the origin people see.
   virtual std::string url() const = 0;
   virtual std::uint16_t port() const = 0;
+  /// {"url", "serves", "routes": [{"method", "pattern", "rights", "stream"}]}: for the owner and for tests that hold routes and contract together.
+  virtual std::string described() const = 0;
 };
 
 }  // namespace bavn::show::web

@@ -133,7 +133,8 @@ class Community:
         assert code == 0, err
         settings = self.folder / "hub" / "settings.toml"
         # The code says where nodes dial; the hub itself listens on its own port.
-        settings.write_text(settings.read_text().replace(f"\nport = {public}\n", f"\nport = {self.port}\ncontrol_port = 0\n"))
+        settings.write_text(settings.read_text().replace(f"\nport = {public}\n", f"\nport = {self.port}\ncontrol_port = 0\n")
+                            + "[web]\nport = 0\n")
         self.hub = Process("hub", self.folder / "hub")
         self.hub.start()
         self.hub.ready()
