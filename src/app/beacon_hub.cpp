@@ -155,7 +155,7 @@ Result<std::unique_ptr<BeaconHub>> BeaconHub::open(BeaconHubParts parts) {
   BAVN_CHECK(hub->members_changed());
   hub->take_reports();
   p.state.subscribe("campaigns", p.runtime.queue({.name = "campaigns"}),
-                    [h = hub.get()](const store::DomainEvent& e) { return h->on_campaign(e); });
+                    [h = hub.get()](const store::DomainEvent& e) { return h->on_campaign(e); }, {"campaign."});
   return hub;
 }
 

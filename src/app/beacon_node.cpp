@@ -116,7 +116,8 @@ Result<std::unique_ptr<BeaconNode>> BeaconNode::open(BeaconNodeParts parts) {
   BAVN_CHECK(node->read_community());
   node->take_entries();
   p.state.subscribe("beacon", p.runtime.queue({.name = "beacon-node"}),
-                    [n = node.get()](const store::DomainEvent& e) { return n->on_event(e); });
+                    [n = node.get()](const store::DomainEvent& e) { return n->on_event(e); },
+                    {"content.changed", "notice.", "purge.", "warning."});
   return node;
 }
 

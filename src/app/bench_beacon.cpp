@@ -87,14 +87,16 @@ class BulkReporter {
     return r;
   }
   void run(std::stop_token stop) {
-    const std::string body = fmt::format("{{\"padding\":\"{}\"}}", std::string(400, 'x'));
+    // As long as an alert's usual report.
+    const std::string body = fmt::format("{{\"rule\":\"bench\",\"level\":\"medium\",\"count\":1,\"example\":\"{}\"}}",
+                                         std::string(360, 'x'));
     while (!stop.stop_requested()) {
       if (node->status().up.waiting > 2000) {
         std::this_thread::sleep_for(5ms);
         continue;
       }
       const auto done = state->write_now([&](store::Tx& tx) -> Result<void> {
-        for (unsigned n = 0; n < 200; ++n) BAVN_CHECK(node->report(tx, "digest", body, home, event::Tlp::amber));
+        for (unsigned n = 0; n < 200; ++n) BAVN_CHECK(node->report(tx, "alert", body, home, event::Tlp::amber));
         return {};
       });
       if (done) written += 200;

@@ -273,7 +273,8 @@ void HubCore::start() {
                       if (e.kind == "node.enrolled")
                         BAVN_CHECK(welcome(MunicipalityId{static_cast<std::uint16_t>(e.municipality)}));
                       return e.kind == "community.changed" ? publish_community() : Result<void>();
-                    });
+                    },
+                    {"node.enrolled", "certificate.revoked", "member.left", "community.changed"});
   {
     const std::lock_guard lock(alive_->mutex);
     alive_->core = this;

@@ -31,13 +31,16 @@ Result<std::unique_ptr<NightCall>> NightCall::open(Runtime& runtime, store::Stat
   BAVN_TRY(night->notify_, notify::Notify::open(runtime, state, client, mail, texts, night->options_.notify));
   NightCall* self = night.get();
   const QueueId queue = runtime.queue({.name = "night_call", .threads = 1, .limit = 1000});
-  state.subscribe("night_call", queue, [self](const store::DomainEvent& e) -> Result<void> {
-    if (e.kind != "way.confirmed") return {};
-    BAVN_TRY(const auto detail, net::JsonDocument::parse(e.detail));
-    return self->state_.write_now([about = std::string(detail.root()["about"].text_or(""))](store::Tx& tx) {
-      return act::OrderDesk::on_confirmed(tx, about);
-    });
-  });
+  state.subscribe(
+      "night_call", queue,
+      [self](const store::DomainEvent& e) -> Result<void> {
+        if (e.kind != "way.confirmed") return {};
+        BAVN_TRY(const auto detail, net::JsonDocument::parse(e.detail));
+        return self->state_.write_now([about = std::string(detail.root()["about"].text_or(""))](store::Tx& tx) {
+          return act::OrderDesk::on_confirmed(tx, about);
+        });
+      },
+      {"way.confirmed"});
   // Looked at daily: a test that nobody answered goes out again until somebody does.
   state.on_timer_tx(std::string(kTimer), [self](store::Tx& tx, const store::Timer&) -> Result<void> {
     BAVN_TRY(const auto tests, act::OrderDesk::tests(tx, tx.now()));

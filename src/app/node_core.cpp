@@ -376,12 +376,15 @@ Result<void> NodeCore::open_beacon() {
   };
   beacon_->on_entry("revocation", keep);
 
-  state_->subscribe("rules", work_, [this](const store::DomainEvent& e) -> Result<void> {
-    if (e.kind == "content.rules") reload_rules();
-    if (e.kind == "content.base") tell_now();
-    return {};
-  });
-  state_->subscribe("share", work_, [this](const store::DomainEvent& e) { return share(e); });
+  state_->subscribe("rules", work_,
+                    [this](const store::DomainEvent& e) -> Result<void> {
+                      if (e.kind == "content.rules") reload_rules();
+                      if (e.kind == "content.base") tell_now();
+                      return {};
+                    },
+                    {"content.rules", "content.base"});
+  state_->subscribe("share", work_, [this](const store::DomainEvent& e) { return share(e); },
+                    {"alert.opened", "alert.updated"});
   return {};
 }
 

@@ -66,7 +66,8 @@ Result<std::unique_ptr<HubBeacon>> HubBeacon::open(Runtime& runtime, store::Stat
                   [weak = std::weak_ptr(inner)](const store::DomainEvent& event) -> Result<void> {
                     if (const auto self = weak.lock()) return self->on_domain_event(event);
                     return {};
-                  });
+                  },
+                  {"beacon.published", "beacon.waiting"});
   return std::unique_ptr<HubBeacon>(new HubBeacon(std::move(inner)));
 }
 

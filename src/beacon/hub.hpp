@@ -55,6 +55,8 @@ struct HubOptions {
                 bytes_a_day = 2ULL << 30U;   // of one node; alerts, answers, notices may take twice that
   std::size_t stream_waiting = 512U << 10U;  // bytes that may wait for one node before it gets no more
   unsigned reports_at_once = 32;             // more are answered 503
+  /// Of at most 64 KiB: what seconds hang on is small, comes from every node at once, and must not wait behind large ones.
+  unsigned small_reports_at_once = 512;
 };
 
 struct Post {

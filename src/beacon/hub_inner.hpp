@@ -100,7 +100,12 @@ struct HubBeacon::Inner : std::enable_shared_from_this<HubBeacon::Inner> {
   Result<std::vector<Row>> rows_behind(std::string_view lane, std::uint64_t position, unsigned limit) const;
 
   // hub_reports.cpp
-  std::atomic<unsigned> reports_now{0};
+  static constexpr std::size_t kSmallBatch = 64U << 10U;  // bytes of a body
+  std::atomic<unsigned> reports_now{0}, small_reports_now{0};
+  std::atomic<unsigned>& now_of(std::size_t bytes) { return bytes <= kSmallBatch ? small_reports_now : reports_now; }
+  unsigned most_of(std::size_t bytes) const {
+    return bytes <= kSmallBatch ? options.small_reports_at_once : options.reports_at_once;
+  }
   void take_reports(net::Request request, net::Respond respond);
   void take_ping(net::Request request, net::Respond respond);
   Result<void> witness_with(store::Tx& tx, const NodeFacts& facts, const Ping& ping, Pong& answer);

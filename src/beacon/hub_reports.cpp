@@ -127,8 +127,12 @@ Result<void> take_batch(store::Tx& tx, HubBeacon::Inner& self, Outcome& o) {
       tx.exec("INSERT INTO beacon_node (node, last_report_us) VALUES (:n, :at) "
               "ON CONFLICT (node) DO UPDATE SET last_report_us = excluded.last_report_us",
               {{"n", o.facts.node}, {"at", tx.now()}}));
-  for (const auto& [id, reason] : refused)
-    log::warn("beacon_item_refused", {{"node", o.facts.node}, {"item", id}, {"reason", reason}});
+  // One line a batch: a node that talks nonsense must not fill the log with it. Each item's reason is in its answer.
+  if (!refused.empty())
+    log::warn("beacon_items_refused", {{"node", o.facts.node},
+                                       {"items", refused.size()},
+                                       {"first", refused.front().first},
+                                       {"reason", refused.front().second}});
   return {};
 }
 
@@ -153,8 +157,9 @@ void HubBeacon::Inner::take_reports(net::Request request, net::Respond respond) 
                  {{"node", facts->node}, {"reason", to_string(batch.error())}});
     return respond(net::problem(batch.error()));
   }
-  if (reports_now.fetch_add(1) >= options.reports_at_once) {
-    --reports_now;
+  std::atomic<unsigned>& now = now_of(request.body.size());
+  if (now.fetch_add(1) >= most_of(request.body.size())) {
+    --now;
     return respond(too_much(2, "the hub is busy with other reports", 503));
   }
   const store::Lane lane = lane_of(*batch);
@@ -166,7 +171,7 @@ void HubBeacon::Inner::take_reports(net::Request request, net::Respond respond) 
         return take_batch(tx, *self, *outcome);
       },
       [weak = weak_from_this(), outcome, respond = std::move(respond)](Result<void> written) mutable {
-        if (const auto self = weak.lock()) --self->reports_now;
+        if (const auto self = weak.lock()) --self->now_of(outcome->bytes);
         if (written) return respond(net::json(std::move(outcome->answer)));
         if (outcome->quota_seconds > 0) return respond(too_much(outcome->quota_seconds, written.error().what, 429));
         log::warn("beacon_batch_not_taken", {{"node", outcome->facts.node}, {"reason", written.error().what}});
@@ -300,9 +305,9 @@ void HubBeacon::add_routes(net::Router& router) {
                 });
   net::RouteOptions reports;
   reports.max_body = 4U << 20U;
-  reports.has_room = [weak](std::size_t) {
+  reports.has_room = [weak](std::size_t length) {
     const auto self = weak.lock();
-    return self && self->reports_now < self->options.reports_at_once;
+    return self && self->now_of(length) < self->most_of(length);
   };
   router.async(
       net::Method::post, "/beacon/v1/reports", net::Needs::report,

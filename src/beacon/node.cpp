@@ -828,9 +828,11 @@ void NodeBeacon::Inner::on_answer(const Batch& batch, Result<net::ClientReply> r
     if (!answer || answer->batch != batch.id)
       return up_trouble("What answers is not the hub: " + (answer ? "it speaks of another batch" : answer.error().what),
                         retry_after(*reply));
-    for (const auto& refused : answer->refused)
-      log::counted(metrics, log::Level::warn, "beacon_report_refused",
-                   {{"item", refused.id}, {"reason", refused.reason}});
+    if (const auto& refused = answer->refused; !refused.empty()) {
+      metrics.counter("beacon_reports_refused").add(refused.size());
+      log::warn("beacon_reports_refused",
+                {{"items", refused.size()}, {"first", refused.front().id}, {"reason", refused.front().reason}});
+    }
     unit = [this, id = batch.id, refused = std::move(answer->refused)](store::Tx& tx) {
       return spool.acknowledged(tx, id, refused);
     };

@@ -171,7 +171,8 @@ struct Core {
 class Outbox {
  public:
   explicit Outbox(Core& core) : core_(core) {}
-  void add(std::string name, QueueId queue, std::function<Result<void>(const DomainEvent&)> f);
+  void add(std::string name, QueueId queue, std::function<Result<void>(const DomainEvent&)> f,
+           std::vector<std::string> kinds);
   void start();  // on the writer's queue, as all below
   void wake();
 
@@ -180,7 +181,8 @@ class Outbox {
     std::string name;
     QueueId queue;
     std::function<Result<void>(const DomainEvent&)> f;
-    std::int64_t cursor = 0;
+    std::string kinds{};  // "|alert.opened|campaign.|"; empty: all
+    std::int64_t cursor = 0, written = 0;
     std::int64_t failures = 0;  // in a row
     bool busy = false, again = false;
   };

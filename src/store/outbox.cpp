@@ -4,12 +4,17 @@
 namespace bavn::store {
 
 namespace {
-constexpr std::size_t kAtOnce = 100;  // events between two writings of a cursor
+constexpr std::size_t kAtOnce = 100;         // events between two writings of a cursor
+constexpr std::int64_t kUnwritten = 10'000;  // how far a cursor may move over events its consumer does not hear of
 constexpr Duration kLongestPause = std::chrono::minutes(5);
 }  // namespace
 
-void Outbox::add(std::string name, QueueId queue, std::function<Result<void>(const DomainEvent&)> f) {
-  consumers_.push_back({.name = std::move(name), .queue = queue, .f = std::move(f)});
+void Outbox::add(std::string name, QueueId queue, std::function<Result<void>(const DomainEvent&)> f,
+                 std::vector<std::string> kinds) {
+  std::string wanted;
+  for (const std::string& kind : kinds) wanted += "|" + kind;
+  if (!wanted.empty()) wanted += "|";
+  consumers_.push_back({.name = std::move(name), .queue = queue, .f = std::move(f), .kinds = std::move(wanted)});
 }
 
 void Outbox::start() {
@@ -23,6 +28,7 @@ void Outbox::start() {
       return;
     }
     if (*seq) c.cursor = std::max(c.cursor, **seq);
+    c.written = c.cursor;
   }
   wake();
 }
@@ -43,11 +49,19 @@ void Outbox::pump(Consumer& c) {
 
 // Nobody else touches c.cursor while it is busy.
 void Outbox::deliver(Consumer& c) {
-  const auto events = core_.read([&](Reader& r) {
+  std::int64_t tip = 0;
+  const auto events = core_.read([&](Reader& r) -> Result<std::vector<DomainEvent>> {
+    if (c.kinds.empty())
+      return r.all<DomainEvent>(
+          "SELECT seq, at_us, kind, subject, detail, municipality FROM domain_event "
+          "WHERE seq > :seq ORDER BY seq LIMIT :most",
+          {{"seq", c.cursor}, {"most", kAtOnce}});
+    BAVN_TRY(tip, r.number("SELECT coalesce(max(seq), 0) FROM domain_event"));  // of the same snapshot
     return r.all<DomainEvent>(
-        "SELECT seq, at_us, kind, subject, detail, municipality FROM domain_event "
-        "WHERE seq > :seq ORDER BY seq LIMIT :most",
-        {{"seq", c.cursor}, {"most", kAtOnce}});
+        "SELECT seq, at_us, kind, subject, detail, municipality FROM domain_event WHERE seq > :seq AND "
+        "(instr(:kinds, '|' || kind || '|') > 0 OR instr(:kinds, '|' || substr(kind, 1, instr(kind, '.')) || '|') > 0) "
+        "ORDER BY seq LIMIT :most",
+        {{"seq", c.cursor}, {"most", kAtOnce}, {"kinds", c.kinds}});
   });
   std::int64_t cursor = c.cursor;
   bool failed = !events;
@@ -68,7 +82,10 @@ void Outbox::deliver(Consumer& c) {
     log::warn("event_not_consumed", {{"consumer", c.name}, {"after", cursor}, {"reason", reason}});
   }
   const bool more = events && events->size() == kAtOnce;
-  if (cursor == c.cursor) {
+  if (!failed && !more && !c.kinds.empty()) cursor = std::max(cursor, tip);
+  // What it does not hear of need not be written down at once: a restart looks over it again.
+  const bool heard = events && !events->empty();
+  if (!heard && cursor - c.written < kUnwritten) {
     core_.writer.post([this, &c, cursor, failed, more] { settled(c, cursor, failed, more); });
     return;
   }
@@ -81,7 +98,10 @@ void Outbox::deliver(Consumer& c) {
         return {};
       },
       // Not written: it still holds in this process; what a restart delivers again the consumer must bear anyway.
-      [this, &c, cursor, failed, more](const Result<void>&) { settled(c, cursor, failed, more); });
+      [this, &c, cursor, failed, more](const Result<void>& written) {
+        if (written) c.written = cursor;
+        settled(c, cursor, failed, more);
+      });
 }
 
 void Outbox::settled(Consumer& c, std::int64_t cursor, bool failed, bool more) {

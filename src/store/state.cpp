@@ -178,8 +178,9 @@ Result<void> State::write_now(Unit unit) {
   return inner_->core.writer.write_now(std::move(unit));
 }
 
-void State::subscribe(std::string consumer, QueueId queue, std::function<Result<void>(const DomainEvent&)> on_event) {
-  inner_->outbox.add(std::move(consumer), queue, std::move(on_event));
+void State::subscribe(std::string consumer, QueueId queue, std::function<Result<void>(const DomainEvent&)> on_event,
+                      std::vector<std::string> kinds) {
+  inner_->outbox.add(std::move(consumer), queue, std::move(on_event), std::move(kinds));
 }
 
 void State::on_timer(std::string kind, QueueId queue, std::function<Result<void>(const Timer&)> f) {

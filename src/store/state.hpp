@@ -135,7 +135,10 @@ class State {
 
   // Outbox. Called on `queue`, in order of seq, from the consumer's cursor on (a new one starts at the oldest kept); the cursor moves when
   // `on_event` returns a value, and an error is tried again with growing pauses (1 s .. 5 min). At least once: be idempotent.
-  void subscribe(std::string consumer, QueueId queue, std::function<Result<void>(const DomainEvent&)> on_event);
+  // kinds: what it wants to hear of, whole ("alert.opened") or by their beginning ("campaign."); empty: everything. Name them: a
+  // consumer that hears of everything is as slow as the busiest kind.
+  void subscribe(std::string consumer, QueueId queue, std::function<Result<void>(const DomainEvent&)> on_event,
+                 std::vector<std::string> kinds = {});
   // Timers by kind. A timer's row goes when its handler returned a value; an error is tried again with growing pauses (1 s .. 1 h). Never
   // twice otherwise, but for a crash between the handler and its commit. A timer is due when the wall clock says so, or when as much time
   // has gone by on the steady clock as there was to wait when it was set: a clock set back delays nothing.
