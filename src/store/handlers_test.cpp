@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <future>
 #include <optional>
+#include <thread>
 
 #include "base/log.hpp"
 #include "base/sim.hpp"
@@ -76,6 +77,49 @@ class Handlers : public testing::Test {
 };
 
 using Names = std::vector<std::string>;
+
+TEST(UnderLoad, AConsumerHearsOfThingsWhileTheWriterNeverRests) {
+  const log::Capture quiet;
+  std::string folder = fs::temp_directory_path() / "bavn-load-XXXXXX";
+  ASSERT_NE(::mkdtemp(folder.data()), nullptr);
+  {
+    Threads runtime;
+    auto state = State::open(runtime, {.path = folder + "/state.db", .schema = {"core"}});
+    ASSERT_TRUE(state) << to_string(state.error());
+    std::atomic<int> heard{0}, waiting{0}, written{0};
+    (*state)->subscribe("view", runtime.queue({.name = "view"}),
+                        [&](const DomainEvent&) -> Result<void> {
+                          ++heard;
+                          return {};
+                        },
+                        {"wave.lit"});
+    (*state)->start();
+    // Units of the bulk lane wait at every moment, and one event after the other is to be heard of meanwhile.
+    const auto feed = [&] {
+      while (waiting < 20) {
+        ++waiting;
+        (*state)->write([](Tx& tx) { return tx.emit("report.alert", "x"); },
+                        [&](const Result<void>&) {
+                          --waiting;
+                          ++written;
+                        },
+                        Lane::bulk);
+      }
+    };
+    for (int n = 1; n <= 5; ++n) {
+      const auto ok = (*state)->write_now([](Tx& tx) { return tx.emit("wave.lit", "x"); });
+      ASSERT_TRUE(ok) << to_string(ok.error());
+      const int before = written;
+      while (heard < n && written < before + 500) {
+        feed();
+        std::this_thread::yield();
+      }
+      EXPECT_EQ(heard, n);
+    }
+    (*state)->stop();
+  }
+  fs::remove_all(folder);
+}
 
 TEST_F(Handlers, WhoNamesKindsHearsOnlyThemAndIsNotHeldUpByTheRest) {
   const auto kind = [&](const char* k, const std::string& subject) {

@@ -158,6 +158,8 @@ void Writer::drain() {
     busy_on_ = std::this_thread::get_id();
     for (std::size_t i = 0; i < batch.size(); ++i) answer(batch[i], std::move(results[i]), false);
     busy_on_ = std::thread::id();
+    // Under load this would never end, and what else runs on this queue (cursors of consumers, timers) would wait for seconds.
+    if (!runtime_.single_threaded()) return post([this] { drain(); });
   }
 }
 
