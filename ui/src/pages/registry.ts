@@ -1,6 +1,4 @@
 // What a page says of itself, and how the navigation is made of that.
-import type { Component } from 'svelte';
-
 import type { IconName } from '$c/Icon.svelte';
 import { t, type Key } from '$lib/i18n.svelte';
 import { matches } from '$lib/router.svelte';
@@ -21,7 +19,8 @@ export interface PageEntry {
   nav?: { group: Group; icon: IconName };
   /** "g" and this letter go there. */
   go?: string;
-  load: () => Promise<{ default: Component<Record<string, string>> }>;
+  /** The parts of the address are its properties. */
+  load: () => Promise<{ default: unknown }>;
 }
 
 export interface NavItem {
