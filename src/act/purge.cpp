@@ -828,8 +828,9 @@ Result<std::unique_ptr<Purge>> Purge::open(Runtime& runtime, store::State& state
   if (options.way != "auto" && options.way != "mailbox" && options.way != "defender")
     return fail(Code::bad_input,
                 fmt::format("purge.way is \"auto\", \"mailbox\" or \"defender\", not \"{}\"", options.way));
-  for (auto& d : options.domains) d = to_lower(d);
+  auto domains = std::exchange(options.domains, {});
   auto inner = std::make_shared<Inner>(runtime, state, node_key, std::move(options), std::move(ways));
+  inner->use_domains(std::move(domains));
   inner->queue = runtime.queue({.name = "purge", .threads = 1, .limit = 100'000});
   state.on_timer(std::string(kPurgeTimer), inner->queue,
                  [weak = std::weak_ptr(inner)](const store::Timer& t) -> Result<void> {
@@ -841,6 +842,35 @@ Result<std::unique_ptr<Purge>> Purge::open(Runtime& runtime, store::State& state
 
 void Purge::start() {
   inner_->start();
+}
+
+void Purge::use_domains(std::vector<std::string> domains) {
+  inner_->use_domains(std::move(domains));
+}
+
+void Purge::Inner::use_domains(std::vector<std::string> own) {
+  for (auto& d : own) d = to_lower(d);
+  domains.with([&](auto& kept) { kept = std::move(own); });
+}
+
+store::RetentionRule purge_retention() {
+  return {"purges", 400, "what was moved out of whose mailbox can be shown for a year and a month, with its proof",
+          [](store::Tx& tx, Instant before) -> Result<std::int64_t> {
+            BAVN_TRY(const auto old,
+                     tx.all<std::string>("SELECT notice FROM purge_case WHERE changed_us < :before LIMIT 100",
+                                         {{"before", before}}));
+            std::int64_t gone = 0;
+            for (const std::string& notice : old)
+              for (const char* sql :
+                   {"DELETE FROM purge_copy WHERE notice = :n", "DELETE FROM purge_message WHERE notice = :n",
+                    "DELETE FROM purge_round WHERE notice = :n", "DELETE FROM purge_proof WHERE notice = :n",
+                    "DELETE FROM purge_case WHERE notice = :n"}) {
+                BAVN_TRY(const auto rows, tx.exec(sql, {{"n", notice}}));
+                gone += rows;
+              }
+            BAVN_TRY(const auto signs, tx.exec("DELETE FROM purge_sign WHERE at_us < :before", {{"before", before}}));
+            return gone + signs;
+          }};
 }
 
 }  // namespace bavn::act

@@ -18,6 +18,7 @@
 #include "base/runtime.hpp"
 #include "base/settings.hpp"
 #include "event/notices.hpp"
+#include "store/retention.hpp"
 #include "store/state.hpp"
 
 namespace bavn::act {
@@ -136,6 +137,8 @@ class Purge {
   ~Purge();
   /// Goes on with what was under way.
   void start();
+  /// The own mail domains as the community has them now. Any thread; counts from the next look into the trace on.
+  void use_domains(std::vector<std::string> domains);
 
   /// An entry "sender_ids". What is wrong with it is counted, noted and refused with its reason; an Error is trouble of the State only.
   Result<void> take(store::Tx& tx, std::string_view payload);
@@ -166,5 +169,8 @@ class Purge {
 };
 
 bool purge_proof_holds(std::string_view proof, const PublicKey& node);
+
+/// Cases with everything that belongs to them, names of mailboxes too.
+store::RetentionRule purge_retention();
 
 }  // namespace bavn::act

@@ -127,6 +127,8 @@ struct Purge::Inner : std::enable_shared_from_this<Purge::Inner> {
   store::State& state;
   const SigningKey& node_key;
   PurgeOptions options;
+  Guarded<std::vector<std::string>> domains;  // lower case
+  void use_domains(std::vector<std::string> own);
   PurgeWays ways;
   // From here on only on the queue.
   QueueId queue{};

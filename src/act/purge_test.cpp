@@ -251,6 +251,47 @@ TEST(Purge, KilledAnywhereItEndsTheSame) {
   for (std::uint64_t seed = 2; seed < 8; ++seed) EXPECT_EQ(run(seed, true), calm) << "seed " << seed;
 }
 
+TEST(Purge, LeavesOthersMailboxesAloneAndLearnsItsOwnDomainsWhileItRuns) {
+  Town t;
+  t.purge->use_domains({"another.example"});
+  t.deliver(0, 5);
+  t.take(with_takeover(t.notice(0, 5)));
+  t.sim.advance(10min);
+  EXPECT_EQ(t.view().moved, 0);
+  EXPECT_EQ(t.view().left_alone, 5);
+  t.purge->use_domains({"another.example", "Fjordby.example"});
+  t.deliver(5, 10);
+  t.take(with_takeover(t.notice(0, 10, 2)));
+  t.sim.advance(10min);
+  EXPECT_EQ(t.view().moved, 5) << t.view().why;
+}
+
+TEST(Purge, IsForgottenWithEverythingOfItAfterItsTimeAndNotBefore) {
+  Town t;
+  t.deliver(0, 7);
+  t.take(with_takeover(t.notice(0, 7)));
+  t.sim.advance(10min);
+  const auto rule = purge_retention();
+  const auto forget = [&](Instant before) {
+    std::int64_t gone = 0;
+    EXPECT_TRUE(t.tx([&](store::Tx& tx) -> Result<void> {
+      BAVN_TRY(gone, rule.forget(tx, before));
+      return {};
+    }));
+    return gone;
+  };
+  EXPECT_EQ(forget(t.start - 1h), 0);
+  EXPECT_EQ(t.copies().size(), 7U);
+  t.sim.advance(24h);
+  EXPECT_GT(forget(t.sim.now()), 14);
+  for (const char* table : {"purge_case", "purge_copy", "purge_message", "purge_round", "purge_proof", "purge_sign"}) {
+    const auto left =
+        t.state->read([&](store::Reader& db) { return db.number(std::string("SELECT count(*) FROM ") + table); });
+    EXPECT_EQ(left.value_or(-1), 0) << table;
+  }
+  EXPECT_EQ(forget(t.sim.now()), 0);
+}
+
 TEST(Purge, StopsAtTheLimitOfTheHourSaysSoAndGoesOn) {
   Town t(3, "act", "per_hour = 100\n");
   t.deliver(0, 250);

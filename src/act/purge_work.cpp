@@ -354,6 +354,7 @@ Result<void> Purge::Inner::merge(store::Tx& tx, const std::string& notice, const
   std::set<std::string> guarded;
   if (rule.mandate) guarded.insert(rule.mandate->protected_accounts.begin(), rule.mandate->protected_accounts.end());
   c.refused = 0;
+  const auto own = domains.with([](const auto& d) { return d; });
   for (const auto& place : located->places) {
     const auto id = plain_message_id(place.message_id);
     const auto mailbox = canonical_address(place.mailbox), sender = canonical_address(place.sender);
@@ -363,8 +364,8 @@ Result<void> Purge::Inner::merge(store::Tx& tx, const std::string& notice, const
     const std::int64_t at = micros(place.at);
     const bool in_time = at >= c.from_us - kEarly.count() && at <= c.to_us + options.watch.count();
     // The notice must agree with the own trace: this sender, this window. A forward is of one of our own people, and looked at in the mailbox.
-    const bool fits = forward ? !sender.empty() && !own_name(options.domains, sender).empty() && at >= c.from_us
-                              : sender == c.sender && in_time;
+    const bool fits =
+        forward ? !sender.empty() && !own_name(own, sender).empty() && at >= c.from_us : sender == c.sender && in_time;
     if (!fits) {
       ++c.refused;
       continue;
@@ -376,7 +377,7 @@ Result<void> Purge::Inner::merge(store::Tx& tx, const std::string& notice, const
     if (guarded.contains(mailbox)) {
       as = "left";
       reason = "a protected account of the mandate";
-    } else if (own_name(options.domains, mailbox).empty()) {
+    } else if (own_name(own, mailbox).empty()) {
       as = "left";
       reason = "not a mailbox of this municipality";
     }

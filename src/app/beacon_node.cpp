@@ -68,6 +68,7 @@ std::vector<store::RetentionRule> beacon_node_retention() {
   for (auto& rule : notice::DigestReveals::retention()) all.push_back(std::move(rule));
   for (auto& rule : warn::node_desk_retention()) all.push_back(std::move(rule));
   for (auto& rule : warn::blocks::node_retention()) all.push_back(std::move(rule));
+  all.push_back(act::purge_retention());
   return all;
 }
 
@@ -107,11 +108,6 @@ Result<std::unique_ptr<BeaconNode>> BeaconNode::open(BeaconNodeParts parts) {
   act::PurgeOptions purge = p.settings != nullptr ? act::PurgeOptions::from(*p.settings) : act::PurgeOptions{};
   purge.municipality = home;
   purge.mandate = act::MandateFiles::in(p.folder);
-  BAVN_TRY(const auto members, stored_community(p.state));
-  for (const auto& m :
-       members)  // other mailboxes are left alone; a node that is new learns its domains at its next start
-    if (std::ranges::find(p.municipalities, m.municipality) != p.municipalities.end())
-      purge.domains.insert(purge.domains.end(), m.domains.begin(), m.domains.end());
   BAVN_TRY(node->purge_, act::Purge::open(p.runtime, p.state, p.node_key, purge, p.purge));
   BAVN_CHECK(node->read_community());
   node->take_entries();
@@ -134,15 +130,17 @@ void BeaconNode::start() {
 Result<void> BeaconNode::read_community() {
   BAVN_TRY(const auto members, stored_community(parts_.state));
   const auto community = own_community(parts_.municipalities);
-  std::vector<std::string> domains;
+  std::vector<std::string> domains, own;  // own: mailboxes of others are left alone
   for (const auto& m : members)
     for (const std::string& d : m.domains) {
+      if (std::ranges::find(parts_.municipalities, m.municipality) != parts_.municipalities.end()) own.push_back(d);
       if (const auto ok = community->add(d, m.municipality); !ok)
         log::warn("member_domain_not_used", {{"domain", d}, {"reason", to_string(ok.error())}});
       domains.push_back(d);
     }
   notices_->use_community(community);
   digests_->use_community(community);
+  purge_->use_domains(std::move(own));
   BAVN_TRY(auto never, warn::NeverBlock::open(std::move(domains)));
   blocks_->use_never_block(std::make_shared<const warn::NeverBlock>(std::move(never)));
   return {};
