@@ -230,6 +230,10 @@ Result<void> BeaconHub::on_campaign(const store::DomainEvent& e) {
     if (e.kind != "campaign.over" && e.kind != "campaign.false") return {};
     BAVN_TRY(const auto warning, warnings_->of_campaign(tx, campaign));
     if (!warning) return {};
+    // What was learnt last is told with the end: counts of a campaign that is judged at once would stay as they were.
+    if (e.kind == "campaign.over")
+      if (const auto kept = warnings_->keep_up(tx, c, "correlation"); !kept && kept.error().code != Code::conflict)
+        return kept;
     const std::string who = facts->campaign.judged_by.empty() ? "correlation" : facts->campaign.judged_by;
     const auto done = e.kind == "campaign.over" ? warnings_->over(tx, *warning, who, "nothing more came")
                                                 : warnings_->withdraw(tx, *warning, who, facts->campaign.judged_why);

@@ -42,6 +42,7 @@ Result<std::unique_ptr<MemberDomains>> MemberDomains::open(store::State& state) 
 }
 
 Result<void> MemberDomains::reload() {
+  const std::lock_guard one_by_one(reloading_);  // of two at once the older must not be kept
   Known fresh;
   BAVN_TRY(const auto domains, state_.read([](store::Reader& r) {
     return r.all<DomainRow>("SELECT domain, municipality FROM member_domain ORDER BY domain");

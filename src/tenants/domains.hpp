@@ -4,6 +4,7 @@
 // Outbox: "community.changed". Life: after State. Thread rules: any thread but the State's writer for set().
 #include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -44,6 +45,7 @@ class MemberDomains {
   };
   explicit MemberDomains(store::State& state) : state_(state) {}
   store::State& state_;
+  std::mutex reloading_;
   Guarded<Known> known_;
 };
 
