@@ -20,5 +20,10 @@ export function said(part: SaidPart): string {
   }
   // One of several forms is chosen by the first number.
   const first = Object.values(values).find((value) => typeof value === 'number');
-  return word(area, rest, { ...values, n: first ?? 0 });
+  const places = { ...values, n: first ?? 0 };
+  // Named one by one: what the first page says is loaded with it, and only known areas are looked up.
+  if (area === 'verdict') return word('verdict', rest, places);
+  if (area === 'action') return word('action', rest, places);
+  if (area === 'duty') return word('duty', rest, places);
+  return word('task', area === 'task' ? rest : part.key, places);
 }
