@@ -26,7 +26,7 @@ const sum = (files) => [...files].reduce((total, file) => total + size(file), 0)
 const largest = (keys) => keys.map((key) => ({ key, bytes: sum(needs(key)) })).sort((a, b) => b.bytes - a.bytes)[0];
 
 const first = needs('index.html');
-const language = largest(Object.keys(manifest).filter((key) => /generated\/messages\/\w+\.json$/.test(key)));
+const language = largest(Object.keys(manifest).filter((key) => /generated\/messages\/(da|nb|en)\.json$/.test(key)));
 const home = largest(Object.keys(manifest).filter((key) => /pages\/(overview|home)\w*\/[A-Z]\w*\.svelte$/.test(key) && manifest[key].isDynamicEntry));
 const whole = new Set(['index.html', ...first, ...(language ? needs(language.key) : []), ...(home ? needs(home.key) : [])]);
 for (const file of [...whole].sort((a, b) => size(b) - size(a))) console.log(`${(size(file) / 1024).toFixed(1).padStart(7)} KiB  ${file}`);

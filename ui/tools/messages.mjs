@@ -1,5 +1,6 @@
 // Reads i18n/ui/{da,nb,en}/AREA.json, checks that the three say the same things, and writes what the pages use:
-// src/generated/messages.ts (the keys and their placeholders as types) and src/generated/messages/LANGUAGE.json.
+// src/generated/messages.ts (the keys and their placeholders as types), src/generated/messages/LANGUAGE.json (what the first page needs) and
+// LANGUAGE_rest.json.
 // usage: node tools/messages.mjs [--unused]     --unused also names keys that no page uses
 import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -84,6 +85,38 @@ if (faults.length > 0) {
   process.exit(1);
 }
 
+// What the first page needs comes first; the words of all other pages follow while it is already read. Which those are is seen from the
+// sources: everything that the start and the first pages import.
+function firstKeys() {
+  const seen = new Set();
+  const found = [];
+  const visit = (path) => {
+    const real = [path, `${path}.ts`, join(path, 'index.ts')].find((one) => {
+      try {
+        return statSync(one).isFile();
+      } catch {
+        return false;
+      }
+    });
+    if (!real || seen.has(real) || real.includes('/generated/')) return;
+    seen.add(real);
+    const source = readFileSync(real, 'utf8');
+    found.push(source);
+    for (const [, to] of source.matchAll(/^\s*(?:import|export)\s[^;]*?from\s+'([^']+)'/gms)) {
+      const whole = to.startsWith('$lib/') ? join(ui, 'src', 'lib', to.slice(5)) : to.startsWith('$c/') ? join(ui, 'src', 'components', to.slice(3)) : to.startsWith('.') ? join(dirname(real), to) : '';
+      if (whole) visit(whole);
+    }
+  };
+  visit(join(ui, 'src', 'main.ts'));
+  for (const folder of readdirSync(join(ui, 'src', 'pages')))
+    if (/^(overview|home)/.test(folder)) for (const name of readdirSync(join(ui, 'src', 'pages', folder))) if (name.endsWith('.svelte')) visit(join(ui, 'src', 'pages', folder, name));
+  const source = found.join('\n');
+  const literal = new Set([...source.matchAll(/['"`]([a-z][\w]*(?:\.[\w]+)+)['"`]/g)].map((m) => m[1]));
+  const prefixes = [...source.matchAll(/`([a-z][\w]*(?:\.[\w]+)*\.)\$\{/g)].map((m) => m[1]);
+  for (const [, name] of source.matchAll(/\b(?:word|hasWord)\(\s*'([\w.]+)'/g)) prefixes.push(`${name}.`);
+  return new Set(keys.filter((key) => literal.has(key) || prefixes.some((prefix) => key.startsWith(prefix))));
+}
+
 const generated = join(ui, 'src', 'generated');
 mkdirSync(join(generated, 'messages'), { recursive: true });
 const put = (path, text) => {
@@ -101,4 +134,9 @@ const typeOf = (key) => {
   return `{ ${names.map((name) => `${name}: ${name === 'n' && typeof value !== 'string' ? 'number' : 'string | number'}`).join('; ')} }`;
 };
 put(join(generated, 'messages.ts'), `// Made by tools/messages.mjs from i18n/ui.\nexport interface Messages {\n${keys.map((key) => `  '${key}': ${typeOf(key)};`).join('\n')}\n}\n`);
-for (const language of languages) put(join(generated, 'messages', `${language}.json`), `${JSON.stringify(Object.fromEntries(texts[language]))}\n`);
+const first = firstKeys();
+for (const language of languages) {
+  const parts = [...texts[language]];
+  put(join(generated, 'messages', `${language}.json`), `${JSON.stringify(Object.fromEntries(parts.filter(([key]) => first.has(key))))}\n`);
+  put(join(generated, 'messages', `${language}_rest.json`), `${JSON.stringify(Object.fromEntries(parts.filter(([key]) => !first.has(key))))}\n`);
+}

@@ -15,6 +15,12 @@ const load: Record<Language, () => Promise<{ default: unknown }>> = {
   en: () => import('../generated/messages/en.json'),
 };
 
+const loadRest: Record<Language, () => Promise<{ default: unknown }>> = {
+  da: () => import('../generated/messages/da_rest.json'),
+  nb: () => import('../generated/messages/nb_rest.json'),
+  en: () => import('../generated/messages/en_rest.json'),
+};
+
 let current = $state<Language>('en');
 let texts = $state.raw<Record<string, string | Plural>>({});
 
@@ -33,12 +39,30 @@ export function preferred(asked: readonly string[]): Language {
   return 'en';
 }
 
+let resting: Promise<void> = Promise.resolve();
+let complete = false;
+
+/** The words of the pages beyond the first; a page waits for them. */
+export function allWords(): Promise<void> {
+  if (complete) return resting;
+  complete = true;
+  return (resting = rest(current));
+}
+async function rest(of: Language): Promise<void> {
+  const more = (await loadRest[of]()).default as Record<string, string | Plural>;
+  if (of === current) texts = { ...texts, ...more };
+}
+
 export async function speak(wanted?: string | null): Promise<void> {
   const kept = readKept();
   const next = isLanguage(wanted) ? wanted : (kept ?? preferred(navigator.languages));
   const loaded = (await load[next]()).default as Record<string, string | Plural>;
-  texts = loaded;
+  // Whoever already had all words gets all of the new language before anything changes on the page.
+  const whole = complete;
+  const more = whole ? ((await loadRest[next]()).default as Record<string, string | Plural>) : {};
+  texts = { ...loaded, ...more };
   current = next;
+  if (complete && !whole) resting = rest(next);
   document.documentElement.lang = next;
 }
 

@@ -1,0 +1,339 @@
+// The hub's pages as people use them: tasks in three languages, by keyboard alone, with hostile texts, with a line that breaks; axe on every
+// page in every language, light and dark.
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+
+import { hubPages } from '../../ui/tools/browser.mjs';
+import { audit, languages, open, root, settled, shots, spill, violations, visit } from './pages.mjs';
+
+let world;
+before(async () => {
+  world = await open();
+});
+after(() => world.close());
+
+/** The words that a person of the language would look for. */
+function texts(language) {
+  const areas = {};
+  return (key) => {
+    const [area, ...path] = key.split('.');
+    areas[area] ??= JSON.parse(readFileSync(join(root, 'i18n', 'ui', language, `${area}.json`), 'utf8'));
+    return path.reduce((inside, part) => inside[part], areas[area]);
+  };
+}
+
+describe('every page', () => {
+  for (const language of languages)
+    for (const theme of ['light', 'dark'])
+      it(`holds WCAG 2.2 AA in ${language}, ${theme}`, async () => {
+        const { page, faults, close } = await world.tab({ language, theme });
+        const found = [];
+        for (const one of hubPages) {
+          await visit(page, world.base, one.path);
+          assert.equal(await page.evaluate(() => document.documentElement.lang), language);
+          found.push(...(await violations(page, one.name)));
+          await page.screenshot({ path: join(shots, `${one.name}-${theme}-1280-${language}.png`), fullPage: true });
+        }
+        assert.deepEqual([...found, ...faults], []);
+        await close();
+      });
+  for (const width of [320, 420])
+    it(`fits ${width} points and holds WCAG there`, async () => {
+      const { page, faults, close } = await world.tab({ width, language: 'nb' });
+      const found = [];
+      for (const one of hubPages) {
+        await visit(page, world.base, one.path);
+        if ((await spill(page)) > 0) found.push(`${one.name} scrolls sideways`);
+        found.push(...(await violations(page, one.name)));
+        await page.screenshot({ path: join(shots, `${one.name}-light-${width}-nb.png`), fullPage: true });
+      }
+      assert.deepEqual([...found, ...faults], []);
+      await close();
+    });
+  it('shows its pictures as tables with the same figures', async () => {
+    const { page, close } = await world.tab({ language: 'en' });
+    await visit(page, world.base, '/campaigns/1');
+    const turn = page.getByRole('button', { name: 'Show as table' });
+    while ((await turn.count()) > 0) await turn.first().click();
+    const lanes = page.getByRole('table', { name: 'Municipalities', exact: true });
+    assert.match(await lanes.getByRole('row', { name: /Lyngby-Taarbæk/ }).innerText(), /791/);
+    const spread = page.getByRole('table', { name: 'Who passed it on to whom' });
+    assert.equal(await spread.getByRole('row').count(), 1 + 29);
+    await audit(page, 'campaign as tables');
+    await visit(page, world.base, '/map');
+    await page.getByRole('button', { name: 'Show as table' }).click();
+    assert.equal(await page.getByRole('table').getByRole('row').count(), 99);
+    await close();
+  });
+});
+
+describe('the main tasks', () => {
+  for (const language of languages)
+    it(`are done in ${language}`, async () => {
+      await world.world('october');
+      const t = texts(language);
+      const { page, faults, close } = await world.tab({ language });
+      // What burns is said in a sentence, and the campaign is one click away.
+      await visit(page, world.base, '/');
+      await page.getByText('Gentofte').first().waitFor();
+      await page.getByRole('link', { name: t('campaign.name_from').replace('{who}', 'Gentofte') }).first().click();
+      await page.getByRole('heading', { level: 1, name: t('campaign.name_from').replace('{who}', 'Gentofte') }).waitFor();
+      await page.getByText(t('campaign.won'), { exact: true }).waitFor();
+      assert.match(await page.locator('.figure').first().innerText(), /965/);
+      // A suspicion becomes a warning: draft, own words, send, answers come in by themselves.
+      await visit(page, world.base, '/suspicions');
+      await page.getByRole('link', { name: t('campaign.write_warning') }).first().click();
+      await page.getByRole('button', { name: t('warning.make_draft') }).click();
+      await page.getByRole('note').waitFor();
+      await page.getByRole('button', { name: `${t('warning.edit_short')}, English` }).click();
+      await page.getByLabel(t('warning.f.title')).fill('False course invitations');
+      await page.getByRole('button', { name: t('common.save'), exact: true }).click();
+      await page.getByText('False course invitations').first().waitFor();
+      await page.getByRole('button', { name: `${t('warning.preview_short')}, English` }).click();
+      await page.getByRole('tab', { name: t('warning.way.sms') }).click();
+      await page.getByText('Bavn: false mail from gentofte.example').last().waitFor();
+      await page.keyboard.press('Escape');
+      await page.getByRole('button', { name: t('warning.act.send') }).first().click();
+      await page.getByRole('dialog').getByRole('button', { name: t('warning.act.send') }).click();
+      await page.getByText(t('answer.count').replace('{answered}', '96').replace('{asked}', '98')).waitFor({ timeout: 15_000 });
+      await page.getByRole('button', { name: new RegExp(t('answer.purged')) }).click();
+      // The suspicion is judged with a reason.
+      await visit(page, world.base, '/suspicions');
+      await page.getByRole('button', { name: t('suspicion.false') }).first().click();
+      await page.getByRole('dialog').getByRole('button', { name: t('suspicion.false') }).click();
+      await page.getByText(t('because.missing')).waitFor();
+      await page.getByLabel(t('because.why')).fill('A course that all of them run together.');
+      await page.getByRole('dialog').getByRole('button', { name: t('suspicion.false') }).click();
+      await page.getByText(t('suspicion.done_false')).waitFor();
+      await page.waitForFunction(() => document.querySelectorAll('[data-suspicion]').length === 1);
+      // The hand-over is written.
+      await visit(page, world.base, '/handover');
+      await page.getByLabel(t('handover.text')).fill('Æbleø er ringet op.');
+      await page.getByRole('button', { name: t('common.save'), exact: true }).click();
+      await page.getByText(t('warning.saved')).waitFor();
+      assert.deepEqual(faults, []);
+      await close();
+    });
+  it('replays a campaign on the map', async () => {
+    await world.world('october');
+    const { page, close } = await world.tab({ language: 'en' });
+    await visit(page, world.base, '/map?campaign=1');
+    const slider = page.getByRole('slider', { name: 'Moment' });
+    await slider.fill('0');
+    assert.equal(await page.locator('a .tile.reached').count(), 1);
+    assert.equal(await page.locator('a .tile.sender').count(), 1);
+    await slider.fill('1000');
+    assert.ok((await page.locator('a .tile.emptied').count()) > 15);
+    await close();
+  });
+  it('changes language and looks at once, and remembers', async () => {
+    const { page, close } = await world.tab({ language: 'da' });
+    await visit(page, world.base, '/');
+    await page.getByRole('heading', { level: 1, name: 'Lige nu' }).waitFor();
+    await page.getByLabel('Sprog').selectOption('nb');
+    await page.getByRole('heading', { level: 1, name: 'Akkurat nå' }).waitFor();
+    await page.getByRole('button', { name: 'Mørkt' }).click();
+    await page.reload();
+    await page.getByRole('heading', { level: 1, name: 'Akkurat nå' }).waitFor();
+    assert.equal(await page.evaluate(() => document.documentElement.dataset.theme), 'dark');
+    await close();
+  });
+  it('asks for proof before what is dangerous, and says what is refused', async () => {
+    const { page, close } = await world.tab({ language: 'en' });
+    await visit(page, world.base, '/nodes/aalborg');
+    await page.getByRole('button', { name: 'Revoke' }).click();
+    await page.getByLabel('Why?').fill('lost');
+    await page.getByRole('dialog').getByRole('button', { name: 'Revoke' }).click();
+    await page.getByRole('dialog', { name: 'Show that it is you' }).waitFor();
+    await page.getByRole('dialog', { name: 'Show that it is you' }).getByRole('button', { name: 'Close' }).click();
+    await visit(page, world.base, '/settings');
+    await page.getByRole('button', { name: 'Edit warn.remind_after' }).click();
+    await page.getByLabel('Value').fill('99999');
+    await page.getByText('Between 1 and 1,440').last().waitFor();
+    assert.ok(await page.getByRole('button', { name: 'Save' }).isDisabled());
+    await close();
+  });
+  it('does not show a programme what only analysts may do', async () => {
+    const { page, close } = await world.tab({ as: 'programme', language: 'en' });
+    await visit(page, world.base, '/suspicions');
+    assert.equal(await page.getByRole('button', { name: 'False alarm' }).count(), 0);
+    await visit(page, world.base, '/audit');
+    await page.getByRole('heading', { name: 'There is no page here' }).waitFor();
+    await visit(page, world.base, '/map');
+    assert.equal(await page.locator('a .tile.sender').count(), 0);
+    await close();
+  });
+});
+
+describe('by keyboard alone', () => {
+  let page;
+  let tab;
+  const focused = () => page.evaluate(() => document.activeElement?.textContent?.trim() ?? '');
+  before(async () => {
+    await world.world('october');
+    tab = await world.tab({ language: 'en' });
+    page = tab.page;
+  });
+  after(async () => {
+    assert.deepEqual(tab.faults, []);
+    await tab.close();
+  });
+  it('1: the first Tab skips to the content', async () => {
+    await visit(page, world.base, '/');
+    await page.keyboard.press('Tab');
+    assert.equal(await focused(), 'Skip to the content');
+    await page.keyboard.press('Enter');
+    assert.equal(await page.evaluate(() => document.activeElement?.id), 'main');
+  });
+  it('2: the palette finds a page', async () => {
+    await page.keyboard.press('Control+k');
+    await page.keyboard.type('audit');
+    await page.keyboard.press('Enter');
+    await page.getByRole('heading', { level: 1, name: 'Audit log' }).waitFor();
+  });
+  it('3: g s goes to suspicions, j and f judge one', async () => {
+    await page.evaluate(() => document.activeElement?.blur());
+    await page.keyboard.press('g');
+    await page.keyboard.press('s');
+    await page.getByRole('heading', { level: 1, name: 'Suspicions' }).waitFor();
+    await settled(page);
+    await page.keyboard.press('j');
+    await page.keyboard.press('j');
+    assert.match(await focused(), /new file/);
+    await page.keyboard.press('f');
+    await page.getByRole('dialog').waitFor();
+    await page.keyboard.press('Tab');
+    await page.keyboard.type('A form of the region.');
+    await page.keyboard.press('Tab');
+    await page.keyboard.press('Tab');
+    await page.keyboard.press('Enter');
+    await page.getByText('Marked as a false alarm').waitFor();
+  });
+  it('4: a campaign is opened and its warning with w', async () => {
+    await page.evaluate(() => document.activeElement?.blur());
+    await page.keyboard.press('g');
+    await page.keyboard.press('c');
+    await page.getByRole('heading', { level: 1, name: 'Campaigns' }).waitFor();
+    await settled(page);
+    await page.keyboard.press('j');
+    await page.keyboard.press('Enter');
+    await page.getByRole('heading', { level: 1, name: 'Mail from Gentofte' }).waitFor();
+    await settled(page);
+    await page.keyboard.press('w');
+    await page.getByRole('heading', { level: 1, name: /gentofte\.example/ }).waitFor();
+  });
+  it('5: the words are edited with e and saved', async () => {
+    await settled(page);
+    await page.keyboard.press('e');
+    await page.waitForFunction(() => document.activeElement?.tagName === 'INPUT');
+    await page.keyboard.press('End');
+    await page.keyboard.type(' (new)');
+    await page.keyboard.press('Enter');
+    await page.getByText('Saved').waitFor();
+    await page.getByText('False mail from gentofte.example (new)').first().waitFor();
+  });
+  it('6: the map is walked with arrows, and ? says which keys work', async () => {
+    await page.evaluate(() => document.activeElement?.blur());
+    await page.keyboard.press('g');
+    await page.keyboard.press('m');
+    await page.getByRole('heading', { level: 1, name: 'Map' }).waitFor();
+    await settled(page);
+    await page.locator('svg[role=group] a[tabindex="0"]').focus();
+    const first = await page.evaluate(() => document.activeElement?.getAttribute('aria-label'));
+    await page.keyboard.press('ArrowUp');
+    await page.keyboard.press('ArrowLeft');
+    const next = await page.evaluate(() => document.activeElement?.getAttribute('aria-label'));
+    assert.notEqual(first, next);
+    await page.keyboard.press('?');
+    await page.getByRole('dialog', { name: 'Keys that work here' }).waitFor();
+    await page.keyboard.press('Escape');
+    assert.equal(await page.evaluate(() => document.activeElement?.getAttribute('aria-label')), next, 'the focus is back where it was');
+  });
+});
+
+describe('what comes from outside', () => {
+  it('is text on every page, however it looks, and breaks no page', async () => {
+    await world.world('hostile');
+    const wide = [];
+    for (const width of [320, 1280]) {
+      const { page, faults, close } = await world.tab({ width, language: 'en' });
+      let seen = 0;
+      for (const one of hubPages) {
+        await visit(page, world.base, one.path);
+        const bad = await page.evaluate(() => [...document.querySelectorAll('img, iframe, object, embed, script:not([src]), [onerror], [onload], a[href^="javascript:"]')].map((node) => node.outerHTML));
+        assert.deepEqual(bad, [], one.name);
+        assert.ok(!(await page.title()).startsWith('owned'));
+        if ((await spill(page)) > 0) wide.push(`${one.name} at ${width}`);
+        if ((await page.locator('body').innerText()).includes('<img src=x')) ++seen;
+        if (width === 320) await page.screenshot({ path: join(shots, `hostile-${one.name}-320.png`), fullPage: true });
+      }
+      assert.ok(seen >= 6, `the hostile texts were shown on ${seen} pages`);
+      assert.deepEqual(faults, []);
+      await close();
+    }
+    assert.deepEqual(wide, [], 'scroll sideways');
+    await world.world('october');
+  });
+});
+
+describe('when something breaks', () => {
+  it('the page says so, keeps what it had, and recovers by itself', async () => {
+    const { page, close } = await world.tab({ language: 'en' });
+    await visit(page, world.base, '/');
+    await page.locator('.line.live').waitFor();
+    await fetch(`${world.base}/mock/cut`);
+    await page.locator('.line.live').waitFor({ timeout: 10_000 });
+    await fetch(`${world.base}/mock/fail?status=500&path=/api/overview`);
+    await fetch(`${world.base}/mock/emit?kind=campaign.updated&subject=1`);
+    await page.getByRole('alert').waitFor();
+    await page.getByText('Mail from Gentofte').first().waitFor();
+    await fetch(`${world.base}/mock/fail`);
+    await page.getByRole('alert').waitFor({ state: 'detached', timeout: 15_000 });
+    await close();
+  });
+  it('a busy server is asked again before anybody is bothered', async () => {
+    const { page, close } = await world.tab({ language: 'en' });
+    await fetch(`${world.base}/mock/fail?status=503&path=/api/brakes`);
+    setTimeout(() => void fetch(`${world.base}/mock/fail`), 700);
+    await visit(page, world.base, '/brakes');
+    await page.getByRole('heading', { name: 'Triggers', exact: true }).waitFor();
+    assert.equal(await page.getByRole('alert').count(), 0);
+    await close();
+  });
+  it('what is not there says so in the language, with a way back', async () => {
+    const { page, close } = await world.tab({ language: 'da' });
+    await page.goto(`${world.base}/campaigns/999`);
+    await page.getByRole('alert').getByText('Sagen findes ikke').waitFor();
+    await page.getByRole('link', { name: /Sager/ }).first().waitFor();
+    await close();
+  });
+  it('a stale edit loses nobody\'s words', async () => {
+    const one = await world.tab({ language: 'en' });
+    const two = await world.tab({ language: 'en' });
+    await visit(one.page, world.base, '/handover');
+    await visit(two.page, world.base, '/handover');
+    await one.page.getByLabel('To the next shift').fill('First words');
+    await two.page.getByLabel('To the next shift').fill('Second words');
+    await one.page.getByRole('button', { name: 'Save', exact: true }).click();
+    await one.page.getByText('Saved').waitFor();
+    await two.page.getByRole('button', { name: 'Save', exact: true }).click();
+    await two.page.getByRole('alert').waitFor();
+    await two.page.getByText('First words').first().waitFor();
+    assert.equal(await two.page.getByLabel('To the next shift').inputValue(), 'Second words');
+    await two.page.getByRole('button', { name: 'Keep my words' }).click();
+    await two.page.getByRole('button', { name: 'Save', exact: true }).click();
+    await two.page.getByText('Saved').waitFor();
+    await one.close();
+    await two.close();
+  });
+  it('a session that ended leads to the sign-in, and back', async () => {
+    const { page, close } = await world.tab({ language: 'en' });
+    await visit(page, world.base, '/brakes');
+    await page.context().clearCookies();
+    await page.goto(`${world.base}/campaigns`);
+    await page.waitForURL(/\/sign-in\?next=%2Fcampaigns/);
+    await close();
+  });
+});
