@@ -405,6 +405,8 @@ Result<void> Purge::Inner::merge(store::Tx& tx, const std::string& notice, const
   if (waits) {
     ++c.pause_step;
     c.locate_us = again_in();  // records of the trace come late
+    // Later than that they rarely come; it is looked at now and then, as the mandate may have changed.
+    if (now > c.opened_us + options.watch.count()) c.locate_us = now + options.watch.count();
   }
   if (ids.size() > asked_for) c.locate_us = now;  // another part came while this was looked for
   BAVN_CHECK(save(tx, c));

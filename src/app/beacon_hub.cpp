@@ -129,7 +129,7 @@ Result<std::unique_ptr<BeaconHub>> BeaconHub::open(BeaconHubParts parts) {
                p.metrics));
   hub->digest_keys_ = std::make_unique<correlate::DigestKeyShelf>(down, std::vector<event::Steward>{});  // nodes judge
   BAVN_TRY(hub->correlator_, correlate::Correlator::open(p.runtime, p.state, p.members, down, hub->options_, p.metrics,
-                                                         hub->digests_.get()));
+                                                         hub->digests_.get(), p.known));
   const correlate::Members& members = p.members;
   BAVN_TRY(hub->warnings_,
            warn::Desk::open({.runtime = p.runtime,

@@ -32,6 +32,7 @@ struct BeaconHubParts {
   net::Client* client = nullptr;              // for partners' webhooks; null: none
   const Settings* settings = nullptr;         // null: defaults
   std::optional<correlate::Options> options;  // simulations; empty: from settings
+  correlate::Intelligence known = {};         // indicators that are trusted; null: none
 };
 
 /// Every setting of correlation, warnings and block lists at the hub.

@@ -192,15 +192,19 @@ Result<std::unique_ptr<HubCore>> HubCore::open(Runtime& runtime, Metrics& metric
   hub->members_ = std::make_unique<HubMembers>(*hub->directory_, *hub->domains_);
   BAVN_CHECK(hub->members_->refresh());
   hub->add_reports();
-  BAVN_TRY(hub->noticing_, BeaconHub::open({.runtime = runtime,
-                                            .state = *hub->state_,
-                                            .metrics = metrics,
-                                            .texts = hub->texts_,
-                                            .beacon = *hub->beacon_,
-                                            .members = *hub->members_,
-                                            .client = o.client,
-                                            .settings = o.settings,
-                                            .options = o.noticing}));
+  BAVN_TRY(hub->noticing_,
+           BeaconHub::open({.runtime = runtime,
+                            .state = *hub->state_,
+                            .metrics = metrics,
+                            .texts = hub->texts_,
+                            .beacon = *hub->beacon_,
+                            .members = *hub->members_,
+                            .client = o.client,
+                            .settings = o.settings,
+                            .options = o.noticing,
+                            .known = [h = hub.get()](store::Tx& tx, std::string_view kind, std::string_view value) {
+                              return h->indicators_->listed(tx, kind, value);
+                            }}));
   hub->use_block_guard(
       [h = hub.get()](const event::Observable& what) { return h->noticing_->blocks().never_block()->check(what); });
   hub->beacon_->witness(audit_head);

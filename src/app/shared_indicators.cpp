@@ -252,6 +252,48 @@ Result<void> HubIndicators::keep(store::Tx& tx, std::string_view audience, const
   return {};
 }
 
+Result<void> HubIndicators::catch_up(store::Reader& db) {
+  BAVN_TRY(const auto base, db.one<BaseRow>(kHubBase, {{"audience", "all"}}));
+  if (base && base->file != read_file_) {
+    BAVN_TRY(auto mapped, mi::IndicatorBase::open(base->file));
+    BAVN_CHECK(set_.start_over(std::move(mapped), {}, {}));
+    read_file_ = base->file;
+    read_delta_ = base->upto_delta;
+  }
+  for (bool some = true; some;) {
+    BAVN_TRY(const auto rows,
+             db.all<DeltaRow>("SELECT id, payload FROM hub_indicator_delta WHERE id > :after ORDER BY id LIMIT 200",
+                              {{"after", read_delta_}}));
+    some = !rows.empty();
+    for (const auto& row : rows) {
+      read_delta_ = row.id;
+      // A change that our own rules refuse by now is said when the next base is built.
+      if (const auto change = change_from_json(row.payload)) (void)apply(set_, *change);
+    }
+  }
+  return {};
+}
+
+std::string HubIndicators::listed(store::Tx& tx, std::string_view kind, std::string_view value) {
+  const auto what = event::parse_kind(kind);
+  if (!what || value.empty()) return {};
+  const std::lock_guard lock(reading_);
+  if (const auto done = catch_up(tx); !done) {
+    log::warn("indicators_not_read", {{"reason", to_string(done.error())}});
+    return {};
+  }
+  mi::Matcher matcher;
+  matcher.use(set_.snapshot());
+  matcher.add(*what, value, 0);
+  std::string source;
+  matcher.flush([&](const mi::Hit& hit) {
+    const auto& i = hit.indicator;
+    if (!source.empty() || !i.valid_at(tx.now()) || i.pattern() != nullptr) return;
+    source = i.source().empty() ? std::string("an indicator") : std::string(i.source());
+  });
+  return source;
+}
+
 Result<HubIndicators::Size> HubIndicators::size() const {
   return state_.read([&](store::Reader& r) -> Result<Size> {
     Size s;

@@ -52,11 +52,19 @@ class HubIndicators {
     std::int64_t in_base = 0, changes = 0;  // changes: added since
   };
   Result<Size> size() const;
+  /// Is this observable (canonical) an indicator that is valid now? The name of its source, or empty. Reads what changed since it was asked
+  /// last; in memory are the changes only, the base is mapped.
+  std::string listed(store::Tx& tx, std::string_view kind, std::string_view value);
 
  private:
+  Result<void> catch_up(store::Reader& db);
   store::State& state_;
   std::string folder_;
   std::mutex building_;
+  std::mutex reading_;  // the three below
+  match::indicators::IndicatorSet set_;
+  std::string read_file_;
+  std::int64_t read_delta_ = 0;
 };
 
 /// Changes one after the other as what stands at the end: the last word on each indicator counts.

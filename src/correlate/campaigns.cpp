@@ -101,6 +101,13 @@ Result<std::vector<Campaign>> campaigns(store::Reader& db, const CampaignFilter&
   return out;
 }
 
+Result<std::vector<CampaignThing>> things_of(store::Reader& db, std::int64_t campaign) {
+  return db.all<CampaignThing>(
+      "SELECT kind, sender, about_kind, about, about_name, municipality, first_us, received_us FROM corr_thing WHERE "
+      "campaign = :c ORDER BY received_us LIMIT 5000",
+      {{"c", campaign}});
+}
+
 Result<CampaignFacts> facts_of(store::Reader& db, std::int64_t campaign) {
   CampaignFacts f;
   for (int hops = 0;; ++hops) {
@@ -373,11 +380,11 @@ std::vector<store::RetentionRule> retention() {
       "DELETE FROM corr_campaign WHERE id IN (SELECT id FROM corr_campaign WHERE opened_us < :before AND state IN "
       "('over', 'merged', "
       "'false') AND suspicion_us = 0 AND lit_us = 0 AND would_light_us = 0 LIMIT 10000)"));
-  rules.push_back(store::retention_rule("lone_signs", 30,
-                                        "Signs about senders of whom no mass mail was seen; none joins after 30 days.",
-                                        "DELETE FROM corr_sign WHERE (thing, grp, kind, municipality, ref) IN (SELECT "
-                                        "thing, grp, kind, municipality, ref FROM "
-                                        "corr_sign WHERE at_us < :before AND thing LIKE 'sender:%' LIMIT 10000)"));
+  rules.push_back(store::retention_rule(
+      "lone_signs", 30, "Signs about senders of whom no mass mail was seen; none joins after 30 days.",
+      "DELETE FROM corr_sign WHERE (thing, grp, kind, municipality, ref) IN (SELECT "
+      "thing, grp, kind, municipality, ref FROM "
+      "corr_sign WHERE at_us < :before AND (thing LIKE 'sender:%' OR thing LIKE 'digest:%') LIMIT 10000)"));
   rules.push_back(
       store::retention_rule("takeovers", 400, "As campaigns.",
                             "DELETE FROM corr_takeover WHERE (municipality, id) IN (SELECT municipality, id FROM "

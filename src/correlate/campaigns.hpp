@@ -116,6 +116,18 @@ BOOST_DESCRIBE_STRUCT(CampaignFacts, (),
                       (campaign, senders, edges, signs, observables, outside, victims, spread, notices,
                        municipalities_per_hour, seconds_to_notice, seconds_to_hub, seconds_to_lit))
 
+/// One of the things it is made of: a sender notice, a burst, a group of digests.
+struct CampaignThing {
+  std::string kind;        // notice, burst, group
+  std::string sender;      // of a notice or burst
+  std::string about_kind;  // url, attachment; empty: nothing was revealed
+  std::string about, about_name;
+  std::int64_t municipality = 0, first_us = 0;
+  std::int64_t received_us = 0;  // known here since
+};
+BOOST_DESCRIBE_STRUCT(CampaignThing, (),
+                      (kind, sender, about_kind, about, about_name, municipality, first_us, received_us))
+
 struct CampaignFilter {
   std::vector<std::string> states;  // empty: all but candidate and merged
   std::int64_t since_us = 0;        // opened since
@@ -162,6 +174,8 @@ BOOST_DESCRIBE_STRUCT(Refusal, (), (municipality, kind, reason, count, first_us,
 Result<std::vector<Campaign>> campaigns(store::Reader& db, const CampaignFilter& filter);
 /// not_found: no such campaign. merged ones answer as what they were merged into.
 Result<CampaignFacts> facts_of(store::Reader& db, std::int64_t campaign);
+/// Earliest known first, at most 5,000. What was never suspected has none once it is over.
+Result<std::vector<CampaignThing>> things_of(store::Reader& db, std::int64_t campaign);
 /// Ids of its sender notices, as in SenderIds.
 Result<std::vector<std::string>> notices_of(store::Reader& db, std::int64_t campaign);
 /// What one municipality may see of it: its own edges and signs, counts of the rest.

@@ -111,8 +111,8 @@ Result<void> Correlator::Inner::take_group(store::Tx& tx, const Group& g) {
   }
   if (revealed && known) {
     const bool url = row->about_kind == "url";
-    std::string list = row->about.empty() ? std::string() : known(url ? "url" : "sha256", row->about);
-    if (list.empty() && url) list = known("domain", g.revealed->host);
+    std::string list = row->about.empty() ? std::string() : known(tx, url ? "url" : "sha256", row->about);
+    if (list.empty() && url) list = known(tx, "domain", g.revealed->host);
     if (!list.empty()) {
       const event::Sign sign{"intelligence", std::string(kIndicator), micros(tx.now()), list.substr(0, 200)};
       BAVN_TRY(const bool added, add_sign(tx, key, sign, 0));

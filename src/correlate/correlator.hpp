@@ -29,7 +29,7 @@
 namespace bavn::correlate {
 
 /// Is this revealed thing a trusted indicator? kind: url, domain, sha256. The name of the list, or empty. Called inside the Tx: be quick.
-using Intelligence = std::function<std::string(std::string_view kind, std::string_view value)>;
+using Intelligence = std::function<std::string(store::Tx& tx, std::string_view kind, std::string_view value)>;
 
 class Correlator {
  public:

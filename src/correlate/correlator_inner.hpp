@@ -114,6 +114,7 @@ struct Correlator::Inner {
   Result<void> take_takeover(store::Tx& tx, const Report& report);
   Result<void> take_harm(store::Tx& tx, const Report& report);
   Result<void> take_digests(store::Tx& tx, const Report& report);
+  Result<void> join_waiting_harm(store::Tx& tx);
   Result<void> within_rate(const Report& report, std::string_view what, std::int64_t limit);
   void note_refused(MunicipalityId of, std::string_view kind, std::string_view reason, std::string_view example);
 

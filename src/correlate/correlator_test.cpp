@@ -138,10 +138,10 @@ TEST_F(Hub, PayloadOrHarmFromAReceiverIsASecondSignForAll) {
   ASSERT_TRUE(report(1, "sender_notice", notice("a", 1, "jens", {{2, 30}, {3, 5}, {4, 5}})));
   sent.clear();
   event::HarmNotice h{
-      .id = "h1", .sign = sign("harm", "vendor_verdict"), .sender = {}, .digest = {}, .notice = "1.a", .count = 1};
+      .id = "h1", .sign = sign("payload", "login_form"), .sender = {}, .digest = {}, .notice = "1.a", .count = 1};
   ASSERT_TRUE(report(3, "harm", h));
   EXPECT_EQ(sent.size(), 3U);
-  EXPECT_EQ(ids_to(4).at(0).second_signs.at(0).kind, "vendor_verdict");
+  EXPECT_EQ(ids_to(4).at(0).second_signs.at(0).kind, "login_form");
   EXPECT_EQ(list({"lit"}).size(), 1U);
   ASSERT_TRUE(report(3, "harm", h));
   EXPECT_EQ(sent.size(), 3U);
@@ -211,7 +211,7 @@ TEST_F(Hub, WhoGotNothingOfANoticeCanSayNothingOfIt) {
   const auto harm = [&](int town, const std::string& id) {
     return report(town, "harm",
                   event::HarmNotice{.id = id,
-                                    .sign = sign("harm", "vendor_verdict"),
+                                    .sign = sign("payload", "login_form"),
                                     .sender = "jens@town1.example",
                                     .digest = {},
                                     .notice = {},
@@ -242,6 +242,63 @@ TEST_F(Hub, ACampaignKeepsOnlySoManyThingsApart) {
   const auto things = state->read([](store::Reader& db) { return db.number("SELECT count(*) FROM corr_thing"); });
   EXPECT_EQ(things.value_or(0), 11);
   EXPECT_EQ(correlator->refusals().at("burst/campaign_full"), 48U);
+}
+
+TEST_F(Hub, OneFiltersVerdictIsTheAnalystsBusinessAndTwoLight) {
+  open(98, live());
+  ASSERT_TRUE(report(1, "sender_notice", notice("a", 1, "jens", {{2, 30}, {3, 5}, {4, 5}})));
+  const auto verdict = [&](int town, const std::string& id) {
+    return report(
+        town, "harm",
+        event::HarmNotice{
+            .id = id, .sign = sign("harm", "vendor_verdict"), .sender = {}, .digest = {}, .notice = "1.a", .count = 1});
+  };
+  ASSERT_TRUE(verdict(2, "v"));
+  EXPECT_EQ(list({"suspicion"}).size(), 1U);
+  EXPECT_TRUE(list({"lit"}).empty());
+  ASSERT_TRUE(verdict(2, "w"));
+  EXPECT_TRUE(list({"lit"}).empty()) << "the same filter again";
+  ASSERT_TRUE(verdict(3, "v"));
+  EXPECT_EQ(list({"lit"}).size(), 1U);
+}
+
+TEST_F(Hub, AReportThatOvertakesItsDigestWaitsForIt) {
+  open(98, live());
+  const std::string digest(32, 'a');
+  ASSERT_TRUE(report(4, "harm",
+                     event::HarmNotice{.id = "h",
+                                       .sign = sign("harm", "vendor_verdict"),
+                                       .sender = {},
+                                       .digest = digest,
+                                       .notice = {},
+                                       .count = 1}));
+  EXPECT_TRUE(all().empty());
+  digests.next = {group(digest, 1, 5)};
+  digests.next[0].signs.push_back({sign("payload", "login_form"), MunicipalityId{3}});
+  ASSERT_TRUE(report_json(1, "digest", "{}"));
+  EXPECT_EQ(list({"suspicion"}).size(), 1U) << "payload and harm";
+  const auto left = state->read(
+      [](store::Reader& db) { return db.number("SELECT count(*) FROM corr_sign WHERE thing LIKE 'digest:%'"); });
+  EXPECT_EQ(left.value_or(-1), 0);
+  EXPECT_FALSE(report(4, "harm",
+                      event::HarmNotice{.id = "i",
+                                        .sign = sign("harm", "vendor_verdict"),
+                                        .sender = {},
+                                        .digest = "none",
+                                        .notice = {},
+                                        .count = 1}));
+}
+
+TEST_F(Hub, OneNodesWordLightsOneWarningOverAWeekend) {
+  open(98, live());
+  for (int i = 0; i < 60; ++i) {
+    auto n = notice("w" + std::to_string(i), 1, "person" + std::to_string(i), {{2, 40}, {3, 40}, {4, 40}});
+    n.signs = {sign("payload", "login_form"), sign("identity", "new_app")};
+    n.subject_hash = n.body_simhash = fmt::format("{:016x}", 0x9E3779B97F4A7C15ULL * static_cast<unsigned>(i + 1));
+    ASSERT_TRUE(report(1, "sender_notice", n));
+    sim.advance(1h);
+  }
+  EXPECT_EQ(told("campaign.lit").size(), 1U);
 }
 
 // ---- what is lit and what is not --------------------------------------------------------------------------------------------------------
@@ -391,7 +448,7 @@ TEST_F(Hub, NewsOfAWeekAgoLightsNothingWithoutAPerson) {
   auto n = notice("a", 1, "jens", {{2, 30}, {3, 5}, {4, 5}});
   n.from_us -= 7 * kDay;
   n.to_us -= 7 * kDay;
-  n.signs.push_back(sign("harm", "vendor_verdict"));
+  n.signs.push_back(sign("payload", "login_form"));
   ASSERT_TRUE(report(1, "sender_notice", n));
   EXPECT_EQ(sent.size(), 3U);
   EXPECT_EQ(list({"suspicion"}).size(), 1U);
@@ -592,7 +649,7 @@ TEST_F(Hub, ACandidateOfWhichNothingCameIsForgottenInDetail) {
 TEST_F(Hub, InShadowATriggerOnlyWritesDownWhatItWouldHaveLit) {
   open(98, Options{});
   auto n = notice("a", 1, "jens", {{2, 30}, {3, 5}, {4, 5}});
-  n.signs.push_back(sign("harm", "vendor_verdict"));
+  n.signs.push_back(sign("payload", "login_form"));
   ASSERT_TRUE(report(1, "sender_notice", n));
   ASSERT_EQ(list({"suspicion"}).size(), 1U);
   EXPECT_GT(list()[0].would_light_us, 0);
@@ -616,7 +673,7 @@ TEST_F(Hub, AReplayLongAndWideAndWithoutFalseOnesMakesATriggerLive) {
   EXPECT_FALSE(replay(90, 98, 1));
   ASSERT_TRUE(replay(90, 98, 0));
   auto n = notice("a", 1, "jens", {{2, 30}, {3, 5}, {4, 5}});
-  n.signs.push_back(sign("harm", "vendor_verdict"));
+  n.signs.push_back(sign("payload", "login_form"));
   ASSERT_TRUE(report(1, "sender_notice", n));
   EXPECT_EQ(list({"lit"}).size(), 1U);
 }
@@ -625,7 +682,7 @@ TEST_F(Hub, TwoFalseWarningsInAMonthAndAPersonMustConfirm) {
   open(98, live());
   for (int i = 1; i <= 3; ++i) {
     auto n = notice("a", i, "jens", {{10 + i, 30}, {20 + i, 5}, {30 + i, 5}});
-    n.signs.push_back(sign("harm", "vendor_verdict"));
+    n.signs.push_back(sign("payload", "login_form"));
     ASSERT_TRUE(report(i, "sender_notice", n));
     if (i == 3) break;
     ASSERT_EQ(list({"lit"}).size(), 1U) << i;
@@ -654,7 +711,7 @@ TEST_F(Hub, TwoFalseOnesSixWeeksApartDoNotBrake) {
   open(98, live());
   for (int i = 1; i <= 2; ++i) {
     auto n = notice("a", i, "jens", {{10 + i, 30}, {20 + i, 5}, {30 + i, 5}});
-    n.signs.push_back(sign("harm", "vendor_verdict"));
+    n.signs.push_back(sign("payload", "login_form"));
     ASSERT_TRUE(report(i, "sender_notice", n));
     ASSERT_TRUE(judge(list({"lit"}).at(0).id, false));
     sim.advance(24h * 42);
@@ -861,7 +918,7 @@ TEST_F(Hub, AFloodFromOneNodeIsCutAndTheOthersGoOn) {
   EXPECT_EQ(taken, 60);
   EXPECT_EQ(correlator->refusals().at("sender_notice/flood"), 440U);
   auto n = notice("a", 9, "jens", {{2, 30}, {3, 5}, {4, 5}});
-  n.signs.push_back(sign("harm", "vendor_verdict"));
+  n.signs.push_back(sign("payload", "login_form"));
   ASSERT_TRUE(report(9, "sender_notice", n));
   EXPECT_EQ(list({"lit"}).size(), 1U);
   sim.advance(1h);

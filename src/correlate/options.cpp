@@ -86,6 +86,14 @@ constexpr Setting kSettings[] = {
      {1, 100},
      "And in how many municipalities: one office reports what its neighbour reported.",
      Restart::yes},
+    {"correlate.light_verdicts",
+     Unit::none,
+     std::int64_t{2},
+     {1, 100},
+     "Municipalities whose vendor's filter must call it bad before that alone lights a warning: filters are wrong "
+     "about a "
+     "few mails in ten thousand, and 98 municipalities get thousands of wide mails in a quarter.",
+     Restart::yes},
     {"correlate.light_takeover",
      Unit::none,
      std::string_view("likely"),
@@ -98,9 +106,17 @@ constexpr Setting kSettings[] = {
      Unit::none,
      std::int64_t{1},
      {0, 100},
-     "Warnings a day that one municipality's word alone may light until a person judged them real; a real attack is "
-     "soon seen by its "
-     "receivers too, a spoiled node would light one after another.",
+     "Warnings in correlate.light_of_one_window that one municipality's word alone may light until a person judged "
+     "them "
+     "real; a real attack is soon seen by its receivers too, a spoiled node would light one after another.",
+     Restart::yes},
+    {"correlate.light_of_one_window",
+     Unit::hours,
+     std::int64_t{72},
+     {1, 720},
+     "The time those warnings are counted in: a weekend, so that a node that lies from Friday evening on lights one "
+     "until "
+     "somebody is at work again.",
      Restart::yes},
     {"correlate.suspicions_per_shift",
      Unit::none,
@@ -231,9 +247,11 @@ Options Options::from(const Settings& s) {
   o.reporters_permille = s.integer("correlate.reporters_permille");
   o.light_reports_alone = s.integer("correlate.light_reports_alone");
   o.light_reporters = s.integer("correlate.light_reporters");
+  o.light_verdicts = s.integer("correlate.light_verdicts");
   o.light_takeover = s.text("correlate.light_takeover");
   o.light_reporting_municipalities = s.integer("correlate.light_reporting_municipalities");
   o.light_of_one = s.integer("correlate.light_of_one");
+  o.light_of_one_window = s.duration("correlate.light_of_one_window");
   o.suspicions_per_shift = s.integer("correlate.suspicions_per_shift");
   o.suspicions_of_one = s.integer("correlate.suspicions_of_one");
   o.suspicions_of_one = s.integer("correlate.suspicions_of_one");

@@ -21,7 +21,8 @@ struct Options {
   std::chrono::seconds takeover_window{48 * 3600}, harm_window{48 * 3600};
   std::int64_t reporters = 2, reporters_permille = 5, light_reports_alone = 5, light_reporters = 3,
                light_reporting_municipalities = 2;
-  std::int64_t light_of_one = 1;
+  std::int64_t light_verdicts = 2, light_of_one = 1;
+  std::chrono::seconds light_of_one_window{72 * 3600};
   std::string light_takeover = "likely";  // suspected, likely, sure
   // Suspicions
   std::int64_t suspicions_per_shift = 5, suspicions_of_one = 2;

@@ -365,8 +365,13 @@ Result<void> Correlator::Inner::take_harm(store::Tx& tx, const Report& report) {
   if (n.digest) {
     if (digests == nullptr) return refused_for(Code::bad_input, "no_digests", "this hub takes no digests");
     BAVN_TRY(const auto group, digests->group_of(tx, *n.digest));
-    if (!group)
-      return refused_for(Code::bad_input, "no_such_digest", "the digest that this is about is not known here");
+    if (!group) {
+      // Reports of more worth overtake digests on their way: it waits for its digest.
+      if (n.digest->size() != 32 || n.digest->find_first_not_of("0123456789abcdef") != std::string::npos)
+        return refused_for(Code::bad_input, "no_such_digest", "the digest that this is about is no digest");
+      BAVN_TRY([[maybe_unused]] const bool kept, add_sign(tx, "digest:" + *n.digest, n.sign, of, n.id, n.count));
+      return {};
+    }
     const std::string key = "group:" + group->id;
     BAVN_TRY(const bool added, add_sign(tx, key, n.sign, of, n.id, n.count));
     if (!added) return {};
@@ -397,11 +402,30 @@ Result<void> Correlator::Inner::take_harm(store::Tx& tx, const Report& report) {
   return {};
 }
 
+/// Signs that came before their digest did.
+Result<void> Correlator::Inner::join_waiting_harm(store::Tx& tx) {
+  BAVN_TRY(const auto waiting, tx.all<std::string>("SELECT thing FROM corr_sign WHERE thing >= 'digest:' AND thing < "
+                                                   "'digest;' GROUP BY thing ORDER BY max(at_us) DESC LIMIT 50"));
+  for (const auto& thing_of_digest : waiting) {
+    BAVN_TRY(const auto group, digests->group_of(tx, thing_of_digest.substr(7)));
+    if (!group) continue;
+    const std::string key = "group:" + group->id;
+    BAVN_CHECK(change(tx,
+                      "INSERT OR IGNORE INTO corr_sign (thing, grp, kind, municipality, ref, at_us, count, detail) "
+                      "SELECT :k, grp, kind, municipality, ref, at_us, count, detail FROM corr_sign WHERE thing = :t",
+                      {{"k", key}, {"t", thing_of_digest}}));
+    BAVN_CHECK(change(tx, "DELETE FROM corr_sign WHERE thing = :t", {{"t", thing_of_digest}}));
+    BAVN_TRY(auto row, thing(tx, key));
+    BAVN_CHECK(row ? after_signs(tx, *row) : take_group(tx, *group));
+  }
+  return {};
+}
+
 Result<void> Correlator::Inner::take_digests(store::Tx& tx, const Report& report) {
   if (digests == nullptr) return refused_for(Code::bad_input, "no_digests", "this hub takes no digests");
   BAVN_TRY(const auto groups, digests->take(tx, report));
   for (const auto& g : groups) BAVN_CHECK(take_group(tx, g));
-  return {};
+  return join_waiting_harm(tx);
 }
 
 }  // namespace bavn::correlate

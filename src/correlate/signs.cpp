@@ -15,7 +15,7 @@ struct Known {
 /// Strong: nothing harmless does it. Weak: harmless mail does it now and then (a QR code on an invitation, a traveller's sign-in).
 constexpr Known kKnown[] = {
     {"login_form", {Strength::strong, "login_form"}},
-    {"vendor_verdict", {Strength::strong, "vendor_verdict"}},
+    {"vendor_verdict", {Strength::weak, "vendor_verdict"}},  // of several municipalities: strong, see weigh()
     {"login_after_click", {Strength::strong, "login_after_click"}},
     {"sign_in_after_click", {Strength::strong, "login_after_click"}},
     {"person_yes", {Strength::strong, "person_yes"}},
@@ -52,7 +52,7 @@ SignWorth worth_of(const SignFact& sign, const Options& options) {
 Weight weigh(const std::vector<SignFact>& signs, std::int64_t mails, const Options& o, std::int64_t not_of) {
   Weight w;
   std::set<std::string_view> weak_harm, weak_payload;
-  std::set<std::int64_t> reporting, fell;
+  std::set<std::int64_t> reporting, fell, verdicts;
   std::map<std::string_view, const SignFact*> second;
   const SignFact* report = nullptr;
   bool strong = false;
@@ -65,6 +65,7 @@ Weight weigh(const std::vector<SignFact>& signs, std::int64_t mails, const Optio
     if (s.group == "payload") w.payload = true;
     if (s.group == "intelligence") w.intelligence = true;
     if (s.kind == "click") w.clicks += s.count;
+    if (s.kind == "vendor_verdict") verdicts.insert(s.municipality);
     if (s.kind == "reported") {
       w.reporters += s.count;
       reporting.insert(s.municipality);
@@ -96,6 +97,8 @@ Weight weigh(const std::vector<SignFact>& signs, std::int64_t mails, const Optio
     if (w.reporters >= std::max(o.light_reporters, share)) weak_harm.insert("reported");
     if (w.reporters >= std::max(o.light_reports_alone, 2 * share)) strong = true;
   }
+  // A filter is wrong about one mail in thousands; that it is wrong twice about the same is rare.
+  if (std::ssize(verdicts) >= o.light_verdicts) strong = true;
   w.lights = strong || weak_harm.size() >= 2 || (!weak_harm.empty() && !weak_payload.empty());
   // Receivers empty mailboxes on these: a QR code, a new host or a traveller's sign-in alone is no reason (measured: harmless mass mail of a
   // simulated week was moved out of mailboxes by them).

@@ -102,7 +102,7 @@ class Hub : public ::testing::Test {
     }
     auto made = Correlator::open(
         sim, *state, *members, to_nodes(), options, metrics, book ? static_cast<Digests*>(book.get()) : &digests,
-        [this](std::string_view, std::string_view value) {
+        [this](store::Tx&, std::string_view, std::string_view value) {
           return indicators.contains(std::string(value)) ? indicators[std::string(value)] : std::string();
         });
     ASSERT_TRUE(made) << to_string(made.error());

@@ -303,7 +303,7 @@ Result<void> Correlator::Inner::evaluate(store::Tx& tx, std::int64_t campaign_id
         BAVN_TRY(of_one,
                  tx.number("SELECT count(*) FROM corr_campaign WHERE lit_us >= :f AND lit_us > 0 AND sole = :m AND "
                            "judged < 0 AND id <> :i",
-                           {{"f", tx.now() - std::chrono::hours(24)}, {"m", c.sole}, {"i", c.id}}));
+                           {{"f", tx.now() - options.light_of_one_window}, {"m", c.sole}, {"i", c.id}}));
       }
       if (c.sole != 0 && of_one >= options.light_of_one) {
         // Who lights one after another on its own word is a person's business, within the places of the shift.

@@ -1,5 +1,7 @@
 #include "notice/desk.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <mutex>
 #include <set>
@@ -210,6 +212,8 @@ class Teller {
 
   Result<void> operator()(const event::HarmNotice& noticed) {
     event::HarmNotice n = noticed;
+    // The hub knows a notice by whose it is, too; only an own one is known here without.
+    if (n.notice && !n.notice->contains('.')) n.notice = fmt::format("{}.{}", out_.of.value, *n.notice);
     BAVN_TRY(const auto told, told_of(tx_, n.id));
     if (!told && stale(n.sign.at_us)) return {};
     if (told && n.count <= told->mails) return {};

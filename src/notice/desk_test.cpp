@@ -234,7 +234,7 @@ TEST(Desk, HarmAboutMailThatAnotherNodeNamedSaysSoAlsoInTheNextLife) {
   Sim sim(1);
   TempFolder folder;
   event::SenderIds ids;
-  ids.notice = "n-1";
+  ids.notice = "173.n-1";
   ids.sender = "ole@ltk.example";
   ids.message_ids = {"a@ltk", "b@ltk"};
   {
@@ -251,7 +251,7 @@ TEST(Desk, HarmAboutMailThatAnotherNodeNamedSaysSoAlsoInTheNextLife) {
   life.commit();
   const auto harms = life.told<event::HarmNotice>("harm");
   ASSERT_EQ(harms.size(), 2U);
-  EXPECT_EQ(harms[1].notice, "n-1");
+  EXPECT_EQ(harms[1].notice, "173.n-1");
   EXPECT_EQ(harms[1].sender, "ole@ltk.example");
   EXPECT_EQ(harms[1].count, 2);
   EXPECT_EQ(harms[0].id, harms[1].id);

@@ -15,7 +15,7 @@ SOURCE = pathlib.Path(os.environ.get("BAVN_SOURCE_DIR", pathlib.Path(__file__).p
 SCENARIOS = SOURCE / "content" / "scenarios"
 LANE = os.environ.get("BAVN_TEST_LANE", "ci")
 # The long lane runs all of them: minutes each.
-FAST, QUICK = ["poisoned_indicator"], ["2024-10", "benign_ci", "poisoned_indicator"]
+FAST, QUICK = ["poisoned_indicator"], ["2024-10", "benign_ci", "cry_wolf", "poisoned_indicator"]
 FIELDS = ("scenario", "seed", "nodes", "simulated_hours", "minutes_to_notice", "minutes_to_warning", "mails_delivered_before_warning",
           "mails_delivered_after_warning", "clicks_before_warning", "clicks_after_warning", "false_warnings", "suspicions", "candidates",
           "max_bytes_out_per_node", "by_trigger")
@@ -55,6 +55,49 @@ expect:
   attacks_warned: "== 1"
   warnings_missed: "== 0"
   warnings_doubled: "== 0"
+"""
+# Two accounts send the same link, hours apart; a third wave comes from outside.
+TWO = """
+name: two
+start: 2025-02-03T07:00:00Z
+lasts: 10h
+quiet_days: 3d
+municipalities: 30
+attacks:
+  - name: one
+    outcome: warned
+    steps:
+      - {id: taken, do: takeover, account: ida.lund@Odense}
+      - id: wave
+        do: mail
+        account: ida.lund@Odense
+        after: taken
+        wait: 1h
+        to: [{towns: 15, mails: 300}]
+        mail: {subjects: [Hej], links: ["https://evil.example/faktura"], login_form: true}
+  - name: other
+    at: 3h
+    outcome: warned
+    steps:
+      - {id: taken, do: takeover, account: bo.dam@Vejle, way: device_code}
+      - id: wave
+        do: mail
+        account: bo.dam@Vejle
+        after: taken
+        wait: 1h
+        to: [{towns: 15, mails: 300}]
+        mail: {subjects: [Hej], links: ["https://evil.example/faktura"], login_form: true}
+expect: {attacks_warned: "== 2", false_warnings: "== 0", reports_refused: "== 0"}
+"""
+# Nothing bad happens, and nobody has a node.
+NOBODY = """
+name: nobody
+start: 2025-02-03T07:00:00Z
+lasts: 2h
+quiet_days: 0
+past_days: 0
+municipalities: 3
+connected: none
 """
 
 
@@ -97,6 +140,29 @@ class Simulate(unittest.TestCase):
             code, result = self.run_json(path)
             self.assertEqual(self.wanted(result), [])
             self.assertEqual(code, 0)
+
+    def test_two_attacks_with_one_link_are_both_credited(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder) / "two.yaml"
+            path.write_text(TWO)
+            code, result = self.run_json(path)
+            self.assertEqual(self.wanted(result), [])
+            self.assertEqual(code, 0)
+            self.assertEqual(result["by_trigger"]["warning"]["attacks_found"], 2)
+            for attack in result["attacks"]:
+                self.assertGreaterEqual(attack["minutes_to_warning"], 0)
+
+    def test_where_nothing_happens_the_figures_say_so(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder) / "nobody.yaml"
+            path.write_text(NOBODY)
+            code, result = self.run_json(path)
+            self.assertEqual(code, 0)
+            self.assertEqual([f for f in FIELDS if f not in result], [])
+            for name in ("minutes_to_notice", "minutes_to_warning", "clicks_share"):
+                self.assertIsNone(result[name])
+            for name in ("nodes", "mails_delivered_before_warning", "clicks_before_warning", "false_warnings", "max_bytes_out_per_node"):
+                self.assertEqual(result[name], 0)
 
     def test_the_same_seed_is_the_same_run(self):
         with tempfile.TemporaryDirectory() as folder:

@@ -6,6 +6,7 @@
 #include <mutex>
 #include <thread>
 
+#include "app/simulate/towns.hpp"
 #include "app/simulate/world.hpp"
 #include "base/json_writer.hpp"
 
@@ -51,6 +52,21 @@ std::vector<Variant> variants_of(const Scenario& s) {
     x.sources.by_size.clear();
     x.sources.by_town.clear();
   };
+  // Members' mailboxes that send: with few connected, whether theirs are among them is the whole difference.
+  std::vector<std::string> senders;
+  std::vector<MunicipalityId> sender_ids;
+  {
+    const Towns towns(s, s.seed);
+    for (const auto& a : s.attacks)
+      for (const auto& step : a.steps)
+        if (const auto at = step.account.find('@');
+            at != std::string::npos && a.real && step.kind == "mail" && step.account.substr(at + 1) != "any")
+          if (const auto [town, address] = towns.account(step.account, a.name); town != Towns::kNone) {
+            senders.push_back(towns[town].name);
+            sender_ids.push_back(towns[town].id);
+          }
+  }
+  const auto all_of = static_cast<int>(Towns(s, s.seed).size());
   add("as the scenario says", [](Scenario&) {});
   add("mail: copies only, under a minute", [&](Scenario& x) { only(x, "mail_copy", {seconds{5}, seconds{50}}); });
   add("mail: message trace only, 5-15 min", [&](Scenario& x) { only(x, "message_trace", {minutes{5}, minutes{15}}); });
@@ -68,16 +84,25 @@ std::vector<Variant> variants_of(const Scenario& s) {
     x.purge.mandate.all = true;
   });
   add("digests: people are asked first", [](Scenario& x) { x.reveal = "ask"; });
-  for (const int n : {1, 2, 3, 5})
+  for (const int n : {2, 3, 5})
     add(fmt::format("candidates from {} municipalities", n), [n](Scenario& x) {
       x.settings["correlate.candidate_municipalities"] = std::to_string(n);
       x.settings["correlate.candidate_member_sender"] = std::to_string(std::min(n, 2));
     });
-  for (const int n : {6, 25})
-    add(fmt::format("{} municipalities connected", n), [n](Scenario& x) {
+  for (const int n : {6, 25}) {
+    if (n >= all_of) continue;
+    add(fmt::format("{} connected, drawn", n), [n](Scenario& x) {
       x.connected = {};
       x.connected.some = n;
     });
+    if (sender_ids.empty()) continue;
+    add(fmt::format("{} connected, senders among them", n), [&, n](Scenario& x) {
+      x.connected = {};
+      x.connected.some = n;
+      x.connected.ids = sender_ids;
+      x.connected.named = senders;
+    });
+  }
   return out;
 }
 

@@ -5,7 +5,10 @@
 #include <algorithm>
 #include <set>
 
+#include "app/beacon_hub.hpp"
+#include "app/beacon_node.hpp"
 #include "app/simulate/fields.hpp"
+#include "app/simulate/towns.hpp"
 #include "base/content.hpp"
 #include "base/log.hpp"
 #include "base/text.hpp"
@@ -56,10 +59,10 @@ void sources_of(Fields& f, Sources& s, bool overriding) {
 }
 
 void shape_of(Fields& f, MailShape& m) {
-  f.texts("subjects", m.subjects, 50,
-          "Subjects, in turns. `{n}` a number, `{issue}` new for each mail-out, `{person}` new for each recipient, "
-          "`{town}` the receiving "
-          "municipality.");
+  f.texts(
+      "subjects", m.subjects, 50,
+      "Subjects, in turns. `{n}` a number, `{issue}` a word with a number, new for each mail-out, `{slug}` the same in "
+      "words alone, `{person}` new for each recipient, `{town}` the receiving municipality.");
   f.texts("links", m.links, 50, "Links in the mail, https://host/path; the same placeholders.");
   f.parts(
       "attachments", 10,
@@ -84,11 +87,13 @@ void shape_of(Fields& f, MailShape& m) {
 }
 
 void kind_of(Fields& f, BenignKind& k) {
+  f.line_of("", k.line);
   f.text("name", k.name, 60, "What it is called; as in the catalogue: it replaces that one.");
   f.text("about", k.about, 500, "For people.");
   f.number(
       "per_day", k.per_day, 0, 5000,
       "Mail-outs on a working day, in a community of all municipalities; fewer municipalities, the same mail-outs.");
+  f.flag("from_start", k.from_start, "It begins with the scenario: nobody has seen it in the quiet days or before.");
   f.number("weekend", k.weekend, 0, 1, "Share of that on Saturdays and Sundays.");
   f.choice("from", k.from, kFrom,
            "Who sends: an outside sender, a person of a member, or a member's function mailbox.");
@@ -194,7 +199,7 @@ void attack_of(Fields& f, Attack& a) {
 
 /// Lines of what is checked after reading.
 struct Lines {
-  std::uint32_t staff_from = 1, staff_to = 1, by_town = 1, rates = 1;
+  std::uint32_t staff_from = 1, staff_to = 1, by_town = 1, rates = 1, settings = 1, real_case = 1, country = 1;
 };
 
 void scenario_of(Fields& f, Scenario& s, Lines& lines) {
@@ -207,9 +212,15 @@ void scenario_of(Fields& f, Scenario& s, Lines& lines) {
   f.length("lasts", s.lasts, minutes{10}, hours{24 * 370}, "How long is simulated from then on.");
   f.length("quiet_days", s.quiet_days, kZero, hours{24 * 60},
            "Ordinary life before the start, so that nodes know what is usual. Nothing of it counts in the result.");
+  f.length(
+      "past_days", s.past_days, kZero, hours{24 * 180},
+      "How many days before that nodes have learnt from their logs what is new and what is not; 0: they begin with "
+      "the quiet days, and learn for their first 72 hours.");
+  f.line_of("country", lines.country);
   f.choice("country", s.country, kCountries,
            "Whose municipalities; sizes are known for Denmark, Norway's are taken as S.");
-  f.towns("municipalities", s.municipalities, "Those that exist in this run.");
+  f.towns("municipalities", s.municipalities,
+          "Those that exist in this run. Where a number is drawn, those that the scenario names are among them.");
   f.towns("connected", s.connected,
           "Those of them that have a node at the hub. Mail reaches the others, too; nobody notices there.");
   f.part(
@@ -291,7 +302,8 @@ void scenario_of(Fields& f, Scenario& s, Lines& lines) {
                "The catalogue content/scenarios/benign/everyday.yaml: newsletters, surveys, invitations, notices ...");
         p.number("scale", s.benign.scale, 0, 100, "All rates times this.");
         p.line_of("rates", lines.rates);
-        p.numbers("rates", s.benign.rates, {}, 0, 5000, "Rates of kinds of the catalogue by name, instead of its own.");
+        p.numbers("rates", s.benign.rates, {}, 0, 5000,
+                  "Rates of kinds by name from the start on; before it they come as usual.");
         p.parts(
             "kinds", 100, [&](Fields& k) { kind_of(k, s.benign.kinds.emplace_back()); },
             "More kinds of harmless mail.");
@@ -344,6 +356,7 @@ void scenario_of(Fields& f, Scenario& s, Lines& lines) {
             "away", 100,
             [&](Fields& a) {
               Away& x = s.wire.away.emplace_back();
+              a.line_of("", x.line);
               a.towns("towns", x.towns, "Whose nodes are not reachable.");
               a.length("at", x.at, kZero, kLongest, "From when.");
               a.length("lasts", x.lasts, seconds{1}, kLongest, "How long.");
@@ -352,12 +365,14 @@ void scenario_of(Fields& f, Scenario& s, Lines& lines) {
             "Nodes that are cut off for a time; their own logs are still read.");
       },
       "The network between nodes and hub.");
+  f.line_of("settings", lines.settings);
   f.words("settings", s.settings, {},
           "Settings of nodes and the hub by name, as `bavn config explain node` and `hub` list them; quote values.");
   f.expectations("expect", s.expect,
                  "Figures of the result and the limit each must keep: \"<= 12\", \">= 0.9\", \"== 0\". A figure that "
                  "does not exist in the run (no "
                  "warning, so no minutes to it) fails. The figures are listed below.");
+  f.line_of("real_case", lines.real_case);
   f.part(
       "real_case",
       [&](Fields& r) {
@@ -370,23 +385,89 @@ void scenario_of(Fields& f, Scenario& s, Lines& lines) {
   f.required("start");
 }
 
+constexpr std::string_view kPlaceholders[] = {"n", "issue", "slug", "person", "town"};
+
 struct Checker {
   const Scenario& s;
   std::vector<Fault>& faults;
-  tenants::Municipalities municipalities = tenants::Municipalities::all();
+  Towns community{s, s.seed};
+  const tenants::Municipalities& municipalities = every_municipality();
+
+  static const tenants::Municipalities& every_municipality() {
+    static const auto all = tenants::Municipalities::all();
+    return all;
+  }
 
   void add(std::uint32_t line, std::string where, std::string what, std::string fix) {
-    if (faults.size() < 200) faults.push_back({line, std::move(where), std::move(what), std::move(fix)});
+    if (faults.size() < 200) faults.push_back({std::max(1U, line), std::move(where), std::move(what), std::move(fix)});
   }
-  bool exists(MunicipalityId id) const {
-    if (s.municipalities.all || s.municipalities.some > 0 || !s.municipalities.groups.empty()) return true;
-    return std::find(s.municipalities.ids.begin(), s.municipalities.ids.end(), id) != s.municipalities.ids.end();
-  }
+  bool exists(MunicipalityId id) const { return community.of(id) != Towns::kNone; }
   void towns(const TownChoice& t, const std::string& where) {
     for (std::size_t i = 0; i < t.ids.size(); ++i)
       if (!exists(t.ids[i]))
         add(t.line, where, fmt::format("{} is not one of the scenario's municipalities", t.named[i]),
             "add it to municipalities, or take another");
+  }
+  void in_time(Duration at, std::uint32_t line, const std::string& where) {
+    if (at >= s.lasts)
+      add(line, where, fmt::format("begins after the end of the run ({})", format_duration(s.lasts)),
+          "make `lasts` longer, or let it begin earlier");
+  }
+  void placeholders(std::string_view text, std::uint32_t line, const std::string& where) {
+    for (auto at = text.find('{'); at != std::string_view::npos; at = text.find('{', at + 1)) {
+      const auto end = text.find('}', at);
+      if (end == std::string_view::npos) return;
+      const auto name = text.substr(at + 1, end - at - 1);
+      const std::vector<std::string_view> known(std::begin(kPlaceholders), std::end(kPlaceholders));
+      if (std::find(known.begin(), known.end(), name) != known.end()) continue;
+      const auto guess = nearest(name, known);
+      add(line, where, fmt::format("there is no placeholder {{{}}}", name.substr(0, 40)),
+          guess.empty() ? "known: {n}, {issue}, {slug}, {person}, {town}" : fmt::format("did you mean {{{}}}?", guess));
+    }
+  }
+  void shape(const MailShape& m, std::uint32_t line, const std::string& where) {
+    for (const auto& t : m.subjects) placeholders(t, line, where + ".subjects");
+    for (const auto& t : m.links) placeholders(t, line, where + ".links");
+    for (const auto& t : m.attachments) placeholders(t.name, line, where + ".attachments");
+    for (const auto& l : m.links)
+      if (!l.starts_with("https://") && !l.starts_with("http://"))
+        add(line, where + ".links", fmt::format("'{}' is no link", l.substr(0, 80)), "begin it with https://");
+  }
+  void kind(const BenignKind& k, std::size_t n) {
+    const std::string where = fmt::format("benign.kinds.{}", n + 1);
+    if (k.name.empty()) add(k.line, where + ".name", "it has no name", "add name: ...");
+    if (k.from == "outside" ? k.senders.empty() : k.from.empty())
+      add(k.line, where, "who sends it?", "write from: outside and senders: [...], or from: member_person");
+    if (k.from != "outside" && !k.from.empty() && !k.senders.empty())
+      add(k.line, where + ".senders", "members' senders are drawn, not named", "write from: outside, or leave it out");
+    if (k.towns_high < k.towns_low)
+      add(k.line, where + ".towns_high", "is below towns_low", "make it at least as large");
+    if (k.people_high < k.people_low)
+      add(k.line, where + ".people_high", "is below people_low", "make it at least as large");
+    if (k.to_hour <= k.from_hour) add(k.line, where + ".to_hour", "is not after from_hour", "choose a later hour");
+    if (k.mail.subjects.empty()) add(k.line, where + ".mail.subjects", "it has no subject", "add at least one");
+    shape(k.mail, k.line, where + ".mail");
+  }
+  void settings(std::uint32_t line) {
+    const auto hub = beacon_hub_settings(), node = beacon_node_settings();
+    std::vector<std::string_view> known;
+    for (const auto* table : {&hub, &node})
+      for (const auto& x : *table) known.push_back(x.name);
+    for (const auto& [name, value] : s.settings)
+      if (std::find(known.begin(), known.end(), name) == known.end()) {
+        const auto guess = nearest(name, known);
+        add(line, "settings." + name.substr(0, 80), "no setting of a hub or a node is called so",
+            guess.empty() ? "`bavn config explain hub` and `bavn config explain node` list them"
+                          : fmt::format("did you mean '{}'?", guess));
+      }
+    for (const auto* table : {&hub, &node})
+      for (const auto& [name, value] : s.settings) {
+        if (std::none_of(table->begin(), table->end(), [&](const Setting& x) { return x.name == name; })) continue;
+        const auto read = Settings::read(*table, settings_toml({{name, value}}, *table), "settings");
+        if (!read)
+          add(line, "settings." + name, read.error().what,
+              table == &hub ? "see `bavn config explain hub`" : "see `bavn config explain node`");
+      }
   }
   void clock(const std::string& text, const std::string& where, std::uint32_t line) {
     const auto ok = text.size() == 5 && text[2] == ':' && ascii_digit(text[0]) && ascii_digit(text[1]) &&
@@ -400,9 +481,11 @@ struct Checker {
           fmt::format("begins {} before the start, but quiet_days is {}", format_duration(-a.at),
                       format_duration(s.quiet_days)),
           "make quiet_days longer, or let it begin later");
-    if (a.at >= s.lasts)
-      add(a.line, where + ".at", fmt::format("begins after the end of the run ({})", format_duration(s.lasts)),
-          "make `lasts` longer");
+    in_time(a.at, a.line, where + ".at");
+    if (a.at < s.lasts && a.at + a.jitter >= s.lasts)
+      add(a.line, where + ".jitter",
+          fmt::format("with it, it may begin after the end of the run ({})", format_duration(s.lasts)),
+          "make `lasts` longer, or jitter smaller");
     if (a.steps.empty()) add(a.line, where + ".steps", "an attack without steps does nothing", "add a step");
     std::map<std::string, std::size_t> by_id;
     for (std::size_t i = 0; i < a.steps.size(); ++i)
@@ -411,6 +494,21 @@ struct Checker {
             fmt::format("'{}' is the id of another step, too", a.steps[i].id), "give each step its own id");
     for (std::size_t i = 0; i < a.steps.size(); ++i)
       step(a, a.steps[i], fmt::format("{}.steps.{}", where, i + 1), by_id);
+    // When each step begins at the earliest.
+    std::vector<std::optional<Duration>> begins(a.steps.size());
+    for (std::size_t round = 0; round < a.steps.size(); ++round)
+      for (std::size_t i = 0; i < a.steps.size(); ++i) {
+        const Step& t = a.steps[i];
+        const auto before = by_id.find(t.after);
+        if (begins[i] || (!t.after.empty() && before == by_id.end())) continue;
+        if (t.after.empty()) begins[i] = a.at + t.wait;
+        else if (begins[before->second]) begins[i] = *begins[before->second] + t.wait;
+        if (begins[i] && *begins[i] >= s.lasts && a.at < s.lasts)
+          add(t.line, fmt::format("{}.steps.{}.wait", where, i + 1),
+              fmt::format("the step would begin {} after the start, after the end of the run ({})",
+                          format_duration(*begins[i]), format_duration(s.lasts)),
+              "make `lasts` longer, or wait less");
+      }
     // A step that waits for itself, over others.
     for (std::size_t i = 0; i < a.steps.size(); ++i) {
       std::set<std::size_t> seen;
@@ -438,6 +536,11 @@ struct Checker {
           guess.empty() ? "give that step this id" : fmt::format("did you mean '{}'?", guess));
     }
     if (!t.account.empty()) account(t.account, t.account_line, where);
+    if (t.kind != "change" && (!t.change.empty() || !t.detail.empty()))
+      add(t.line, where + ".change", fmt::format("`{}` changes nothing", t.kind), "leave it out, or write do: change");
+    if (t.kind != "takeover" && t.kind != "sign_in" && (!t.way.empty() || t.risk))
+      add(t.line, where + (t.risk ? ".risk" : ".way"), fmt::format("`{}` is no sign-in", t.kind),
+          "leave it out, or write do: takeover");
     if (t.kind == "mail") {
       if (t.from.empty() == t.account.empty())
         add(t.line, where, t.from.empty() ? "nobody sends this mail" : "two senders: `from` and `account`",
@@ -455,14 +558,29 @@ struct Checker {
         if (!t.to[i].account.empty()) account(t.to[i].account, t.to[i].line, at);
         towns(t.to[i].towns, at + ".towns");
       }
-      for (const auto& l : t.mail.links)
-        if (!l.starts_with("https://") && !l.starts_with("http://"))
-          add(t.line, where + ".mail.links", fmt::format("'{}' is no link", l.substr(0, 80)), "begin it with https://");
+      shape(t.mail, t.line, where + ".mail");
+      if (t.rotate_links > 1 && std::none_of(t.mail.links.begin(), t.mail.links.end(),
+                                             [](const auto& l) { return l.find("{n}") != std::string::npos; }))
+        add(t.line, where + ".rotate_links", "no link holds {n}, so all are the same", "write https://host/{n}");
       if (t.mail.subjects.empty()) add(t.line, where + ".mail.subjects", "it has no subject", "add at least one");
-    } else {
+    } else if (!t.kind.empty()) {
       if (t.account.empty())
         add(t.line, where + ".account", fmt::format("whose account? `{}` needs one", t.kind),
             "write account: name@Municipality");
+      const std::pair<std::string_view, bool> of_mail[] = {
+          {"from", !t.from.empty()},
+          {"to", !t.to.empty()},
+          {"people", !t.people.empty()},
+          {"mail", !t.mail.subjects.empty() || !t.mail.links.empty() || !t.mail.attachments.empty()},
+          {"over", t.over > Duration::zero()},
+          {"app", !t.app.empty()},
+          {"verdict", t.verdict > 0},
+          {"click_rate", t.click_rate >= 0},
+          {"rotate_links", t.rotate_links > 1}};
+      for (const auto& [field, there] : of_mail)
+        if (there)
+          add(t.line, fmt::format("{}.{}", where, field), fmt::format("`{}` sends no mail", t.kind),
+              "leave it out, or write do: mail");
       if (t.kind == "change" && t.change.empty())
         add(t.line, where + ".change", "what is changed?", "write change: new_app (or inbox_rule, consent ...)");
     }
@@ -529,6 +647,23 @@ std::vector<std::pair<std::string_view, std::string_view>> figures() {
   };
 }
 
+std::string settings_toml(const std::map<std::string, std::string, std::less<>>& wanted,
+                          std::span<const Setting> table) {
+  std::string out;
+  for (const auto& [name, value] : wanted)
+    for (const auto& s : table) {
+      if (s.name != name) continue;
+      const bool text = std::holds_alternative<std::string_view>(s.fallback);
+      std::string plain;
+      for (const char c : value) {
+        if (text && (c == '"' || c == '\\')) plain += '\\';
+        plain += static_cast<unsigned char>(c) < 0x20 ? ' ' : c;
+      }
+      out += text ? fmt::format("{} = \"{}\"\n", name, plain) : fmt::format("{} = {}\n", name, plain);
+    }
+  return out;
+}
+
 ScenarioFile read_scenario(std::string_view text) {
   ScenarioFile out;
   Scenario& s = out.scenario;
@@ -557,12 +692,47 @@ ScenarioFile read_scenario(std::string_view text) {
     check.add(1, "name", "the name holds a line break", "write one line");
   check.clock(s.staff.from, "staff.from", lines.staff_from);
   check.clock(s.staff.to, "staff.to", lines.staff_to);
+  const auto how_many = [&](const TownChoice& t, const char* where) {
+    const auto all = std::count_if(
+        check.municipalities.list().begin(), check.municipalities.list().end(),
+        [&](const auto& m) { return (m.country == tenants::Country::norway) == (s.country == "norway"); });
+    if (t.some > all && t.some <= 500)
+      check.add(t.line, where, fmt::format("{} municipalities are more than the {} there are", t.some, all),
+                "write all");
+  };
+  how_many(s.municipalities, "municipalities");
+  how_many(s.connected, "connected");
+  if (check.community.size() == 0)
+    check.add(s.municipalities.line, "municipalities", "nobody is there", "write all, or name some");
+  check.towns(s.municipalities, "municipalities");
   if (!s.connected.all) check.towns(s.connected, "connected");
   check.towns(s.purge.mandate, "purge.mandate");
   for (const auto& [name, own] : s.sources.by_town)
     if (const auto found = check.municipalities.named(name); !found)
       check.add(lines.by_town, "sources.by_town", fmt::format("no municipality is called '{}'", name),
                 found.error().what);
+    else if (!check.exists((*found)->id))
+      check.add(lines.by_town, "sources.by_town", fmt::format("{} is not one of the scenario's municipalities", name),
+                "add it to municipalities, or take another");
+  check.settings(lines.settings);
+  for (std::size_t i = 0; i < s.benign.kinds.size(); ++i) check.kind(s.benign.kinds[i], i);
+  for (std::size_t i = 0; i < s.indicators.size(); ++i)
+    check.in_time(s.indicators[i].at, s.indicators[i].line, fmt::format("indicators.{}.at", i + 1));
+  for (std::size_t i = 0; i < s.wire.away.size(); ++i) {
+    check.towns(s.wire.away[i].towns, fmt::format("wire.away.{}.towns", i + 1));
+    check.in_time(s.wire.away[i].at, s.wire.away[i].line, fmt::format("wire.away.{}.at", i + 1));
+  }
+  if (s.real_case) {
+    std::vector<std::string_view> known;
+    for (const auto& [name, doc] : figures()) known.push_back(name);
+    for (const auto& [name, value] : s.real_case->figures)
+      if (std::find(known.begin(), known.end(), name) == known.end()) {
+        const auto guess = nearest(name, known);
+        check.add(lines.real_case, "real_case.figures." + name.substr(0, 80), "no figure is called so",
+                  guess.empty() ? "the figures are listed by `bavn simulate --explain`"
+                                : fmt::format("did you mean '{}'?", guess));
+      }
+  }
   std::set<std::string> names;
   for (std::size_t i = 0; i < s.attacks.size(); ++i) {
     if (!names.insert(s.attacks[i].name).second)
@@ -585,6 +755,7 @@ ScenarioFile read_scenario(std::string_view text) {
   }
   for (std::size_t i = 0; i < s.rogues.size(); ++i) {
     check.towns(s.rogues[i].town, fmt::format("rogues.{}.town", i + 1));
+    check.in_time(s.rogues[i].at, s.rogues[i].line, fmt::format("rogues.{}.at", i + 1));
     if (s.rogues[i].town.none())
       check.add(s.rogues[i].line, fmt::format("rogues.{}.town", i + 1), "nobody is named", "name a municipality");
   }

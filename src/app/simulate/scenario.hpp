@@ -5,6 +5,7 @@
 #include <chrono>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -13,6 +14,7 @@
 #include "base/ids.hpp"
 #include "base/result.hpp"
 #include "base/runtime.hpp"
+#include "base/settings.hpp"
 
 namespace bavn::app::simulate {
 
@@ -96,6 +98,8 @@ struct MailShape {
 struct BenignKind {
   std::string name, about;
   double per_day = 0;                // mail-outs on a working day, in the whole community; of a full community
+  double usual = -1;                 // the same before the start; below zero: per_day
+  bool from_start = false;           // nobody has seen it before
   double weekend = 0.05;             // of that on Saturdays and Sundays
   std::vector<std::string> senders;  // addresses; {i} 1 .. sender_count
   std::int64_t sender_count = 1;
@@ -105,10 +109,10 @@ struct BenignKind {
   Duration takes{std::chrono::minutes{20}};      // from the first mail to the last
   std::int64_t from_hour = 7, to_hour = 17;
   MailShape mail;
-  double reported = 0;                // chance per recipient that somebody reports it though it is harmless
-  double verdict = 0;                 // chance per mail-out and municipality that a vendor's filter calls it bad
-  double clicked = 0.1;               // of recipients; only links
-  std::int64_t same_sender_days = 0;  // member_person: one person does it for so many days; 0: another each time
+  double reported = 0;   // chance per recipient that somebody reports it though it is harmless
+  double verdict = 0;    // chance per mail-out and municipality that a vendor's filter calls it bad
+  double clicked = 0.1;  // of recipients; only links
+  std::uint32_t line = 0;
 };
 
 /// What people do that looks odd and is not: per 1,000 mailboxes and working day.
@@ -189,6 +193,7 @@ struct Rogue {
 
 struct Away {
   TownChoice towns;
+  std::uint32_t line = 0;
   Duration at{0}, lasts{std::chrono::hours{1}};
 };
 
@@ -217,6 +222,7 @@ struct Scenario {
   Instant start{};
   Duration lasts{std::chrono::hours{24}};
   Duration quiet_days{std::chrono::hours{24 * 7}};  // lived before the start, so that nodes know what is usual
+  Duration past_days{std::chrono::hours{24 * 90}};  // and learnt from logs before that
   std::string country = "denmark";
   TownChoice municipalities, connected;
   SourcesPlan sources;
@@ -247,6 +253,10 @@ struct ScenarioFile {
   Scenario scenario;
   std::vector<Fault> faults;  // none: it can be run
 };
+
+/// Those of them that this table knows, as a TOML text for Settings::read.
+std::string settings_toml(const std::map<std::string, std::string, std::less<>>& wanted,
+                          std::span<const Setting> table);
 
 /// Everything that is wrong with it, not only the first.
 ScenarioFile read_scenario(std::string_view text);

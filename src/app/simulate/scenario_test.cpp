@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "app/simulate/fields.hpp"
+#include "app/simulate/towns.hpp"
 #include "base/content.hpp"
 
 namespace bavn::app::simulate {
@@ -20,17 +21,31 @@ std::string read(const std::string& path) {
 }
 
 TEST(Scenario, EveryFaultIsNamedWithLineAndFix) {
-  const auto file = read_scenario(read("src/app/simulate/tests/wrong.yaml"));
-  std::string got;
-  for (const auto& f : file.faults) {
-    got += to_string(f, "wrong.yaml") + "\n";
-    EXPECT_FALSE(f.fix.empty()) << f.what;
-    EXPECT_GT(f.line, 0U) << f.what;
+  for (const std::string name : {"wrong", "wrong_more"}) {
+    const auto file = read_scenario(read("src/app/simulate/tests/" + name + ".yaml"));
+    std::string got;
+    for (const auto& f : file.faults) {
+      got += to_string(f, name + ".yaml") + "\n";
+      EXPECT_FALSE(f.fix.empty()) << f.what;
+      EXPECT_GT(f.line, 0U) << f.what;
+    }
+    // `UPDATE_GOLDEN=1 app_tests` writes it anew; the difference is reviewed like code.
+    const std::string golden = "src/app/simulate/tests/" + name + ".expected";
+    if (std::getenv("UPDATE_GOLDEN") != nullptr) std::ofstream(std::string(BAVN_SOURCE_DIR) + "/" + golden) << got;
+    EXPECT_EQ(got, read(golden));
   }
-  // `UPDATE_GOLDEN=1 app_tests` writes it anew; the difference is reviewed like code.
-  const std::string golden = "src/app/simulate/tests/wrong.expected";
-  if (std::getenv("UPDATE_GOLDEN") != nullptr) std::ofstream(std::string(BAVN_SOURCE_DIR) + "/" + golden) << got;
-  EXPECT_EQ(got, read(golden));
+}
+
+TEST(Scenario, WhoIsNamedIsAmongThoseThatAreDrawn) {
+  const auto file = read_scenario(
+      "name: x\nstart: 2024-10-25T06:00:00Z\nmunicipalities: 5\nattacks:\n"
+      "  - {name: a, steps: [{do: takeover, account: a.b@Odense}]}\n");
+  EXPECT_TRUE(file.faults.empty());
+  for (std::uint64_t seed = 1; seed < 20; ++seed) {
+    const Towns towns(file.scenario, seed);
+    EXPECT_EQ(towns.size(), 5U);
+    EXPECT_NE(towns.account("a.b@Odense", "a").first, Towns::kNone) << seed;
+  }
 }
 
 TEST(Scenario, AllThatComeWithBavnAreRight) {

@@ -64,11 +64,44 @@ std::map<std::string, std::string, std::less<>> sizes() {
   return out;
 }
 
+const tenants::Municipalities& every_municipality() {
+  static const auto all = tenants::Municipalities::all();
+  return all;
+}
+
+/// Those that exist: who is named anywhere in a scenario is among those that are drawn.
+TownChoice there(const Scenario& s) {
+  TownChoice out = s.municipalities;
+  if (out.some == 0) return out;
+  const auto add = [&](const TownChoice& t) { out.ids.insert(out.ids.end(), t.ids.begin(), t.ids.end()); };
+  const auto add_name = [&](std::string_view name) {
+    if (const auto m = every_municipality().named(name)) out.ids.push_back((*m)->id);
+  };
+  const auto add_account = [&](std::string_view account) {
+    if (const auto at = account.find('@'); at != std::string_view::npos && account.substr(at + 1) != "any")
+      add_name(account.substr(at + 1));
+  };
+  add(s.connected);
+  add(s.purge.mandate);
+  for (const auto& [name, own] : s.sources.by_town) add_name(name);
+  for (const auto& a : s.attacks)
+    for (const auto& step : a.steps) {
+      add_account(step.account);
+      for (const auto& to : step.to) {
+        add(to.towns);
+        add_account(to.account);
+      }
+    }
+  for (const auto& r : s.rogues) add(r.town);
+  for (const auto& w : s.wire.away) add(w.towns);
+  return out;
+}
+
 }  // namespace
 
 Towns::Towns(const Scenario& s, std::uint64_t seed) : seed_(seed) {
-  const auto all = tenants::Municipalities::all();
-  const auto size_of = sizes();
+  const auto& all = every_municipality();
+  static const auto size_of = sizes();
   const auto country = s.country == "norway" ? tenants::Country::norway : tenants::Country::denmark;
   for (const auto& m : all.list()) {
     if (m.country != country) continue;
@@ -84,7 +117,7 @@ Towns::Towns(const Scenario& s, std::uint64_t seed) : seed_(seed) {
     list_.push_back(std::move(t));
   }
   // Chosen out of all of the country, then everything else out of those.
-  auto here = chosen(s.municipalities, "municipalities");
+  auto here = chosen(there(s), "municipalities");
   std::sort(here.begin(), here.end());
   std::vector<Town> kept;
   for (const std::size_t i : here) kept.push_back(std::move(list_[i]));
@@ -134,8 +167,7 @@ std::pair<std::size_t, std::string> Towns::account(std::string_view name_at_town
       if (list_[i].connected) with_node.push_back(i);
     if (!with_node.empty()) town = Dice(seed_, fmt::format("{} {}", label, name_at_town)).one_of(with_node);
   } else {
-    static const auto all = tenants::Municipalities::all();
-    const auto found = all.named(name_at_town.substr(cut + 1));
+    const auto found = every_municipality().named(name_at_town.substr(cut + 1));
     if (found) town = of((*found)->id);
   }
   if (town == kNone) return {kNone, {}};

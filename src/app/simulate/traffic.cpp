@@ -7,6 +7,7 @@
 
 #include "base/local_time.hpp"
 #include "base/text.hpp"
+#include "event/observable.hpp"
 
 namespace bavn::app::simulate {
 
@@ -64,13 +65,54 @@ std::string host_of(std::string_view address) {
   return std::string(address.substr(address.find('@') + 1));
 }
 
-/// "https://bio.link/orbes?x=1" -> "bio.link/orbes"; what is still a placeholder and all behind it is cut away.
-std::string start_of_link(std::string_view link) {
-  if (const auto scheme = link.find("://"); scheme != std::string_view::npos) link.remove_prefix(scheme + 3);
-  return std::string(link.substr(0, link.find_first_of("?#{")));
+/// As logs' readers make it: "https://Bio.link/orbes" -> "bio.link/orbes".
+std::string canonical_link(std::string link) {
+  if (auto plain = event::canonical(event::Kind::url, link)) return std::move(plain->value);
+  return link;
+}
+
+std::string without_query(std::string_view link) {
+  return std::string(link.substr(0, link.find('?')));
+}
+
+/// Three words of an issue, as people write addresses of pages: no digits that would be masked.
+std::string slug_of(std::uint64_t issue) {
+  return fmt::format("{}-{}-{}", kWords[issue % std::size(kWords)], kWords[(issue >> 12U) % std::size(kWords)],
+                     kWords[(issue >> 24U) % std::size(kWords)]);
+}
+
+/// The whole of `text` up to a '/' or its end.
+bool glob(std::string_view pattern, std::string_view text) {
+  if (pattern.empty()) return text.empty() || text.front() == '/';
+  if (pattern.front() == '*') {
+    for (std::size_t n = 0;; ++n) {
+      if (glob(pattern.substr(1), text.substr(n))) return true;
+      if (n >= text.size() || text[n] == '/') return false;
+    }
+  }
+  if (pattern.front() == '#') {
+    std::size_t n = 0;
+    while (n < text.size() && ascii_digit(text[n]))
+      if (glob(pattern.substr(1), text.substr(++n))) return true;
+    return !text.empty() && text.front() == '#' && glob(pattern.substr(1), text.substr(1));
+  }
+  return !text.empty() && ascii_lower(pattern.front()) == ascii_lower(text.front()) &&
+         glob(pattern.substr(1), text.substr(1));
 }
 
 }  // namespace
+
+bool masked_match(std::string_view pattern, std::string_view link) {
+  if (const auto scheme = pattern.find("://"); scheme != std::string_view::npos) pattern.remove_prefix(scheme + 3);
+  pattern = pattern.substr(0, pattern.find('?'));
+  if (pattern.find('/') == std::string_view::npos) {
+    const std::string_view host = link.substr(0, link.find('/'));
+    return !pattern.empty() && (host == pattern || (host.size() > pattern.size() && host.ends_with(pattern) &&
+                                                    host[host.size() - pattern.size() - 1] == '.'));
+  }
+  while (pattern.size() > 1 && pattern.ends_with('/')) pattern.remove_suffix(1);
+  return glob(pattern, link);
+}
 
 double share_done(const Curve& curve, Duration after) {
   if (curve.empty() || after <= Duration::zero()) return 0;
@@ -121,8 +163,12 @@ Traffic::Traffic(const Scenario& scenario, const Towns& towns, std::uint64_t see
   }
   for (const auto& e : scenario.benign.events) events_.push_back(e);
   for (auto& k : kinds_)
-    if (const auto rate = scenario.benign.rates.find(k.name); rate != scenario.benign.rates.end())
+    if (const auto rate = scenario.benign.rates.find(k.name); rate != scenario.benign.rates.end()) {
+      k.usual = k.from_start ? 0 : k.per_day;
       k.per_day = rate->second;
+    } else if (k.from_start) {
+      k.usual = 0;
+    }
   for (std::size_t i = 0; i < scenario.attacks.size(); ++i) make_attack(i);
   // The first days' odd things have their ordinary days before the quiet days begin.
   for (int d = 0; d < kDaysAhead; ++d)
@@ -163,6 +209,12 @@ void Traffic::tell(std::size_t town, std::string_view log, event::Fact fact) {
   h.tenant = TenantId{towns_[town].id.value};
   h.source = source_of(log);
   h.received = late(town, log, h.happened);
+  if (past_ != nullptr || h.happened < from_) {
+    auto& into = past_ != nullptr ? *past_ : early_;
+    into.push_back({town, {}});
+    into.back().facts.push_back(std::move(fact));
+    return;
+  }
   ++counts_.facts;
   Item item;
   item.at = micros(h.received);
@@ -181,7 +233,8 @@ void Traffic::tell_mail_in(std::size_t town, const Mail& mail) {
   f.message_id = mail.message_id;
   f.subject = mail.subject;
   f.automatic = mail.automatic;
-  tell(town, "message_trace", f);
+  // Of the past only what digests learn from.
+  if (past_ == nullptr) tell(town, "message_trace", f);
   f.urls = mail.urls;
   f.attachments = mail.attachments;
   f.signed_by = mail.signed_by;
@@ -189,7 +242,7 @@ void Traffic::tell_mail_in(std::size_t town, const Mail& mail) {
   f.failed_auth = mail.failed_auth;
   f.calendar = mail.calendar;
   f.knows_content = true;
-  if (t.has("defender")) {
+  if (t.has("defender") && (past_ == nullptr || !t.has("mail_copy"))) {
     event::MailFact d = f;
     if (mail.qr_code) d.urls.clear();  // the code is a picture to it
     tell(town, "defender", std::move(d));
@@ -210,6 +263,7 @@ void Traffic::tell_mail_out(std::size_t town, const Mail& mail) {
   f.message_id = mail.message_id;
   f.subject = mail.subject;
   f.automatic = mail.automatic;
+  if (past_ != nullptr && t.has("message_trace")) return tell(town, "message_trace", std::move(f));
   tell(town, "message_trace", f);
   if (t.has("audit_log")) {
     event::MailFact a = f;
@@ -309,7 +363,6 @@ void Traffic::tell_usual(std::size_t town, const std::string& account, Instant f
     const Instant day = first_day + i * kDay;
     for (int k = 0; k < 2; ++k) {
       const Instant at = day + hours{6 + 4 * k} + Duration{d.between(0, 3'600'000'000)};
-      if (at < from_) continue;
       tell_sign_in(town, account, who, at, k == 0, false, "none");
     }
   }
@@ -337,12 +390,13 @@ Traffic::Mail Traffic::shaped(const MailShape& shape, std::uint64_t issue, std::
   const auto fill = [&](std::string text) {
     text = replaced(std::move(text), "{n}", std::to_string(1000 + (issue + n) % 90000));
     text = replaced(std::move(text), "{issue}", issue_word(issue));
+    text = replaced(std::move(text), "{slug}", slug_of(issue));
     text = replaced(std::move(text), "{person}", person);
     return replaced(std::move(text), "{town}", town);
   };
   Mail m;
   if (!shape.subjects.empty()) m.subject = fill(shape.subjects[issue % shape.subjects.size()]);
-  for (const auto& l : shape.links) m.urls.push_back(fill(l));
+  for (const auto& l : shape.links) m.urls.push_back(canonical_link(fill(l)));
   for (const auto& a : shape.attachments) {
     event::MailAttachment out;
     out.name = fill(a.name);
@@ -374,7 +428,9 @@ void Traffic::make_day() {
 
 void Traffic::make_kind(const BenignKind& kind, Instant day, bool working) {
   Dice dice(seed_, fmt::format("{} {}", kind.name, micros(day)));
-  const std::int64_t n = dice.poisson(kind.per_day * scenario_.benign.scale * (working ? 1 : kind.weekend));
+  const bool before = kind.usual >= 0 && day + kDay <= scenario_.start;
+  const std::int64_t n =
+      dice.poisson((before ? kind.usual : kind.per_day) * scenario_.benign.scale * (working ? 1 : kind.weekend));
   for (std::int64_t i = 0; i < n; ++i) {
     // Local hours; a quarter of a year is not long enough for an hour to matter, the offset of the day is.
     const auto noon = local_time(day + hours{12}, towns_.zone());
@@ -382,13 +438,16 @@ void Traffic::make_kind(const BenignKind& kind, Instant day, bool working) {
     const Duration open = hours{std::max<std::int64_t>(1, kind.to_hour - kind.from_hour)};
     const Instant at = day - offset + hours{kind.from_hour} + Duration{dice.between(0, open.count())};
     const std::uint64_t issue = dice.next();
-    if (at >= from_ && at < until()) mail_out(kind, at, issue, dice);
+    if (kind.from_start && at < scenario_.start) continue;
+    if (past_ != nullptr || (at >= from_ && at < until())) mail_out(kind, at, issue, dice);
   }
 }
 
 void Traffic::mail_out(const BenignKind& kind, Instant at, std::uint64_t issue, Dice& dice) {
-  ++counts_.mail_outs;
-  ++counts_.by_kind[kind.name];
+  if (past_ == nullptr) {
+    ++counts_.mail_outs;
+    ++counts_.by_kind[kind.name];
+  }
   std::size_t home = Towns::kNone;
   std::string sender;
   const std::uint64_t which = dice.below(static_cast<std::uint64_t>(kind.sender_count));
@@ -420,23 +479,26 @@ void Traffic::mail_out(const BenignKind& kind, Instant at, std::uint64_t issue, 
     const double size = t.size == "S" ? 0.5 : t.size == "L" ? 2 : t.size == "XL" ? 4 : 1;
     const auto people = std::clamp<std::int64_t>(
         std::llround(static_cast<double>(dice.between(kind.people_low, kind.people_high)) * size), 1, t.mailboxes);
-    counts_.benign_mails += static_cast<std::uint64_t>(people);
+    if (past_ == nullptr) counts_.benign_mails += static_cast<std::uint64_t>(people);
     const Instant when =
         at + Duration{static_cast<std::int64_t>(dice.share() * static_cast<double>(kind.takes.count()))};
     const std::uint64_t first = dice.next();
     if (!t.connected && home == Towns::kNone) continue;
     std::vector<std::string> recipients;
-    for (std::int64_t i = 0; i < people; ++i)
+    // Of the past it matters what came, not to how many, but for members' own habits.
+    const std::int64_t named = past_ != nullptr && home == Towns::kNone ? std::min<std::int64_t>(people, 3) : people;
+    for (std::int64_t i = 0; i < named; ++i)
       recipients.push_back(
           towns_.person(town, static_cast<std::int64_t>((first + static_cast<std::uint64_t>(i) * 7919) %
                                                         static_cast<std::uint64_t>(t.mailboxes))));
     if (home != Towns::kNone) everybody.insert(everybody.end(), recipients.begin(), recipients.end());
     if (!t.connected) continue;
+    if (past_ != nullptr && !t.has("defender") && !t.has("mail_copy")) continue;
 
     const bool links_seen = t.has("defender") || t.has("mail_copy");
     const std::string from = home == Towns::kNone ? host_of(sender) : towns_[home].domain;
     // One record for all unless each has something of its own that a log here can see.
-    const std::int64_t mails = each && links_seen ? people : 1;
+    const std::int64_t mails = each && links_seen && past_ == nullptr ? people : 1;
     std::vector<std::string> urls;
     for (std::int64_t k = 0; k < mails; ++k) {
       Mail m = shaped(kind.mail, issue, n++, t.name);
@@ -447,8 +509,10 @@ void Traffic::mail_out(const BenignKind& kind, Instant at, std::uint64_t issue, 
       if (m.signed_by.empty() && (home != Towns::kNone || !m.list_id.empty())) m.signed_by = from;
       if (mails == 1) m.recipients = recipients;
       else m.recipients = {recipients[static_cast<std::size_t>(k)]};
+      if (past_ != nullptr && m.recipients.size() > 3) m.recipients.resize(3);
       urls = m.urls;
       tell_mail_in(town, m);
+      if (past_ != nullptr) continue;
       if (k == 0 && kind.verdict > 0 && t.has("defender") && dice.happens(kind.verdict)) {
         event::HarmFact f;
         f.head.happened = m.at + Duration{dice.between(60'000'000, 4LL * 3'600'000'000)};
@@ -553,6 +617,7 @@ void Traffic::make_attack(std::size_t n) {
   if (!dice.happens(a.chance)) return;
   truth.happens = true;
   const Instant begins = scenario_.start + a.at + Duration{dice.between(0, a.jitter.count())};
+  truth.begins = begins;
   std::map<std::string, Instant, std::less<>> ended;   // by step id
   std::map<std::string, Identity, std::less<>> taken;  // by account
   std::map<std::string, Instant, std::less<>> lived;   // accounts whose ordinary days were told
@@ -570,7 +635,7 @@ void Traffic::make_attack(std::size_t n) {
       if (!s.account.empty()) std::tie(town, account) = towns_.account(s.account, a.name);
       if (town != Towns::kNone && !lived.contains(account)) {
         lived[account] = begin;
-        const Instant first = std::max(from_, begin - hours{24 * 10});
+        const Instant first = begin - hours{24 * 10};
         tell_usual(town, account, std::chrono::floor<std::chrono::days>(first),
                    static_cast<int>((begin - first) / kDay) + 1);
       }
@@ -595,9 +660,10 @@ void Traffic::make_attack(std::size_t n) {
                 if (before.id == s.after && before.kind == "mail" && !before.mail.links.empty())
                   for (const auto& to : before.to)
                     if (towns_.account(to.account, a.name).second == account)
-                      tell_click(town, account, before.from, "",
-                                 start_of_link(before.mail.links.front()).insert(0, "https://"), begin - minutes{1},
-                                 dice);
+                      tell_click(
+                          town, account, before.from, "",
+                          canonical_link(before.mail.links.front().substr(0, before.mail.links.front().find('{'))),
+                          begin - minutes{1}, dice);
           }
           tell_sign_in(town, account, odd, begin, true, s.way == "device_code", risk);
           if (s.risk) {
@@ -723,7 +789,7 @@ Instant Traffic::make_mail(std::size_t n, const Step& s, std::size_t step_n, Ins
     truth.last_mail = std::max(truth.last_mail, at);
     for (const auto& u : m.urls) {
       // What the digest and the warning may say of it: with the path, without query.
-      truth.link_starts.insert(start_of_link(u));
+      truth.link_starts.insert(without_query(u));
     }
     for (const auto& f : m.attachments) {
       truth.files.insert(f.name);
@@ -770,8 +836,7 @@ Instant Traffic::make_mail(std::size_t n, const Step& s, std::size_t step_n, Ins
     c.heeds = dice.share();
     const std::size_t index = copies_.size();
     by_message_[c.message_id].push_back(index);
-    if (c.logs_in)
-      tell_usual(town, recipient, std::chrono::floor<std::chrono::days>(std::max(from_, at - hours{24 * 6})), 6);
+    if (c.logs_in) tell_usual(town, recipient, std::chrono::floor<std::chrono::days>(at - hours{24 * 6}), 6);
     for (const auto& [when, what] : {std::pair{c.would_click, 1}, {c.would_report, 2}}) {
       if (what == 1 ? !c.clicker : !c.reporter) continue;
       Item item;
@@ -827,6 +892,26 @@ void Traffic::reported(std::size_t copy) {
   tell(c.town, "person", std::move(f));
 }
 
+std::vector<Batch> Traffic::past_day(Instant day) {
+  std::vector<Batch> out;
+  past_ = &out;
+  const bool working = working_day(day);
+  for (const auto& k : kinds_) make_kind(k, day, working);
+  past_ = nullptr;
+  std::stable_sort(out.begin(), out.end(), [](const Batch& a, const Batch& b) {
+    return event::head_of(a.facts.front()).received < event::head_of(b.facts.front()).received;
+  });
+  return out;
+}
+
+std::vector<Batch> Traffic::take_early() {
+  auto out = std::exchange(early_, {});
+  std::stable_sort(out.begin(), out.end(), [](const Batch& a, const Batch& b) {
+    return event::head_of(a.facts.front()).received < event::head_of(b.facts.front()).received;
+  });
+  return out;
+}
+
 // ---- asked moment by moment -----------------------------------------------------------------------------------------------------------
 
 std::optional<Instant> Traffic::next() {
@@ -862,31 +947,28 @@ Traffic::Due Traffic::take() {
   return out;
 }
 
-std::optional<std::size_t> Traffic::attack_of_sender(std::string_view address) const {
+std::vector<std::size_t> Traffic::attacks_of_sender(std::string_view address) const {
+  std::vector<std::size_t> out;
   for (std::size_t i = 0; i < truths_.size(); ++i)
     if (truths_[i].senders.contains(std::string(address)) || truths_[i].accounts.contains(std::string(address)))
-      return i;
-  return std::nullopt;
+      out.push_back(i);
+  return out;
 }
 
-std::optional<std::size_t> Traffic::attack_of_link(std::string_view url) const {
-  const std::string wanted = start_of_link(url);
+std::vector<std::size_t> Traffic::attacks_of_link(std::string_view url) const {
+  std::vector<std::size_t> out;
   for (std::size_t i = 0; i < truths_.size(); ++i)
-    for (const auto& l : truths_[i].link_starts)
-      if (!wanted.empty() && (l.starts_with(wanted) || wanted.starts_with(l))) return i;
-  // Masked paths: digits and long words are hidden; the host and what comes before must agree.
-  const std::string plain = wanted.substr(0, wanted.find_first_of("*<"));
-  if (plain.size() != wanted.size() && plain.find('/') != std::string::npos)
-    for (std::size_t i = 0; i < truths_.size(); ++i)
-      for (const auto& l : truths_[i].link_starts)
-        if (l.starts_with(plain)) return i;
-  return std::nullopt;
+    if (std::any_of(truths_[i].link_starts.begin(), truths_[i].link_starts.end(),
+                    [&](const std::string& l) { return masked_match(url, l); }))
+      out.push_back(i);
+  return out;
 }
 
-std::optional<std::size_t> Traffic::attack_of_file(std::string_view name_or_hash) const {
+std::vector<std::size_t> Traffic::attacks_of_file(std::string_view name_or_hash) const {
+  std::vector<std::size_t> out;
   for (std::size_t i = 0; i < truths_.size(); ++i)
-    if (truths_[i].files.contains(std::string(name_or_hash))) return i;
-  return std::nullopt;
+    if (truths_[i].files.contains(std::string(name_or_hash))) out.push_back(i);
+  return out;
 }
 
 const std::vector<std::size_t>* Traffic::copies_of(std::string_view message_id) const {

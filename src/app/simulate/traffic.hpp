@@ -39,11 +39,14 @@ struct Copy {
 struct Truth {
   std::string name;
   bool real = true, happens = false;
+  Instant begins{};                         // its first step
   Instant first_mail{}, last_mail{};        // zero: no mail
   std::set<std::string> senders, accounts;  // addresses; accounts that are taken
-  std::set<std::string> link_starts;        // "bio.link/orbes"
+  std::set<std::string> link_starts;        // "bio.link/orbes", canonical, without query
   std::set<std::string> files;              // names and hashes
   std::int64_t mails = 0, outside = 0;
+  /// Minutes count from here.
+  Instant zero() const { return first_mail == Instant{} ? begins : first_mail; }
 };
 
 /// What a municipality's node reads at one moment.
@@ -60,6 +63,11 @@ class Traffic {
   Instant start() const { return scenario_.start; }
   Instant until() const { return scenario_.start + scenario_.lasts; }
 
+  /// What logs told before the quiet days, for nodes to learn from: harmless mail of one day (a day before from(), one record a mail-out and
+  /// municipality), and the ordinary days of accounts that were before from().
+  std::vector<Batch> past_day(Instant day);
+  std::vector<Batch> take_early();
+
   /// When something is next; empty: nothing more until the end.
   std::optional<Instant> next();
   struct Due {
@@ -72,10 +80,10 @@ class Traffic {
   std::vector<Copy>& copies() { return copies_; }
   const std::vector<Copy>& copies() const { return copies_; }
   const std::vector<Truth>& truths() const { return truths_; }
-  /// Which attack this is of; empty: none, it is quiet life.
-  std::optional<std::size_t> attack_of_sender(std::string_view address) const;
-  std::optional<std::size_t> attack_of_link(std::string_view url) const;  // without scheme, or a host alone
-  std::optional<std::size_t> attack_of_file(std::string_view name_or_hash) const;
+  /// Which attacks this is of; none: it is quiet life. Several may share a mailbox, a link or a file.
+  std::vector<std::size_t> attacks_of_sender(std::string_view address) const;
+  std::vector<std::size_t> attacks_of_link(std::string_view url) const;  // as revealed: masked; or a host alone
+  std::vector<std::size_t> attacks_of_file(std::string_view name_or_hash) const;
   const std::vector<std::size_t>* copies_of(std::string_view message_id) const;
 
   /// It happened; the logs of the municipality tell of it in their time.
@@ -146,6 +154,8 @@ class Traffic {
   Instant from_{}, next_day_{};
   std::priority_queue<Item, std::vector<Item>, Later> queue_;
   std::uint64_t order_ = 0;
+  std::vector<Batch>* past_ = nullptr;  // where facts go while a day of the past is made
+  std::vector<Batch> early_;
   std::vector<BenignKind> kinds_;
   std::vector<BenignEvent> events_;
   std::vector<Copy> copies_;
@@ -154,6 +164,9 @@ class Traffic {
   Counts counts_;
 };
 
+/// Does a link (canonical, without query) begin with this pattern: whole segments, "*" any text within one, "#" digits; a host alone: that
+/// host and those below it.
+bool masked_match(std::string_view pattern, std::string_view link);
 double share_done(const Curve& curve, Duration after);  // 0 .. the curve's last share
 Duration time_of(const Curve& curve, double share);     // the other way round; share: 0 .. 1 of the last one
 

@@ -152,12 +152,13 @@ TEST(Traffic, WhatIsTrueOfAnAttackIsFoundByAnyOfItsSigns) {
   const Scenario s = scenario(kWave);
   const Towns towns(s, 1);
   Traffic traffic(s, towns, 1);
-  EXPECT_EQ(traffic.attack_of_sender("anne.holm@gentofte.example"), 0U);
-  EXPECT_EQ(traffic.attack_of_link("https://bio.link/orbes"), 0U);
-  EXPECT_EQ(traffic.attack_of_link("bio.link/orbes"), 0U);
-  EXPECT_FALSE(traffic.attack_of_link("bio.link/another"));
-  EXPECT_FALSE(traffic.attack_of_sender("bo.lund@gentofte.example"));
-  EXPECT_FALSE(traffic.attack_of_link(""));
+  const std::vector<std::size_t> first{0}, none;
+  EXPECT_EQ(traffic.attacks_of_sender("anne.holm@gentofte.example"), first);
+  EXPECT_EQ(traffic.attacks_of_link("https://bio.link/orbes"), first);
+  EXPECT_EQ(traffic.attacks_of_link("bio.link/orbes"), first);
+  EXPECT_EQ(traffic.attacks_of_link("bio.link/another"), none);
+  EXPECT_EQ(traffic.attacks_of_sender("bo.lund@gentofte.example"), none);
+  EXPECT_EQ(traffic.attacks_of_link(""), none);
 }
 
 TEST(Towns, AreTheRealOnesWithMadeUpPeople) {
@@ -174,6 +175,46 @@ TEST(Towns, AreTheRealOnesWithMadeUpPeople) {
   std::set<std::string> people;
   for (int i = 0; i < 5000; ++i) people.insert(towns.person(3, i));
   EXPECT_EQ(people.size(), 5000U);
+}
+
+TEST(Traffic, AMaskedLinkIsTheOneThatItHides) {
+  for (const auto& [pattern, link] :
+       std::vector<std::pair<std::string, std::string>>{{"bio.link/orbes", "bio.link/orbes"},
+                                                        {"bio.link/orbes", "bio.link/orbes/2"},
+                                                        {"bio.link/faktura-#", "bio.link/faktura-2024"},
+                                                        {"*.filer.example/d/*", "r17.filer.example/d/0af3"},
+                                                        {"r#.filer.example/d/*", "r17.filer.example/d/0af3"},
+                                                        {"filer.example", "r17.filer.example/d/0af3"},
+                                                        {"https://filer.example/", "filer.example/d"}})
+    EXPECT_TRUE(masked_match(pattern, link)) << pattern << " " << link;
+  for (const auto& [pattern, link] :
+       std::vector<std::pair<std::string, std::string>>{{"bio.link/orb", "bio.link/orbes"},
+                                                        {"bio.link/orbes/2", "bio.link/orbes"},
+                                                        {"r#.filer.example/d/*", "rx.filer.example/d/0af3"},
+                                                        {"iler.example", "filer.example/d"},
+                                                        {"bio.link/*/x", "bio.link/a/b/x"},
+                                                        {"", "bio.link/orbes"}})
+    EXPECT_FALSE(masked_match(pattern, link)) << pattern << " " << link;
+}
+
+TEST(Traffic, ThePastHoldsHarmlessMailAloneAndBeforeTheQuietDays) {
+  const auto scenario =
+      read_scenario("name: x\nstart: 2024-10-25T06:00:00Z\nlasts: 1h\nquiet_days: 1d\nmunicipalities: 8\n").scenario;
+  const Towns towns(scenario, 3);
+  Traffic traffic(scenario, towns, 3);
+  const Instant day = std::chrono::floor<std::chrono::days>(traffic.from()) - std::chrono::days(30);
+  const auto past = traffic.past_day(day);
+  ASSERT_GT(past.size(), 50U);
+  Instant last{};
+  for (const auto& b : past) {
+    ASSERT_EQ(b.facts.size(), 1U);
+    const auto& head = event::head_of(b.facts.front());
+    EXPECT_TRUE(std::holds_alternative<event::MailFact>(b.facts.front()));
+    EXPECT_LT(head.happened, day + std::chrono::hours(36));
+    EXPECT_LE(last, head.received);
+    last = head.received;
+  }
+  EXPECT_EQ(traffic.counts().mail_outs, 0U) << "nothing of it counts";
 }
 
 }  // namespace

@@ -16,6 +16,7 @@
 #include "base/text.hpp"
 #include "correlate/campaigns.hpp"
 #include "event/digest_key.hpp"
+#include "event/observable.hpp"
 #include "net/json_views.hpp"
 #include "notice/digest_keyring.hpp"
 
@@ -60,18 +61,6 @@ bool day_counts(std::string_view days, int weekday) {
 
 double minutes_between(Instant from, Instant to) {
   return std::chrono::duration<double, std::ratio<60>>(to - from).count();
-}
-
-/// Settings by name as a TOML text for those that this table knows.
-std::string toml_of(const std::map<std::string, std::string, std::less<>>& wanted, const std::vector<Setting>& table) {
-  std::string out;
-  for (const auto& [name, value] : wanted)
-    for (const auto& s : table) {
-      if (s.name != name) continue;
-      const bool text = std::holds_alternative<std::string_view>(s.fallback);
-      out += text ? fmt::format("{} = \"{}\"\n", name, value) : fmt::format("{} = {}\n", name, value);
-    }
-  return out;
 }
 
 double cpu_seconds() {
@@ -219,8 +208,8 @@ Result<void> World::open_settings() {
   // A replay judges what the triggers would do when they are live, unless the scenario says otherwise.
   wanted.try_emplace("correlate.first_mode", "live");
   if (scenario_.reveal == "ask") wanted.try_emplace("digests.reveal", "ask");
-  BAVN_TRY(hub_settings_, Settings::read(hub_table_, toml_of(wanted, hub_table_), "settings of the scenario"));
-  BAVN_TRY(node_settings_, Settings::read(node_table_, toml_of(wanted, node_table_), "settings of the scenario"));
+  BAVN_TRY(hub_settings_, Settings::read(hub_table_, settings_toml(wanted, hub_table_), "settings of the scenario"));
+  BAVN_TRY(node_settings_, Settings::read(node_table_, settings_toml(wanted, node_table_), "settings of the scenario"));
   return {};
 }
 
@@ -253,7 +242,11 @@ Result<void> World::open_hub() {
                                      .beacon = *h.beacon,
                                      .members = h.members,
                                      .settings = &*hub_settings_,
-                                     .options = {}}));
+                                     .options = {},
+                                     .known = [this](store::Tx&, std::string_view kind, std::string_view value) {
+                                       const auto found = listed_.find({std::string(kind), std::string(value)});
+                                       return found == listed_.end() ? std::string() : found->second;
+                                     }}));
   h.beacon->on_other_report([](store::Tx&, const beacon::Report&) -> Result<void> { return {}; });
   h.router.authenticate([&h](const net::Request& q) -> Result<event::Scope> {
     BAVN_TRY(const auto facts, h.nodes.by_certificate(q.peer.certificate_serial));
@@ -507,6 +500,8 @@ void World::plan_indicators() {
       const auto taken = hub_->parts->blocks().propose("analyst", p);
       if (taken) {
         ++blocks_taken_;
+        if (const auto value = event::canonical(std::string_view(i.kind), i.value))
+          listed_[{std::string(event::to_string(value->kind)), value->value}] = i.source;
       } else {
         ++blocks_refused_;
         ++block_reasons_[fmt::format("{}: {}", i.value, taken.error().what)];
@@ -616,8 +611,7 @@ void World::analyst(std::int64_t campaign) {
   if (!scenario_.hub_staffed) return;
   const Instant sees = next_work(sim_.now());
   sim_.after(sees + draw(scenario_.staff.analyst_decides) - sim_.now(), people_, [this, campaign] {
-    const auto attack = attack_of_campaign(campaign);
-    const bool real = attack && traffic_.truths()[*attack].real;
+    const bool real = any_real(attacks_of_campaign(campaign));
     if (looked_at_[campaign] == real && looked_at_.at(campaign)) return;
     looked_at_[campaign] = real;
     const auto done = hub_->state->write_now([&](store::Tx& tx) -> Result<void> {
@@ -633,8 +627,7 @@ void World::analyst(std::int64_t campaign) {
 void World::duty_called(std::size_t town, const std::string& account) {
   if (!called_.try_emplace(account, true).second) return;
   if (!dice_.happens(scenario_.staff.says_yes)) return;
-  const auto attack = traffic_.attack_of_sender(account);
-  const bool yes = attack && traffic_.truths()[*attack].real;
+  const bool yes = any_real(traffic_.attacks_of_sender(account));
   sim_.after(draw(scenario_.staff.says_yes_after), people_, [this, town, account, yes] {
     Node& n = *nodes_[town];
     const auto rows =
@@ -654,20 +647,19 @@ void World::duty_called(std::size_t town, const std::string& account) {
 
 /// A warning has reached the people of a municipality.
 void World::warned(std::size_t town, const std::string& warning) {
-  if (++warned_[{town, warning}] > 1) return;
   const auto here = nodes_[town]->parts->warnings().show(event::Scope::local_owner(), warning, towns_[town].id);
   if (!here || (here->entry.state != "sent" && here->entry.state != "updated")) return;
   std::int64_t campaign = 0;
   (void)std::from_chars(here->entry.campaign.data(), here->entry.campaign.data() + here->entry.campaign.size(),
                         campaign);
-  const auto attack = attack_of_campaign(campaign);
-  if (!attack) return;
   const Instant now = sim_.now();
   const Instant told = now + draw(scenario_.staff.tells_employees);
-  told_of_[town].try_emplace(*attack, at_work(now) ? told : next_work(now));
-  if (!acting_.try_emplace({town, *attack}, true).second) return;
   const Span span = at_work(now) ? scenario_.staff.town_acts : scenario_.staff.town_acts_at_night;
-  sim_.after(draw(span), people_, [this, town, attack = *attack, now] { town_acts(town, attack, now); });
+  for (const auto attack : with_kin(attacks_of_campaign(campaign))) {
+    told_of_[town].try_emplace(attack, at_work(now) ? told : next_work(now));
+    if (!acting_.try_emplace({town, attack}, true).second) continue;
+    sim_.after(draw(span), people_, [this, town, attack, now] { town_acts(town, attack, now); });
+  }
 }
 
 /// People take the mails out by hand: what is there now, and again while more comes.
@@ -703,10 +695,7 @@ void World::feed(const Batch& batch) {
       mailboxes_.traced(batch.town, *m);
       for (const auto& u : m->urls) {
         if (n->hosts.size() > 20'000) break;
-        const auto from = u.find("://");
-        if (from != std::string::npos)
-          n->hosts[u.substr(from + 3, u.find('/', from + 3) - from - 3)] +=
-              static_cast<std::int64_t>(m->recipients.size());
+        n->hosts[std::string(event::url_host(u))] += static_cast<std::int64_t>(m->recipients.size());
       }
     }
   }
@@ -716,6 +705,20 @@ void World::feed(const Batch& batch) {
     if (!kept)
       log::error("simulated_node_failed", {{"node", towns_[batch.town].code}, {"reason", to_string(kept.error())}});
   }
+}
+
+/// What nodes know before the quiet days begin: mail of the days before, as a node learns from what its logs keep, and how accounts usually
+/// sign in. Old enough that nothing of it is told.
+void World::learn_past() {
+  const auto feed_all = [&](const std::vector<Batch>& batches) {
+    for (const auto& b : batches)
+      if (Node* n = nodes_[b.town].get()) n->watcher->feed(b.facts, event::head_of(b.facts.front()).received, false);
+  };
+  const Instant end = std::chrono::floor<std::chrono::days>(traffic_.from()) - std::chrono::days(5);
+  for (Instant day = std::chrono::floor<std::chrono::days>(traffic_.from() - scenario_.past_days); day < end;
+       day += std::chrono::days(1))
+    feed_all(traffic_.past_day(day));
+  feed_all(traffic_.take_early());
 }
 
 Result<Outcome> World::run() {
@@ -735,6 +738,7 @@ Result<Outcome> World::run() {
   plan_indicators();
   plan_rogues();
   plan_away();
+  learn_past();
   bool begun = false;
   const auto begin = [&] {
     if (std::exchange(begun, true)) return;
@@ -762,23 +766,40 @@ Result<Outcome> World::run() {
 
 // ---- measuring ------------------------------------------------------------------------------------------------------------------------
 
-std::optional<std::size_t> World::attack_of(const correlate::CampaignFacts& facts) const {
-  for (const auto& s : facts.senders)
-    if (const auto a = traffic_.attack_of_sender(s.address)) return a;
+World::Attacks World::attacks_of(const correlate::CampaignFacts& facts) const {
+  std::set<std::size_t> out;
+  const auto add = [&](const Attacks& more) { out.insert(more.begin(), more.end()); };
+  for (const auto& s : facts.senders) add(traffic_.attacks_of_sender(s.address));
   for (const auto& o : facts.observables) {
-    if (o.kind == "email")
-      if (const auto a = traffic_.attack_of_sender(o.value)) return a;
-    if (o.kind == "url" || o.kind == "domain")
-      if (const auto a = traffic_.attack_of_link(o.value)) return a;
-    if (o.kind == "file_name" || o.kind == "sha256")
-      if (const auto a = traffic_.attack_of_file(o.value)) return a;
+    if (o.kind == "email") add(traffic_.attacks_of_sender(o.value));
+    if (o.kind == "url" || o.kind == "domain") add(traffic_.attacks_of_link(o.value));
+    if (o.kind == "file_name" || o.kind == "sha256") add(traffic_.attacks_of_file(o.value));
   }
-  return std::nullopt;
+  return {out.begin(), out.end()};
 }
 
-std::optional<std::size_t> World::attack_of_campaign(std::int64_t campaign) {
+World::Attacks World::attacks_of_campaign(std::int64_t campaign) {
   const auto facts = hub_->state->read([&](store::Reader& r) { return correlate::facts_of(r, campaign); });
-  return facts ? attack_of(*facts) : std::nullopt;
+  return facts ? attacks_of(*facts) : Attacks{};
+}
+
+bool World::any_real(const Attacks& attacks) const {
+  return std::any_of(attacks.begin(), attacks.end(), [&](std::size_t a) { return traffic_.truths()[a].real; });
+}
+
+World::Attacks World::with_kin(Attacks attacks) const {
+  const auto& truths = traffic_.truths();
+  const auto shares = [](const std::set<std::string>& a, const std::set<std::string>& b) {
+    return std::any_of(a.begin(), a.end(), [&](const std::string& x) { return b.contains(x); });
+  };
+  std::set<std::size_t> out(attacks.begin(), attacks.end());
+  for (const auto a : attacks)
+    for (std::size_t b = 0; b < truths.size(); ++b)
+      if (truths[b].happens &&
+          (shares(truths[a].link_starts, truths[b].link_starts) || shares(truths[a].files, truths[b].files) ||
+           shares(truths[a].senders, truths[b].senders)))
+        out.insert(b);
+  return {out.begin(), out.end()};
 }
 
 /// What the curve alone says of these times of delivery, removal and warning, had everybody been a clicker.
@@ -817,22 +838,27 @@ void World::measure(Outcome& out) {
 
   struct Seen {
     std::optional<Instant> notice, ids, suspicion, warning;
+    bool before = false;  // noticed, but only before its first mail
     std::string trigger;
   };
   std::vector<Seen> seen(truths.size());
   const auto earlier = [](std::optional<Instant>& at, Instant t) {
     if (!at || t < *at) at = t;
   };
-  const auto since_first = [&](std::size_t attack, Instant t) { return minutes_between(truths[attack].first_mail, t); };
+  // What was known of one attack before the first mail of another that belongs to it is no negative time.
+  const auto since_first = [&](std::size_t attack, Instant t) {
+    return std::max(0.0, minutes_between(truths[attack].zero(), t));
+  };
   std::map<std::string, std::map<std::size_t, Instant>, std::less<>> found_by;  // trigger -> attack -> when
   std::map<std::string, std::vector<double>, std::less<>> late_by;
-  const auto count = [&](const std::string& trigger, std::optional<std::size_t> attack, Instant at) {
+  const auto count = [&](const std::string& trigger, const Attacks& attacks, Instant at) {
     TriggerOutcome& t = out.by_trigger[trigger];
-    const bool real = attack && truths[*attack].real;
-    (real ? t.about_real : t.about_harmless) += 1;
-    if (!real) return;
-    auto [found, fresh] = found_by[trigger].try_emplace(*attack, at);
-    found->second = std::min(found->second, at);
+    (any_real(attacks) ? t.about_real : t.about_harmless) += 1;
+    for (const auto a : attacks) {
+      if (!truths[a].real) continue;
+      auto [found, fresh] = found_by[trigger].try_emplace(a, at);
+      found->second = std::min(found->second, at);
+    }
   };
   // All triggers stand in the table, also those that did nothing.
   for (const char* name : {"takeover", "sender_notice", "burst", "digest", "suspicion", "warning"})
@@ -854,22 +880,27 @@ void World::measure(Outcome& out) {
       if (!rows || rows->empty()) break;
       for (const auto& row : *rows) {
         if (row.kind == "harm" || row.noticed_us < start_us - 60LL * 86'400'000'000) continue;
-        const auto attack = traffic_.attack_of_sender(row.concern);
-        if (row.noticed_us < start_us && !(attack && truths[*attack].real)) continue;  // of the quiet days
+        const auto attacks = traffic_.attacks_of_sender(row.concern);
+        const bool real = any_real(attacks);
+        if (row.noticed_us < start_us && !real) continue;  // of the quiet days
         const Instant at = from_micros(row.noticed_us);
         const std::string trigger = row.kind == "sender" ? "sender_notice" : row.kind;
         if (trigger == "takeover" && row.level == "suspected") continue;
-        count(trigger, attack, at);
-        const bool real = attack && truths[*attack].real;
+        count(trigger, attacks, at);
         if (trigger != "takeover") (real ? notices : false_notices) += 1;
         if (real) {
           SourceOutcome& s = out.by_source[row.source];
           ++s.notices;
           late_by[row.source].push_back(static_cast<double>(row.late_s) / 60);
-          if (at >= truths[*attack].first_mail) {
-            const double after = since_first(*attack, at);
+          for (const auto a : attacks) {
+            if (!truths[a].real) continue;
+            if (at < truths[a].zero()) {
+              seen[a].before = true;
+              continue;
+            }
+            const double after = since_first(a, at);
             if (!s.first_minutes || after < *s.first_minutes) s.first_minutes = after;
-            earlier(seen[*attack].notice, at);
+            earlier(seen[a].notice, at);
           }
         }
         if (row.kind == "sender") noticed_at[fmt::format("{}.{}", n->id.value, row.id)] = at;
@@ -894,10 +925,9 @@ void World::measure(Outcome& out) {
     const auto cases = n->state->read([](store::Reader& r) { return act::Purge::cases(r, 10'000); });
     if (!cases) continue;
     for (const auto& c : *cases) {
-      const auto attack = traffic_.attack_of_sender(c.sender);
-      const auto at = noticed_at.find(c.notice);
-      if (!attack || !truths[*attack].real || at == noticed_at.end()) continue;
-      earlier(seen[*attack].ids, from_micros(c.opened_us));
+      if (!noticed_at.contains(c.notice)) continue;
+      for (const auto a : traffic_.attacks_of_sender(c.sender))
+        if (truths[a].real) earlier(seen[a].ids, from_micros(c.opened_us));
     }
   }
   // From the hub's first word on a notice to its Message-IDs at each receiver: kept by the nodes' purge cases, which open in that transaction.
@@ -932,33 +962,63 @@ void World::measure(Outcome& out) {
   });
   std::int64_t candidates = 0;
   for (const auto& c : list) {
-    const auto attack =
-        c.state == "candidate" && c.suspicion_us == 0 && truths.empty() ? std::nullopt : attack_of_campaign(c.id);
-    const bool real = attack && truths[*attack].real;
+    // When the hub knew of each attack that this campaign is of.
+    std::map<std::size_t, Instant> known;
+    std::optional<Instant> by_digest;
+    Attacks of_digests;
+    if (!truths.empty()) {
+      const auto things = hub_->state->read([&](store::Reader& r) { return correlate::things_of(r, c.id); });
+      for (const auto& t : things.value_or(std::vector<correlate::CampaignThing>{})) {
+        Attacks of = t.sender.empty() ? Attacks{} : traffic_.attacks_of_sender(t.sender);
+        if (t.about_kind == "url") of = traffic_.attacks_of_link(t.about);
+        if (t.about_kind == "attachment") {
+          of = traffic_.attacks_of_file(t.about);
+          if (of.empty()) of = traffic_.attacks_of_file(t.about_name);
+        }
+        const Instant at = from_micros(t.received_us);
+        for (const auto a : of) {
+          auto [it, fresh] = known.try_emplace(a, at);
+          it->second = std::min(it->second, at);
+          if (t.kind != "group") continue;
+          earlier(by_digest, at);
+          of_digests.push_back(a);
+        }
+      }
+    }
+    Attacks attacks;
+    for (const auto& [a, at] : known) attacks.push_back(a);
+    const bool real = any_real(attacks);
     if (c.opened_us < start_us && !real) continue;
     ++candidates;
     ++out.candidates_by_cause[c.cause];
-    if (c.cause == "url" || c.cause == "attachment") {
-      // Shown to no one: what is harmless counts when it was shown.
-      if (real) count("digest", attack, from_micros(c.opened_us));
-      else if (c.suspicion_us != 0 || c.lit_us != 0) count("digest", attack, from_micros(c.opened_us));
+    // Shown to no one: what is harmless counts when it was shown.
+    if (any_real(of_digests)) {
+      count("digest", of_digests, *by_digest);
+      for (const auto a : of_digests)
+        if (truths[a].real && *by_digest >= truths[a].zero()) earlier(seen[a].notice, *by_digest);
+    } else if ((c.cause == "url" || c.cause == "attachment") && (c.suspicion_us != 0 || c.lit_us != 0)) {
+      count("digest", of_digests, from_micros(c.opened_us));
     }
-    if (real && from_micros(c.opened_us) >= truths[*attack].first_mail)
-      earlier(seen[*attack].notice, from_micros(c.opened_us));
     if (c.suspicion_us != 0) {
       ++suspicions;
       ++per_shift[c.suspicion_us / (8LL * 3'600'000'000)];
       false_suspicions += real ? 0 : 1;
-      count("suspicion", attack, from_micros(c.suspicion_us));
-      if (real) earlier(seen[*attack].suspicion, from_micros(c.suspicion_us));
+      count("suspicion", attacks, from_micros(c.suspicion_us));
+      for (const auto& [a, at] : known)
+        if (truths[a].real) earlier(seen[a].suspicion, std::max(at, from_micros(c.suspicion_us)));
     }
     if (c.lit_us == 0) continue;
     ++warnings;
-    count("warning", attack, from_micros(c.lit_us));
+    count("warning", attacks, from_micros(c.lit_us));
     if (real) {
-      if (!seen[*attack].warning || from_micros(c.lit_us) < *seen[*attack].warning) seen[*attack].trigger = c.lit_by;
-      earlier(seen[*attack].warning, from_micros(c.lit_us));
-      earlier(seen[*attack].suspicion, from_micros(c.lit_us));
+      for (const auto& [a, known_at] : known) {
+        if (!truths[a].real) continue;
+        // It is warned of once the warning is out and the hub knows that it is this one.
+        const Instant at = std::max(known_at, from_micros(c.lit_us));
+        if (!seen[a].warning || at < *seen[a].warning) seen[a].trigger = c.lit_by;
+        earlier(seen[a].warning, at);
+        earlier(seen[a].suspicion, at);
+      }
     } else {
       ++false_warnings;
       std::string about =
@@ -1000,7 +1060,11 @@ void World::measure(Outcome& out) {
   std::int64_t delivered = 0, before = 0, clicks = 0, clicks_before = 0, taken = 0, attacks_warned = 0,
                attacks_noticed = 0;
   double share_sum = 0, share_all = 0;
-  std::optional<double> to_notice, to_ids, to_warning;
+  struct First {
+    std::pair<Instant, Instant> when{};
+    std::optional<double> minutes{};
+  };
+  First to_notice, to_ids, to_warning;
   for (std::size_t a = 0; a < truths.size(); ++a) {
     const Truth& truth = truths[a];
     if (!truth.happens) continue;
@@ -1013,16 +1077,18 @@ void World::measure(Outcome& out) {
     out.real_attacks += truth.real;
     const Seen& s = seen[a];
     // A real attack's times; of a harmless one only whether something was said of it.
-    bool warned_of = s.warning.has_value(), suspected = s.suspicion.has_value(), noticed = s.notice.has_value();
+    bool warned_of = s.warning.has_value(), suspected = s.suspicion.has_value(),
+         noticed = s.notice.has_value() || s.before;
     if (!truth.real)
       for (const auto& c : list)
-        if (const auto of = attack_of_campaign(c.id); of == a) {
+        if (const auto of = attacks_of_campaign(c.id); std::find(of.begin(), of.end(), a) != of.end()) {
           warned_of = warned_of || c.lit_us != 0;
           suspected = suspected || c.suspicion_us != 0;
           noticed = noticed || c.cause == "sender_notice" || c.cause == "burst";
         }
     o.got = warned_of ? "warned" : suspected ? "suspected" : noticed ? "noticed" : "silent";
     if (s.notice) o.minutes_to_notice = since_first(a, *s.notice);
+    else if (s.before) o.minutes_to_notice = 0;
     if (s.ids) o.minutes_to_message_ids = since_first(a, *s.ids);
     if (s.suspicion) o.minutes_to_suspicion = since_first(a, *s.suspicion);
     if (s.warning) o.minutes_to_warning = since_first(a, *s.warning);
@@ -1060,12 +1126,14 @@ void World::measure(Outcome& out) {
       share_all += static_cast<double>(o.delivered);
       attacks_warned += o.got == "warned";
       attacks_noticed += o.got != "silent";
-      const auto first = [](std::optional<double>& of, const std::optional<double>& v) {
-        if (v && (!of || *v < *of)) of = v;
+      // Of all attacks the one that it was said of first.
+      const auto first = [&](First& of, const std::optional<Instant>& at, const std::optional<double>& minutes) {
+        const std::pair when{at.value_or(truth.zero()), truth.zero()};
+        if (minutes && (!of.minutes || when < of.when)) of = {when, minutes};
       };
-      first(to_notice, o.minutes_to_notice);
-      first(to_ids, o.minutes_to_message_ids);
-      first(to_warning, o.minutes_to_warning);
+      first(to_notice, s.notice, o.minutes_to_notice);
+      first(to_ids, s.ids, o.minutes_to_message_ids);
+      first(to_warning, s.warning, o.minutes_to_warning);
     }
     out.attacks.push_back(std::move(o));
   }
@@ -1082,10 +1150,10 @@ void World::measure(Outcome& out) {
     if (v) out.set(name, *v);
   };
   const auto number = [&](std::string_view name, std::int64_t v) { out.set(name, static_cast<double>(v)); };
-  put("minutes_to_notice", to_notice);
-  put("minutes_to_message_ids", to_ids);
+  put("minutes_to_notice", to_notice.minutes);
+  put("minutes_to_message_ids", to_ids.minutes);
   put("seconds_to_receivers", slowest_receiver);
-  put("minutes_to_warning", to_warning);
+  put("minutes_to_warning", to_warning.minutes);
   number("mails_delivered", delivered);
   number("mails_delivered_before_warning", before);
   number("mails_delivered_after_warning", delivered - before);

@@ -52,8 +52,14 @@ class World {
   Instant next_work(Instant t) const;
   Duration draw(const Span& span);
 
-  std::optional<std::size_t> attack_of(const correlate::CampaignFacts& facts) const;
-  std::optional<std::size_t> attack_of_campaign(std::int64_t campaign);
+  using Attacks = std::vector<std::size_t>;
+  /// Of which attacks it is; none: of something harmless. Several attacks may be one campaign.
+  Attacks attacks_of(const correlate::CampaignFacts& facts) const;
+  Attacks attacks_of_campaign(std::int64_t campaign);
+  bool any_real(const Attacks& attacks) const;
+  /// Those and all that share a link, a file or a mailbox with them: who is warned of one is warned of the other.
+  Attacks with_kin(Attacks attacks) const;
+  void learn_past();
   void measure(Outcome& out);
   double spread_model(std::size_t attack, const std::vector<Copy>& copies) const;
 
@@ -78,6 +84,8 @@ class World {
   std::map<std::int64_t, bool> looked_at_;
   std::int64_t blocks_refused_ = 0, blocks_taken_ = 0;
   std::map<std::string, std::int64_t> block_reasons_;
+  std::map<std::pair<std::string, std::string>, std::string>
+      listed_;  // indicators that came in: kind and value -> who says so
 };
 
 }  // namespace bavn::app::simulate
