@@ -461,9 +461,10 @@ struct Checker {
                           : fmt::format("did you mean '{}'?", guess));
       }
     for (const auto* table : {&hub, &node})
-      for (const auto& [name, value] : s.settings) {
+      for (const auto& one : s.settings) {
+        const std::string& name = one.first;
         if (std::none_of(table->begin(), table->end(), [&](const Setting& x) { return x.name == name; })) continue;
-        const auto read = Settings::read(*table, settings_toml({{name, value}}, *table), "settings");
+        const auto read = Settings::read(*table, settings_toml({{name, one.second}}, *table), "settings");
         if (!read)
           add(line, "settings." + name, read.error().what,
               table == &hub ? "see `bavn config explain hub`" : "see `bavn config explain node`");
