@@ -16,7 +16,7 @@ after(() => world.close());
 beforeEach(() => world.world('hit', 'node'));
 const tab = async (options = {}) => {
   const made = await world.tab({ as: 'municipal_it', ...options });
-  made.page.setDefaultTimeout(10_000);
+  made.page.setDefaultTimeout(45_000);
   return made;
 };
 
