@@ -272,6 +272,27 @@ Result<void> NodeProcess::open_site(Metrics& metrics) {
   BAVN_TRY(site_, show::web::Site::open(parts, std::move(options)));
   site_->use_authenticator([this](const net::Request& q) { return control_->owner_here(q); });
   core.add_web_routes(site_->router());
+  if (settings_->flag("web.reports")) {
+    MunicipalityId home;
+    if (const auto who = enrolment_->identity(); who && !who->municipalities.empty())
+      home = who->municipalities.front();
+    reports_ = std::make_unique<show::pages::ReportDesk>(
+        runtime_, core.state(), core.texts(),
+        [&core, home](std::string lines, std::string id, std::move_only_function<void(Result<void>)> done) {
+          input::Delivery d;
+          d.source = "web.reports";
+          d.municipality = home;
+          d.format = "bavn_report";
+          d.id = std::move(id);
+          d.bytes = std::move(lines);
+          core.sink().deliver(std::move(d), [done = std::move(done)](Result<input::Receipt> kept) mutable {
+            if (!kept) return done(std::unexpected(kept.error()));
+            if (kept->refused != 0) return done(fail(Code::corrupt, "a report was not read as one"));
+            done({});
+          });
+        });
+    reports_->add_routes(site_->router());
+  }
   // Whoever owns this machine asks where the web address is, and what it has.
   core.control_router().get("/web", net::Needs::operate,
                             [this](const net::Request&) { return net::json(site_->described()); });

@@ -16,6 +16,7 @@
 #include "jail/jail.hpp"
 #include "net/json_value.hpp"
 #include "net/server.hpp"
+#include "show/pages/reports.hpp"
 #include "show/web/site.hpp"
 #include "tenants/enrolment.hpp"
 
@@ -65,6 +66,7 @@ class NodeProcess {
   std::unique_ptr<input::sources::stdin_stream::StreamSource> stream_;
   std::unique_ptr<net::Server> control_server_, intake_server_;
   net::Router intake_;
+  std::unique_ptr<show::pages::ReportDesk> reports_;
   std::unique_ptr<show::web::Site> site_;
 };
 

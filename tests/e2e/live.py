@@ -114,7 +114,7 @@ class Doors(unittest.TestCase):
         with socket.socket() as s:
             s.bind(("127.0.0.1", 0))
             port = s.getsockname()[1]
-        text = (self.hub / "settings.toml").read_text().replace('"127.0.0.1:0"', f'"127.0.0.1:{port}"').replace("\nport = 0", f"\nport = {port}")
+        text = (self.hub / "settings.toml").read_text().replace('"127.0.0.1:0"', f'"127.0.0.1:{port}"').replace("\nport = 0", f"\nport = {port}", 1)
         (self.hub / "settings.toml").write_text(text)
         (self.hub / "run" / "control").unlink()
         self.start()

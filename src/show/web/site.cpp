@@ -9,6 +9,7 @@
 #include "base/text.hpp"
 #include "net/server.hpp"
 #include "show/pages/pages.hpp"
+#include "show/pages/reports.hpp"
 #include "show/web/answers.hpp"
 #include "show/web/assets.hpp"
 #include "show/web/door.hpp"
@@ -91,6 +92,9 @@ constexpr Setting kSettings[] = {
      "Connections to the web address at one time; a browser opens six.",
      Restart::yes},
 };
+constexpr Setting kReports = {
+    "web.reports", Unit::none, true, {}, "Whether employees can report a mail at /report, without signing in.",
+    Restart::yes};
 constexpr Setting kHubPort = {"web.port",
                               Unit::none,
                               std::int64_t{8430},
@@ -229,6 +233,7 @@ class RealSite final : public Site {
 std::vector<Setting> settings(Serves serves) {
   std::vector<Setting> all(std::begin(kSettings), std::end(kSettings));
   all.push_back(serves == Serves::hub ? kHubPort : kNodePort);
+  if (serves == Serves::node) all.push_back(kReports);
   return all;
 }
 
@@ -237,6 +242,7 @@ std::vector<store::RetentionRule> retention() {
   rules.push_back(store::retention_rule(
       "web_once", 1, "a request is sent again within minutes; the contract says 24 hours",
       "DELETE FROM web_once WHERE rowid IN (SELECT rowid FROM web_once WHERE at_us < :before LIMIT 10000)"));
+  rules.push_back(pages::ReportDesk::retention());
   return rules;
 }
 

@@ -2,7 +2,12 @@
 
 #include <gtest/gtest.h>
 
-#include "base/log.hpp"
+#include <array>
+#include <filesystem>
+#include <fstream>
+#include <regex>
+#include <set>
+
 #include "base/sim.hpp"
 #include "net/content_coding.hpp"
 #include "net/json_value.hpp"
@@ -317,6 +322,28 @@ TEST(Site, AStreamTellsEachWhatItMaySee) {
   EXPECT_EQ(partner->kinds(), (std::vector<std::string>{"ready"})) << "what is of no municipality is the CERT's";
   EXPECT_EQ(lead->events[1].data, R"({"kind":"alert.opened","subject":"1","seq":1})");
   EXPECT_EQ(lead->events[1].id, "1");
+}
+
+/// Announced to other modules, and shown by what these make of it.
+constexpr std::array kNotTold{"candidate.", "report.", "hub."};
+
+TEST(Site, EveryKindThatIsAnnouncedIsToldOrLeftOutOnPurpose) {
+  const std::regex emits(R"(\bemit\(\s*(?:fmt::format\()?"([a-z_]+\.))");
+  std::set<std::string> strange;
+  std::size_t seen = 0;
+  for (const auto& file : std::filesystem::recursive_directory_iterator(std::string(BAVN_SOURCE_DIR) + "/src")) {
+    const std::string name = file.path().filename().string();
+    if (!name.ends_with(".cpp") || name.ends_with("_test.cpp")) continue;
+    std::ifstream in(file.path());
+    const std::string text((std::istreambuf_iterator<char>(in)), {});
+    for (std::sregex_iterator at(text.begin(), text.end(), emits), end; at != end; ++at) {
+      ++seen;
+      const std::string kind = (*at)[1];
+      if (!right_for(kind) && std::find(kNotTold.begin(), kNotTold.end(), kind) == kNotTold.end()) strange.insert(kind);
+    }
+  }
+  EXPECT_GT(seen, 40U);
+  EXPECT_EQ(strange, std::set<std::string>()) << "add them to kKinds in feed.cpp, or here to kNotTold";
 }
 
 TEST(Site, AStreamGoesOnWhereItWasCut) {
