@@ -191,6 +191,16 @@ def e2e(step):
         step.unittest(path)
 
 
+def contract(step):
+    """The running hub and node against api/*.yaml, with schemathesis."""
+    code, said = step.run("tests/contract/run.sh", seconds=1200)
+    ran = re.search(r"^Ran (\d+) tests?", said, re.M)
+    bad = [f"contract: {name}" for name in re.findall(r"^(?:FAIL|ERROR): (\S+)", said, re.M)]
+    if not ran or (code != 0 and not bad):
+        bad = [f"tests/contract ended with {code}"]
+    step.count += Count(int(ran[1]) - len(bad) if ran else 0, len(bad), 0, bad)
+
+
 def crash(step):
     """The store of history killed at random moments; unit runs the same few times."""
     step.one(f"history survives {KILLS[step.lane]} kills", "build/dev/src/history/history_tests", "--gtest_filter=Crash.*", seconds=3600)
@@ -262,6 +272,7 @@ STEPS = [
     ("ui", ui, ALL),
     ("e2e", e2e, ALL),
     ("browser", browser, NOT_FAST),
+    ("contract", contract, NOT_FAST),
     ("crash", crash, NOT_FAST),
     ("interop", interop, NOT_FAST),
     ("bench", bench, NOT_FAST),
@@ -270,7 +281,7 @@ STEPS = [
     ("fuzz", fuzz, NOT_FAST),
     ("tsan", tsan, NOT_FAST),
 ]
-BUILDS = {"build_a": ("unit", "ui", "e2e", "browser", "crash", "interop", "bench"), "build_b": ("unit_asan", "fuzz")}
+BUILDS = {"build_a": ("unit", "ui", "e2e", "browser", "contract", "crash", "interop", "bench"), "build_b": ("unit_asan", "fuzz")}
 
 
 def tail(path, lines=25):

@@ -124,6 +124,7 @@ class HttpConnection final : public Connection, public std::enable_shared_from_t
   void came_chunks(std::size_t n);
   void came_nothing(std::size_t n);
   void on_header();
+  void no_such_method();
   void begin_body();
   void read_body();
   void parse_chunks();
@@ -384,16 +385,18 @@ void HttpConnection::on_header() {
     case http::verb::delete_: method = Method::del; break;
     default: break;
   }
-  if (!method) return reply_now(problem(501, "Not implemented", "this method is not known here"));
+  if (!method && message.method() == http::verb::unknown)
+    return reply_now(problem(501, "Not implemented", "this method is not known here"));
   if (message.version() != 11 && message.version() != 10)
     return reply_now(problem(505, "HTTP version", "HTTP/1.1 is spoken here"));
   if (http11_ && !has(http::field::host)) return reply_now(problem(400, "Bad request", "there is no Host header"));
   if (chunked && !iequals(value(http::field::transfer_encoding), "chunked"))
     return reply_now(problem(501, "Not implemented", "the only Transfer-Encoding read here is chunked"));
   const auto target = message.target();
-  auto request = request_for(*method, std::string_view(target.data(), target.size()));
+  auto request = request_for(method.value_or(Method::get), std::string_view(target.data(), target.size()));
   if (!request) return reply_now(problem(request.error()));
   request_ = std::move(*request);
+  if (!method) return no_such_method();
   std::size_t fields = 0;
   for (const auto& field : message) {
     if (++fields > max_fields) return reply_now(problem(431, "Header too large", "too many header fields"));
@@ -430,6 +433,23 @@ void HttpConnection::on_header() {
     return write(head_, {}, [self = shared_from_this()] { self->begin_body(); });
   }
   begin_body();
+}
+
+// TRACE, OPTIONS and the like: HTTP has them, no route of ours does (RFC 9110 section 15.5.6).
+void HttpConnection::no_such_method() {
+  keep_alive_ = false;
+  std::string allowed;
+  for (const Route& route : core_->router.routes()) {
+    Request at = request_;
+    const auto found = core_->router.match(route.method, request_.path, at.params);
+    if (!found || *found != &route) continue;
+    if (!allowed.empty()) allowed += ", ";
+    allowed += to_string(route.method);
+  }
+  if (allowed.empty()) return reply_now(problem({Code::not_found, "there is nothing at " + request_.path, {}}));
+  Reply reply = problem(405, "Method not allowed", "this method is not possible here, but " + allowed + " is");
+  reply.headers.set("Allow", allowed);
+  reply_now(std::move(reply));
 }
 
 void HttpConnection::begin_body() {

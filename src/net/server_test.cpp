@@ -223,6 +223,15 @@ TEST_F(ServerTest, ReadsChunkedBodiesWithTheSameLimits) {
   EXPECT_TRUE(chunked("/echo", "1" + std::string(100'000, '0') + "\r\n").starts_with("HTTP/1.1 4"));
 }
 
+TEST_F(ServerTest, AMethodThatNoRouteHasIsRefusedWithThoseThatAre) {
+  start(options());
+  const std::string trace = raw("TRACE /echo HTTP/1.1\r\nHost: x\r\n\r\n");
+  EXPECT_TRUE(trace.starts_with("HTTP/1.1 405")) << trace;
+  EXPECT_NE(trace.find("Allow: POST\r\n"), std::string::npos) << trace;
+  EXPECT_TRUE(raw("OPTIONS /nothing HTTP/1.1\r\nHost: x\r\n\r\n").starts_with("HTTP/1.1 404"));
+  EXPECT_TRUE(raw("BREW /echo HTTP/1.1\r\nHost: x\r\n\r\n").starts_with("HTTP/1.1 501"));
+}
+
 TEST_F(ServerTest, TwoWaysToSayTheLengthAreRefused) {
   start(options());
   EXPECT_NE(raw("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n")
