@@ -40,7 +40,8 @@ constexpr std::array kKinds{
     KindRight{"setup.", Right::tenants_read},       KindRight{"mandate.", Right::tenants_read},
     KindRight{"contact.", Right::tenants_read},     KindRight{"beacon.", Right::tenants_read},
     KindRight{"guest.", Right::tenants_read},       KindRight{"person.", Right::people_write},
-    KindRight{"identity.", Right::people_write},
+    KindRight{"identity.", Right::people_write},    KindRight{"recovery.", Right::people_write},
+    KindRight{"call.", Right::tenants_read},        KindRight{"wave.", Right::tenants_read},
 };
 
 std::optional<std::int64_t> number_in(std::string_view text) {
