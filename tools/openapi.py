@@ -315,7 +315,7 @@ def docs_page(document):
             schema = media.get("schema", {})
             out.append(f"<p><code>{e(kind)}</code> {type_of(schema)}</p>")
             if "$ref" not in schema:
-                out.append(table(members(schema), ("Member", "Type", "")))
+                out.append(table(members(schema), ("Member", "Type", "Meaning")))
             out.append(example(media))
         return "\n".join(out)
 
@@ -337,7 +337,7 @@ def docs_page(document):
                        f'<p class="soft">{" and ".join(o["x-roles"])} · needs {e(rights)}</p>')
             rows = [f"<tr><th scope=\"row\"><code>{e(p['name'])}</code></th><td>{e(p['in'])}, {type_of(p['schema'])}</td><td>{e(p.get('description', ''))}</td></tr>"
                     for p in parameters_of(document, path, o)]
-            out.append(table(rows, ("Parameter", "Where, type", "")))
+            out.append(table(rows, ("Parameter", "Where, type", "Meaning")))
             if "requestBody" in o:
                 out.append("<h4>Body</h4>" + body(whole_of(document, o["requestBody"]).get("content")))
             for status, response in o["responses"].items():
@@ -352,7 +352,7 @@ def docs_page(document):
     for name, schema in document["components"]["schemas"].items():
         out.append(f'<article><h3 id="schema-{e(name)}"><code>{e(name)}</code></h3>{prose(schema.get("description"))}')
         rows = members(schema)
-        out.append(table(rows, ("Member", "Type", "")) if rows else f"<p>{type_of(schema)}</p>")
+        out.append(table(rows, ("Member", "Type", "Meaning")) if rows else f"<p>{type_of(schema)}</p>")
         out.append("</article>")
     out.append("</section>")
     return f"""<!doctype html>

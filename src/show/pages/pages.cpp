@@ -75,7 +75,7 @@ net::Reply page(const Catalogue& texts, const PageParts& p, int status) {
   out += p.main;
   out += fmt::format(
       "</main>\n<footer class=\"bottom\"><ul><li><a "
-      "href=\"/accessibility?language={}\">{}</a></li></ul></footer>\n</body>\n</html>\n",
+      "href=\"/accessibility-statement?language={}\">{}</a></li></ul></footer>\n</body>\n</html>\n",
       to_string(p.language), say("pages.accessibility.title"));
   net::Reply reply = net::text(std::move(out), "text/html; charset=utf-8", status);
   reply.headers.set("Content-Language", std::string(to_string(p.language)));
@@ -95,7 +95,7 @@ net::Reply error_page(const Catalogue& texts, Language language, int status, con
 }
 
 void add_routes(net::Router& router, const Catalogue& texts) {
-  for (const std::string_view path : {"/accessibility", "/tilgaengelighed", "/tilgjengelighet"})
+  for (const std::string_view path : {"/accessibility-statement", "/tilgaengelighed", "/tilgjengelighet"})
     router.get(std::string(path), net::Needs::anyone,
                [&texts](const net::Request& q) { return accessibility(texts, q); });
   router.get("/problems/{name}", net::Needs::anyone, [&texts](const net::Request& q) {

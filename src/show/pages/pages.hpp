@@ -23,7 +23,7 @@ net::Reply page(const Catalogue& texts, const PageParts& parts, int status = 200
 net::Reply error_page(const Catalogue& texts, Language language, int status, const std::string& title,
                       const std::string& advice, const std::string& trace);
 
-/// /accessibility, and the same under its Danish and Norwegian names; /problems/{name}: what a problem's type means.
+/// /accessibility-statement, and the same under its Danish and Norwegian names; /problems/{name}: what a problem's type means.
 void add_routes(net::Router& router, const Catalogue& texts);
 
 }  // namespace bavn::show::pages

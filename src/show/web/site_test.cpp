@@ -154,7 +154,7 @@ TEST(Site, WhereAProblemPointsStaysWithIt) {
 
 TEST(Site, EveryReplyTellsBrowsersToKeepToThemselves) {
   World w;
-  for (const char* path : {"/api/things", "/", "/nothing", "/accessibility", "/pages/page.css"}) {
+  for (const char* path : {"/api/things", "/", "/nothing", "/accessibility-statement", "/pages/page.css"}) {
     const Reply r = w.ask(Method::get, path, {{"Accept", "text/html"}});
     ASSERT_NE(r.headers.find("Content-Security-Policy"), nullptr) << path;
     EXPECT_TRUE(r.headers.find("Content-Security-Policy")->starts_with("default-src 'none'")) << path;
@@ -227,7 +227,7 @@ TEST(Site, AnAddressThatGuessesIsNotHeardForAMinute) {
 TEST(Site, OnlyAProxyOfOursSaysWhereOthersComeFrom) {
   World w({.proxies = {"192.0.2.7"}, .strangers_per_minute = 1});
   const auto from = [&](const char* address) {
-    return w.ask(Method::get, "/accessibility", {{"X-Forwarded-For", address}}).status;
+    return w.ask(Method::get, "/accessibility-statement", {{"X-Forwarded-For", address}}).status;
   };
   EXPECT_EQ(from("203.0.113.1"), 200);
   EXPECT_EQ(from("198.51.100.9, 203.0.113.1"), 429)
