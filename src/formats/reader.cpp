@@ -210,16 +210,23 @@ class Reader::Impl {
 
   std::uint64_t read(EventBatch& batch, std::size_t from, std::size_t to, std::uint64_t line) {
     batch_ = &batch;
-    if (batch.raw.capacity() < batch.raw.size() + 64) batch.raw.reserve(batch.raw.size() + batch.raw.size() / 8 + 64);
+    if (batch.raw.capacity() < batch.raw.size() + JsonShapes::kPadding)
+      batch.raw.reserve(batch.raw.size() + batch.raw.size() / 8 + JsonShapes::kPadding);
+    slow_lines_ = options_.shapes ? 1 : kRun;
     const std::uint64_t first = line;
     std::size_t at = from;
     while (at < to) {
       const char* base = batch.raw.data();
       if (base[at] == '{' && json_allowed()) {
-        // gather a run of lines that begin with '{'
+        if (known_line(at, to, line)) {
+          ++line;
+          slow_lines_ = 1;
+          continue;
+        }
+        // A run of lines that begin with '{' is indexed in one go: one line, and more from time to time while none is of a known shape.
         std::size_t end = at;
         ends_.clear();
-        while (end < to && base[end] == '{' && end - at < kRun) {
+        while (end < to && base[end] == '{' && end - at < kRun && ends_.size() < slow_lines_) {
           const void* nl = std::memchr(base + end, '\n', to - end);
           const std::size_t next =
               nl == nullptr ? to : static_cast<std::size_t>(static_cast<const char*>(nl) - base) + 1;
@@ -227,6 +234,7 @@ class Reader::Impl {
           end = next;
           ends_.push_back(next);
         }
+        slow_lines_ = options_.shapes ? std::min<std::size_t>(slow_lines_ * 2, 256) : kRun;
         line += json_run(at, end, line);
         at = end;
         continue;
@@ -292,15 +300,8 @@ class Reader::Impl {
       s = skip_to(s, s_end, static_cast<std::uint32_t>(next - from));
     }
     cuts_.push_back(s);
-    // What is known of the records two ahead comes into the cache while this one is read.
-    const auto size_of = [&](std::size_t i) { return static_cast<std::size_t>(cuts_[i + 1] - cuts_[i]); };
-    guess_ = nullptr;
     std::size_t at = from;
     for (std::size_t i = 0; i < ends_.size(); ++i) {
-      if (options_.shapes) {
-        if (guess_ != nullptr) guess_->prefetch();
-        guess_ = i + 2 < ends_.size() ? shapes_.guess(base + from, cuts_[i + 2], size_of(i + 2)) : nullptr;
-      }
       const std::size_t next = ends_[i];
       std::size_t end = next;
       while (end > at && space(base[end - 1])) --end;
@@ -343,17 +344,19 @@ class Reader::Impl {
   /// field_base: what turns a position in buf into a field offset (with `flags` kDerived: in batch.derived).
   void json_record(const char* buf, const std::uint32_t* s, const std::uint32_t* s_end, std::size_t at, std::size_t end,
                    std::uint64_t line, std::uint8_t flags, std::uint32_t field_base) {
-    const auto n_structurals = static_cast<std::size_t>(s_end - s);
-    KnownShape* const shape = options_.shapes ? shapes_.find(buf, s, n_structurals) : nullptr;
-    if (shape != nullptr && known_record(*shape, buf, s, at, end, line, flags, field_base)) return;
     touches_.clear();
     signature_ = 0;
     if (const char* reason = walk(buf, s, s_end)) {
       refuse(line, reason, std::string_view(batch_->raw).substr(at, std::min<std::size_t>(end - at, 80)));
       return;
     }
-    if (options_.shapes && shape == nullptr && shapes_.worth()) learn(buf, s, n_structurals);
-    const FormatId format = options_.format ? *options_.format : recognise(buf);
+    if (options_.shapes && shapes_.worth()) learn(buf, s, static_cast<std::size_t>(s_end - s));
+    read_touches(buf, at, end, line, flags, field_base, options_.format ? *options_.format : recognise(buf));
+  }
+
+  /// What touches_ holds becomes a record.
+  void read_touches(const char* buf, std::size_t at, std::size_t end, std::uint64_t line, std::uint8_t flags,
+                    std::uint32_t field_base, FormatId format) {
     const Description& d = catalogue_.at(format);
     Record r;
     r.offset = static_cast<std::uint32_t>(at);
@@ -432,7 +435,7 @@ class Reader::Impl {
 
   /// What is to be done with one value of a shape in one format.
   struct Use {
-    std::uint32_t value;  // which structural
+    std::uint32_t value;  // of those the shape keeps
     Slot first, second;
     event::Role role;
     bool route;
@@ -445,40 +448,35 @@ class Reader::Impl {
     std::vector<Use> uses;
   };
   struct KnownShape {
-    JsonShape shape;
-    struct Value {
-      std::uint32_t at;  // which structural
-      Node* node;
-    };
-    std::vector<Value> values;    // those that some format wants
+    std::vector<Node*> values;    // those that some format wants
     std::uint64_t signature = 0;  // of its keys
-    std::vector<Value> signature_values;
+    std::vector<std::uint32_t> signature_values;
     std::vector<Uses> uses;  // by format, those seen
-    void prefetch() const {
-      const auto lines = [](const void* p, std::size_t bytes) {
-        for (std::size_t i = 0; i < std::min<std::size_t>(bytes, 1024); i += 64)
-          __builtin_prefetch(static_cast<const char*>(p) + i);
-      };
-      lines(shape.literals.data(), shape.literals.size());
-      lines(shape.steps.data(), shape.steps.size() * sizeof(JsonShape::Step));
-      if (!uses.empty()) lines(uses[0].uses.data(), uses[0].uses.size() * sizeof(Use));
-    }
-    std::size_t bytes() const { return sizeof *this + values.size() * (sizeof(Value) + sizeof(Use)); }
   };
 
-  /// The same as walk() and what follows it, for a record of a known shape. false: nothing was done.
-  bool known_record(KnownShape& k, const char* buf, const std::uint32_t* s, std::size_t at, std::size_t end,
-                    std::uint64_t line, std::uint8_t flags, std::uint32_t field_base) {
+  /// The line that begins at `at`, when it is of a known shape: read, and `at` is where the next one begins.
+  bool known_line(std::size_t& at, std::size_t to, std::uint64_t line) {
+    if (!options_.shapes) return false;
+    const char* const base = batch_->raw.data();
+    const auto f = shapes_.find(base, static_cast<std::uint32_t>(at), static_cast<std::uint32_t>(to));
+    if (f.shape == JsonShapes::kNone || f.end - at > kRun || !known_record(f.shape, base, at, f.end, line, 0, 0))
+      return false;
+    at = f.next;
+    return true;
+  }
+
+  /// The same as walk() and what follows it, for the record that shapes_ found. false: nothing was done.
+  bool known_record(std::uint32_t shape, const char* buf, std::size_t at, std::size_t end, std::uint64_t line,
+                    std::uint8_t flags, std::uint32_t field_base) {
+    KnownShape& k = known_[shape];
+    const JsonShapes::Value* const values = shapes_.values();
     FormatId format;
     if (options_.format) {
       format = *options_.format;
     } else {
       std::uint64_t signature = k.signature;
-      for (const auto& v : k.signature_values) {
-        std::uint32_t start, length;
-        value_at(buf, s, v.at, start, length);
-        signature += signature_part(*v.node, {buf + start, length});
-      }
+      for (const std::uint32_t v : k.signature_values)
+        signature += signature_part(*k.values[v], {buf + values[v].start, values[v].length});
       const auto found = recognised(signature);
       if (!found) return false;
       format = *found;
@@ -487,7 +485,14 @@ class Reader::Impl {
     for (const Uses& u : k.uses)
       if (u.format == format) uses = &u;
     if (uses == nullptr) uses = &add_uses(k, format);
-    if (!uses->simple) return false;
+    ++stats_.known_shapes;
+    if (!uses->simple) {
+      touches_.clear();
+      for (std::size_t i = 0; i < k.values.size(); ++i)
+        touches_.add({k.values[i], values[i].start, values[i].length, values[i].kind});
+      read_touches(buf, at, end, line, flags, field_base, format);
+      return true;
+    }
     Record r;
     r.offset = static_cast<std::uint32_t>(at);
     r.length = static_cast<std::uint32_t>(end - at);
@@ -498,16 +503,14 @@ class Reader::Impl {
     times_.clear();
     std::uint64_t route_key = route_start(format);
     for (const Use& u : uses->uses) {
-      std::uint32_t start, length;
-      const ValueKind kind = value_at(buf, s, u.value, start, length);
-      if (u.time_rank >= 0 && kind != ValueKind::null) times_.push_back({u.time_rank, start, length, kind});
-      if (u.route) route_key = next_route_key(route_key, {buf + start, length}, u.node);
+      const JsonShapes::Value& v = values[u.value];
+      if (u.time_rank >= 0 && v.kind != ValueKind::null) times_.push_back({u.time_rank, v.start, v.length, v.kind});
+      if (u.route) route_key = next_route_key(route_key, {buf + v.start, v.length}, u.node);
       if (u.first == event::kNoSlot && u.role == event::Role::none) continue;
-      Field f{field_base + start, length, u.first,
-              static_cast<std::uint8_t>(
-                  flags | static_cast<std::uint8_t>(kind) |
-                  (kind == ValueKind::string && has_escape(buf + start, length) ? Field::kEscaped : 0)),
-              u.role};
+      Field f{
+          field_base + v.start, v.length, u.first,
+          static_cast<std::uint8_t>(flags | static_cast<std::uint8_t>(v.kind) | (v.escaped ? Field::kEscaped : 0)),
+          u.role};
       batch_->fields.push_back(f);
       if (u.second != event::kNoSlot) {
         f.slot = u.second;
@@ -517,44 +520,37 @@ class Reader::Impl {
     }
     r.happened_us = happened(buf);
     finish(r, route_key, catalogue_.at(format));
-    ++stats_.known_shapes;
     return true;
   }
 
-  static ValueKind value_at(const char* buf, const std::uint32_t* s, std::uint32_t structural, std::uint32_t& start,
-                            std::uint32_t& length) {
+  static void value_at(const char* buf, const std::uint32_t* s, std::uint32_t structural, std::uint32_t& start,
+                       std::uint32_t& length) {
     start = s[structural];
     std::uint32_t stop = s[structural + 1];
     if (buf[start] == '"') {
       do --stop;
       while (buf[stop] != '"');
       length = stop - ++start;
-      return ValueKind::string;
+      return;
     }
     while (space(buf[stop - 1])) --stop;
     length = stop - start;
-    switch (buf[start]) {
-      case 't':
-      case 'f': return ValueKind::boolean;
-      case 'n': return ValueKind::null;
-      default: return ValueKind::number;
-    }
   }
 
   const Uses& add_uses(KnownShape& k, FormatId format) {
     Uses u{format, catalogue_.at(format).text.empty(), {}};
-    for (const auto& v : k.values) {
-      const std::uint16_t bi = binding_index(v.node, format);
+    for (std::uint32_t i = 0; i < k.values.size(); ++i) {
+      const std::uint16_t bi = binding_index(k.values[i], format);
       if (bi == 1) continue;
       const Binding& b = bindings_[bi - 2U];
       if (b.unwrap || b.text || b.url || b.pair != PairPart::none) u.simple = false;
-      Use use{v.at, event::kNoSlot, event::kNoSlot, b.role, b.route, b.time_rank, v.node->id};
+      Use use{i, event::kNoSlot, event::kNoSlot, b.role, b.route, b.time_rank, k.values[i]->id};
       if (!b.slots.empty()) use.first = b.slots[0];
       if (b.slots.size() > 1) use.second = b.slots[1];
       u.uses.push_back(use);
-      for (std::size_t i = 2; i < b.slots.size(); i += 2)
-        u.uses.push_back({v.at, b.slots[i], i + 1 < b.slots.size() ? b.slots[i + 1] : event::kNoSlot, event::Role::none,
-                          false, -1, v.node->id});
+      for (std::size_t j = 2; j < b.slots.size(); j += 2)
+        u.uses.push_back({i, b.slots[j], j + 1 < b.slots.size() ? b.slots[j + 1] : event::kNoSlot, event::Role::none,
+                          false, -1, k.values[i]->id});
     }
     if (!u.simple) u.uses = {};
     u.uses.shrink_to_fit();
@@ -564,9 +560,12 @@ class Reader::Impl {
 
   /// Keeps the shape of a record that walk() took.
   void learn(const char* buf, const std::uint32_t* s, std::size_t n) {
-    if (n < 5 || n > JsonShapeBuilder::kStructurals) return;
-    auto k = std::make_unique<KnownShape>();
-    JsonShapeBuilder builder(k->shape, buf, s, static_cast<std::uint32_t>(n));
+    if (shapes_.full()) {
+      shapes_.clear();
+      known_.clear();
+    }
+    KnownShape k;
+    places_.clear();
     struct Level {
       Node* container;  // null: nobody wants what is inside
       bool array;
@@ -575,7 +574,7 @@ class Reader::Impl {
     std::size_t depth = 0;
     Node* node = &root_;
     const auto mark = [&](Node* x) {
-      if (x != nullptr && x->marks && !x->quiet) k->signature += x->signature;
+      if (x != nullptr && x->marks && !x->quiet) k.signature += x->signature;
     };
     bool key = false;  // a key comes next
     for (std::uint32_t i = 0; i < n; ++i) {
@@ -612,20 +611,24 @@ class Reader::Impl {
             break;
           }
           [[fallthrough]];
-        default:
+        default: {
           if (depth == 0 || key || i + 1 == n) return;
-          builder.value(i);
-          if (node != nullptr && !node->quiet) {
-            k->values.push_back({i, node});
+          std::uint32_t start, length;
+          value_at(buf, s, i, start, length);
+          const std::uint32_t quote = c == '"' ? 1 : 0;
+          const bool kept = node != nullptr && !node->quiet;
+          places_.push_back({start - quote, start + length + quote, kept});
+          if (kept) {
             mark(node);
-            if (node->signature_value) k->signature_values.push_back({i, node});
+            if (node->signature_value) k.signature_values.push_back(static_cast<std::uint32_t>(k.values.size()));
+            k.values.push_back(node);
           }
+        }
       }
     }
-    if (depth != 0 || !builder.end()) return;
-    k->values.shrink_to_fit();
-    guess_ = nullptr;  // it may be the one that makes place
-    shapes_.add(buf, s, n, std::move(k));
+    if (depth != 0 || n == 0) return;
+    const std::uint32_t shape = shapes_.add(buf, s[0], s[n - 1] + 1, places_);
+    if (shape == known_.size()) known_.push_back(std::move(k));
   }
 
   /// Sigma's proxy and webserver rules ask for parts of a URL that most logs write as one.
@@ -985,6 +988,7 @@ class Reader::Impl {
 
   void reset_shapes() {
     shapes_.clear();
+    known_.clear();
     nodes_.clear();
     keys_.clear();
     table_.assign(4096, nullptr);
@@ -1261,17 +1265,23 @@ class Reader::Impl {
       return;
     }
     derived += text;
-    if (!stage1(derived.data() + start, text.size())) {
+    // json_record may append to derived (constants, nested unwraps): it reads from a copy that does not move, and a little beyond its end.
+    std::string copy;
+    copy.reserve(text.size() + JsonShapes::kPadding);
+    copy = text;
+    const auto field_base = static_cast<std::uint32_t>(start);
+    if (options_.shapes) {
+      const auto f = shapes_.find(copy.data(), 0, static_cast<std::uint32_t>(copy.size()));
+      if (f.shape != JsonShapes::kNone && f.end == copy.size() &&
+          known_record(f.shape, copy.data(), at, end, line, Field::kDerived, field_base))
+        return;
+    }
+    if (!stage1(copy.data(), copy.size())) {
       refuse(line, last_error_ == simdjson::UTF8_ERROR ? "json_not_utf8" : "json_unreadable", text.substr(0, 80));
       return;
     }
-    // json_record may append to derived (constants, nested unwraps): the walk is finished by then, fields are offsets.
-    std::string copy;  // walk reads from a copy that does not move, and a little beyond its end
-    copy.reserve(text.size() + 64);
-    copy = text;
     const std::uint32_t* s = index().structural_indexes.get();
-    json_record(copy.data(), s, s + index().n_structural_indexes, at, end, line, Field::kDerived,
-                static_cast<std::uint32_t>(start));
+    json_record(copy.data(), s, s + index().n_structural_indexes, at, end, line, Field::kDerived, field_base);
   }
 
   bool try_unwrap(std::string_view body, std::size_t at, std::size_t end, std::uint64_t line) {
@@ -1521,8 +1531,10 @@ class Reader::Impl {
     ValueKind kind;
   };
   std::vector<TimeValue> times_;  // of the record, in its order
-  JsonShapes<KnownShape> shapes_;
-  const KnownShape* guess_ = nullptr;  // of the record after the next
+  JsonShapes shapes_;
+  std::vector<KnownShape> known_;  // by number of shape
+  std::vector<JsonShapes::Place> places_;
+  std::size_t slow_lines_ = 1;  // how many lines are indexed together when the next one is of no known shape
   std::uint64_t signature_ = 0;
   std::unordered_map<std::uint64_t, FormatId> formats_by_signature_;
   std::unordered_map<std::uint64_t, RouteId> route_cache_;
