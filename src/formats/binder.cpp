@@ -86,6 +86,12 @@ Binding Binder::resolve(std::string_view path) const {
     if (!d_.text.empty() && n == d_.text) b.text = true;
     if (n == "c-uri" && d_.reader == "json") b.url = true;
   }
+  if (const auto it = aliases_.find(path); it != aliases_.end() && !d_.text.empty())
+    for (const auto& name : it->second)
+      b.beside |= name == "program" ? Binding::kProgram
+                  : name == "host"  ? Binding::kHost
+                  : name == "pid"   ? Binding::kPid
+                                    : std::uint8_t{0};
   for (const PairArray& p : d_.pairs) {
     if (path.size() <= p.path.size() + 1 || !path.starts_with(p.path) || path[p.path.size()] != '.') continue;
     const std::string_view leaf = path.substr(p.path.size() + 1);

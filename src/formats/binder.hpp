@@ -24,9 +24,11 @@ struct Binding {
   bool text = false;           // holds a line for the text readers
   bool url = false;            // feeds c-uri: its host, path and extension are fields too
   PairPart pair = PairPart::none;
+  std::uint8_t beside = 0;  // what it says of the line of text beside it: kProgram, kHost, kPid
+  static constexpr std::uint8_t kProgram = 1, kHost = 2, kPid = 4;
   bool wanted() const {
     return !slots.empty() || role != event::Role::none || time_rank >= 0 || route || unwrap || text || url ||
-           pair != PairPart::none;
+           pair != PairPart::none || beside != 0;
   }
 };
 

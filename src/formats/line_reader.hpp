@@ -37,7 +37,7 @@ class LineReader {
   /// reason: set for `refused` and `not_mine`, static wording plus at most a few bytes of detail. What was put before a
   /// refusal is dropped by the caller.
   virtual LineVerdict read(std::string_view line, FieldSink& sink, std::string& reason) = 0;
-  /// Cheap test used to recognise the format: 0 = surely not, 100 = surely.
+  /// Cheap test used to recognise the format: 0 = surely not, 100 = surely: then it is no other reader's line, and none may be asked.
   virtual int likelihood(std::string_view line) const = 0;
   /// A new file or stream begins: forget header lines.
   virtual void reset() {}

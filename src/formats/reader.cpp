@@ -652,21 +652,20 @@ class Reader::Impl {
   /// A log line inside a JSON record (journald's MESSAGE, a shipper's message): the text readers try it. What they find joins the
   /// record's own fields, and the record is of their format then. The record's own time is kept: it has a year and a zone.
   std::optional<std::uint64_t> text_member(Record& r, const char* buf, FormatId outer) {
-    const Description& d = catalogue_.at(outer);
     std::string lines[2], program, host, pid;
     for (const Touch& t : touches_) {
       if (t.kind == ValueKind::nested || t.kind == ValueKind::null) continue;
       const std::uint16_t bi = binding_index(t.node, outer);
-      if (bi != 1 && bindings_[bi - 2U].text && t.kind == ValueKind::string && t.length > 7) {
+      if (bi == 1) continue;
+      const Binding& b = bindings_[bi - 2U];
+      if (b.text && t.kind == ValueKind::string && t.length > 7) {
         std::string& to = lines[lines[0].empty() ? 0 : 1];
         if (to.empty()) event::append_unescaped(to, {buf + t.offset, t.length});
       }
       if (t.length > 255) continue;
-      for (const auto& [name, paths] : d.fields) {
-        std::string* to = name == "program" ? &program : name == "host" ? &host : name == "pid" ? &pid : nullptr;
-        if (to != nullptr && to->empty() && std::find(paths.begin(), paths.end(), t.node->path) != paths.end())
-          to->assign(buf + t.offset, t.length);
-      }
+      for (const auto& [what, to] :
+           {std::pair{Binding::kProgram, &program}, {Binding::kHost, &host}, {Binding::kPid, &pid}})
+        if ((b.beside & what) != 0 && to->empty()) to->assign(buf + t.offset, t.length);
     }
     const auto nil = [](std::string& part) {
       std::erase_if(part, [](char c) { return c <= ' ' || c == '"' || c == '\\'; });
@@ -695,9 +694,17 @@ class Reader::Impl {
 
   std::optional<std::uint64_t> inner_line(Record& r, const std::string& text, int least = 50) {
     std::vector<std::pair<int, FormatId>> ranked;
+    // Who is sure of a line is so alone (line_reader.hpp), and mostly it is who was sure of the last one.
+    if (sure_ != 0xFFFF && text_readers_[sure_]->likelihood(text) == 100) ranked.emplace_back(100, sure_);
     for (FormatId f : order_)
-      if (text_readers_[f])
-        if (const int n = text_readers_[f]->likelihood(text); n >= least) ranked.emplace_back(n, f);
+      if (text_readers_[f] && (ranked.empty() || ranked.back().first != 100))
+        if (const int n = text_readers_[f]->likelihood(text); n >= least) {
+          if (n == 100) {
+            sure_ = f;
+            ranked.clear();
+          }
+          ranked.emplace_back(n, f);
+        }
     std::stable_sort(ranked.begin(), ranked.end(), [](const auto& x, const auto& y) { return x.first > y.first; });
     const std::size_t fields = batch_->fields.size(), derived = batch_->derived.size();
     for (std::size_t i = 0; i < ranked.size() && i < 3; ++i) {
@@ -1287,7 +1294,7 @@ class Reader::Impl {
   bool try_unwrap(std::string_view body, std::size_t at, std::size_t end, std::uint64_t line) {
     std::size_t i = 0;
     while (i < body.size() && body[i] == ' ') ++i;
-    if (i == body.size()) return false;
+    if (i == body.size() || (body[i] != '{' && body[i] != '\\')) return false;
     std::string plain;
     event::append_unescaped(plain, body.substr(i));
     std::erase(plain, '\n');
@@ -1555,6 +1562,7 @@ class Reader::Impl {
   std::vector<NameMap<Binding>> names_;                    // text formats: field name -> binding
   std::vector<std::unique_ptr<LineReader>> text_readers_;  // by format; null for JSON
   FormatId sticky_ = 0xFFFF;
+  FormatId sure_ = 0xFFFF;                  // the reader that was sure of the last line inside JSON
   std::vector<std::size_t> ends_;           // line ends of the run that is read
   std::vector<const std::uint32_t*> cuts_;  // and the structurals its lines begin at
   std::size_t unwrap_depth_ = 0;

@@ -34,7 +34,7 @@ class Reader final : public syslog::PayloadReader {
 
   int payload_likelihood(const Header& h) const override {
     const std::string_view s = h.message;
-    if (h.structured.starts_with("[Fields@1.3.6.1.4.1.2620")) return 100;
+    if (h.structured.starts_with("[Fields@1.3.6.1.4.1.2620")) return 99;
     const bool named = h.program == "CheckPoint" || h.host == "CheckPoint";
     const bool uid = s.find("loguid") != std::string_view::npos;
     if (s.substr(0, 16).find('[') != std::string_view::npos && s.find(":\"") != std::string_view::npos)

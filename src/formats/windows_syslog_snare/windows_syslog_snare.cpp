@@ -108,7 +108,7 @@ class Reader final : public syslog::PayloadReader {
   }
 
   int payload_likelihood(const Header& h) const override {
-    return begin(h.message) == std::string_view::npos ? 0 : 100;
+    return begin(h.message) == std::string_view::npos ? 0 : 99;
   }
 
  private:
