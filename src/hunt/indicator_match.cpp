@@ -15,38 +15,34 @@ void IndicatorMatch::match(const event::EventBatch& batch, std::vector<Indicator
     auto snapshot = set_.snapshot();
     version_ = snapshot->version;
     matcher_.use(std::move(snapshot));
-    std::fill(memo_.begin(), memo_.end(), Entry{});
+    std::fill(memo_.begin(), memo_.end(), Set{});
   }
   if (matcher_.snapshot().size() == 0) return;
   if (++batch_number_ == 0) {
-    std::fill(memo_.begin(), memo_.end(), Entry{});
+    std::fill(asked_.begin(), asked_.end(), Asked{});
     batch_number_ = 1;
   }
   pending_.clear();
   const std::size_t before = hits.size();
   // Looks a value up unless it is known to hold nothing; several fields of the batch with one value are looked up once.
   const auto look = [&](std::uint64_t key, std::uint32_t r, std::uint32_t field, auto&& extract) {
-    Entry& e = memo_[key >> 48];
-    if (e.key == key) {
-      if (e.batch == batch_number_ && e.pending != kNone) {
-        // looked at in this batch, outcome not yet known
-        Pending p{r, field, pending_[e.pending].same, nullptr};
-        pending_[e.pending].same = static_cast<std::uint32_t>(pending_.size());
-        pending_.push_back(p);
-      }
+    if (set_of(key).has(key)) return;
+    Asked& asked = asked_[key >> 38 & (kAsked - 1)];
+    const auto tag = static_cast<std::uint32_t>(pending_.size());
+    if (asked.key == key && asked.batch == batch_number_) {
+      pending_.push_back({r, field, pending_[asked.pending].same});
+      pending_[asked.pending].same = tag;
       return;
     }
-    const auto tag = static_cast<std::uint32_t>(pending_.size());
-    pending_.push_back({r, field, kNone, &e});
+    pending_.push_back({r, field, kNone, false, key});
     const std::size_t keys = matcher_.pending();
     extract([&](event::Kind kind, std::string_view value) { matcher_.add(kind, value, tag); });
-    e.key = key;
-    e.batch = batch_number_;
-    e.pending = tag;
-    if (matcher_.pending() == keys) {
-      e.pending = kNone;  // no observable of a kind that is looked for
+    if (matcher_.pending() == keys) {  // no observable of a kind that is looked for
       pending_.pop_back();
+      remember(key);
+      return;
     }
+    asked = {key, batch_number_, tag};
   };
   const auto look_at = [&](const Ahead& a) {
     const Field& f = batch.fields[a.field];
@@ -63,7 +59,7 @@ void IndicatorMatch::match(const event::EventBatch& batch, std::vector<Indicator
     const event::Record& record = batch.records[r];
     const std::size_t hashed = ahead_.size();
     const auto ahead = [&](std::uint64_t key, std::uint32_t field, std::uint32_t host) {
-      __builtin_prefetch(&memo_[key >> 48]);
+      __builtin_prefetch(&set_of(key));
       ahead_.push_back({key, r, field, host});
     };
     std::uint32_t path = kNone, host = kNone;  // a URL whose parts stand in two fields
@@ -90,12 +86,12 @@ void IndicatorMatch::match(const event::EventBatch& batch, std::vector<Indicator
   }
   for (; looked < ahead_.size(); ++looked) look_at(ahead_[looked]);
   matcher_.flush([&](const indicators::Hit& hit) {
-    const Pending& first = pending_[hit.tag];
-    if (first.entry != nullptr && first.entry->batch == batch_number_ && first.entry->pending == hit.tag)
-      first.entry->key = 0;
+    pending_[hit.tag].hit = true;
     for (std::uint32_t at = hit.tag; at != kNone; at = pending_[at].same)
       confirm(batch, pending_[at], hit.indicator, hits);
   });
+  for (const Pending& p : pending_)
+    if (p.key != 0 && !p.hit) remember(p.key);
   for (const auto& layer : matcher_.snapshot().layers)
     for (const std::uint32_t n : layer->patterns_without_witness())
       for (std::uint32_t n_record = 0; n_record < batch.records.size(); ++n_record)
@@ -111,6 +107,12 @@ void IndicatorMatch::match(const event::EventBatch& batch, std::vector<Indicator
   hits.erase(
       std::unique(from, hits.end(), [&](const IndicatorHit& a, const IndicatorHit& b) { return key(a) == key(b); }),
       hits.end());
+}
+
+void IndicatorMatch::remember(std::uint64_t key) {
+  auto& keys = set_of(key).keys;
+  std::copy_backward(keys.begin(), keys.end() - 1, keys.end());
+  keys[0] = key;
 }
 
 void IndicatorMatch::confirm(const event::EventBatch& batch, const Pending& p, const indicators::IndicatorView& view,

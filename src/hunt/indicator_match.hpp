@@ -2,6 +2,7 @@
 // A batch's observables against the indicators. A value that held nothing bad is remembered (seeded 64-bit hash of role and bytes) and
 // not looked at again until the indicators change; what hits is confirmed on its bytes, then asked of the allow lists.
 // Life: one per worker; the IndicatorSet and AllowLists outlive it.
+#include <array>
 #include <cstdint>
 #include <map>
 #include <string>
@@ -24,7 +25,7 @@ struct IndicatorHit {
 class IndicatorMatch {
  public:
   IndicatorMatch(const match::indicators::IndicatorSet& set, const match::indicators::AllowLists* allow)
-      : set_(set), allow_(allow), memo_(kMemo) {}
+      : set_(set), allow_(allow), memo_(kSets), asked_(kAsked) {}
 
   /// Appends the hits in record order. One hit per (record, indicator).
   void match(const event::EventBatch& batch, std::vector<IndicatorHit>& hits);
@@ -34,18 +35,30 @@ class IndicatorMatch {
   std::uint64_t expired() const { return expired_; }
 
  private:
-  static constexpr std::size_t kMemo = 1U << 16;
+  static constexpr std::size_t kSets = 1U << 14, kAsked = 1U << 12;
   static constexpr std::uint32_t kNone = 0xFFFFFFFF;
-  struct Entry {
+  /// Values that held nothing, the latest first: one cache line.
+  struct alignas(64) Set {
+    std::array<std::uint64_t, 8> keys{};
+    bool has(std::uint64_t key) const {
+      bool any = false;
+      for (const std::uint64_t k : keys) any = any | (k == key);  // without branches
+      return any;
+    }
+  };
+  /// Values of this batch that are being looked up.
+  struct Asked {
     std::uint64_t key = 0;
-    std::uint32_t batch = 0;    // the batch that looked last
-    std::uint32_t pending = 0;  // its entry in pending_, while that batch runs
+    std::uint32_t batch = 0, pending = 0;
   };
   struct Pending {
     std::uint32_t record, field;
     std::uint32_t same = kNone;  // the next field with the same value
-    Entry* entry = nullptr;
+    bool hit = false;
+    std::uint64_t key = 0;  // 0: one that follows another with the same value
   };
+  Set& set_of(std::uint64_t key) { return memo_[key >> 50]; }
+  void remember(std::uint64_t key);
   void confirm(const event::EventBatch& batch, const Pending& p, const match::indicators::IndicatorView& view,
                std::vector<IndicatorHit>& hits);
   bool pattern_holds(const event::EventBatch& batch, std::uint32_t record,
@@ -62,7 +75,8 @@ class IndicatorMatch {
     std::uint32_t host;  // not kNone: field is the path of a URL whose host is this
   };
   std::vector<Ahead> ahead_;
-  HugeVector<Entry> memo_;
+  HugeVector<Set> memo_;
+  std::vector<Asked> asked_;
   std::vector<Pending> pending_;
   std::uint32_t batch_number_ = 0;
   std::uint64_t version_ = ~std::uint64_t{0};
