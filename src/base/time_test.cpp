@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <random>
+
 namespace bavn {
 
 TEST(Time, ReadsWhatLogsWrite) {
@@ -20,6 +22,20 @@ TEST(Time, ReadsWhatLogsWrite) {
   for (std::string_view bad :
        {"", "x", "2024-13-01T00:00:00Z", "2024-10-01T25:00:00Z", "2024-10-01T12", "2024-10-01T12:00:00Q"})
     EXPECT_FALSE(parse_time(bad)) << bad;
+}
+
+TEST(Time, TheFormReadInOneGoIsReadAsAnyOther) {
+  // With Z it is read eight bytes at a time, with an offset one by one.
+  std::mt19937 random(1);
+  for (int i = 0; i < 200'000; ++i) {
+    std::string s = "2024-10-01T12:00:00.123456789";
+    s.resize(random() % 3 == 0 ? 19 : 19 + random() % 11);
+    for (char& c : s)
+      if (c >= '0' && c <= '9' && random() % 4 == 0) c = static_cast<char>('0' + random() % 10);
+    if (random() % 3 == 0)
+      s[random() % s.size()] = static_cast<char>(random() % 2 == 0 ? random() : '0' + random() % 12);
+    EXPECT_EQ(parse_time(s + "Z"), parse_time(s + "+00:00")) << s;
+  }
 }
 
 TEST(Time, TellsEpochUnitsApartBySize) {
