@@ -100,6 +100,7 @@ Matcher::Matcher(const Program& program, const event::RouteTable& routes, std::u
   predicate_epoch_.resize(program.set().predicates.size());
   keyword_epoch_.resize(program.set().predicates.size());
   predicate_value_.resize(program.set().predicates.size());
+  decisive_.resize(program.nodes().size());
   slot_epoch_.resize(program.plan().size());
   slot_first_.resize(program.plan().size());
 }
@@ -219,7 +220,7 @@ void Matcher::match(const event::EventBatch& batch, std::vector<Hit>& hits) {
       const RuleIndex rule = candidates_[c];
       ++stats_.candidates;
       ++looked_at_[rule];
-      const bool yes = holds(program_.set().rules[rule].condition);
+      const bool yes = holds(program_.condition(rule));
       // Keywords are no part of what the record is known by: a rule that asks for them may hold the next time.
       if (home != nullptr && c < by_values && (yes || program_.asks_text(rule))) remembered_.push_back(rule);
       if (yes) hits.push_back({r, rule});
@@ -327,18 +328,24 @@ void Matcher::propose(const RouteProgram& p, std::uint32_t number) {
   }
 }
 
-bool Matcher::holds(const Node& n) {
+// Conditions are long lists of which one member decides, and mostly the one that did the last time.
+bool Matcher::holds(std::uint32_t node) {
+  const FlatNode n = program_.nodes()[node];
   switch (n.kind) {
     case Node::Kind::leaf: return predicate(n.predicate);
-    case Node::Kind::negate: return !holds(n.children.front());
+    case Node::Kind::negate: return !holds(n.first);
     case Node::Kind::all_of:
-      for (const Node& c : n.children)
-        if (!holds(c)) return false;
-      return true;
-    case Node::Kind::any_of:
-      for (const Node& c : n.children)
-        if (holds(c)) return true;
-      return false;
+    case Node::Kind::any_of: {
+      const bool decides = n.kind == Node::Kind::any_of;
+      const std::uint32_t before = decisive_[node];
+      if (before < n.count && holds(n.first + before) == decides) return decides;
+      for (std::uint32_t i = 0; i < n.count; ++i)
+        if (i != before && holds(n.first + i) == decides) {
+          decisive_[node] = i;
+          return decides;
+        }
+      return !decides;
+    }
   }
   return false;
 }

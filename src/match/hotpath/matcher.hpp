@@ -79,7 +79,7 @@ class Matcher {
   void hash_records(const event::EventBatch& batch, std::size_t from, std::size_t to);
   void look_at_values(const event::Record& record, const RouteProgram& p, RouteState& st);
   void propose(const RouteProgram& p, std::uint32_t witness_number);
-  bool holds(const sigma::Node& n);
+  bool holds(std::uint32_t node);
   bool predicate(PredicateId id);
   void index_fields();
   std::string_view decoded(std::uint32_t field);
@@ -108,6 +108,7 @@ class Matcher {
   std::vector<std::uint32_t> rule_epoch_, predicate_epoch_, slot_epoch_;
   std::vector<std::uint32_t> keyword_epoch_;  // by predicate: the record in which its run was seen
   std::vector<char> predicate_value_;
+  std::vector<std::uint32_t> decisive_;  // by node of a condition: the child that decided it last, tried first
   std::vector<std::uint16_t> slot_first_;
   std::vector<std::uint16_t> next_;  // by field of the record
   std::vector<std::string> text_;    // decoded values of escaped fields

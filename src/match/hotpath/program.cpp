@@ -312,6 +312,17 @@ Choice choose(const RuleSet& set, const Node& n) {
 
 }  // namespace
 
+namespace {
+
+void flatten(const sigma::Node& n, std::uint32_t to, std::vector<FlatNode>& nodes) {
+  const auto first = static_cast<std::uint32_t>(nodes.size());
+  nodes[to] = {n.kind, n.predicate, first, static_cast<std::uint32_t>(n.children.size())};
+  nodes.resize(nodes.size() + n.children.size());
+  for (std::uint32_t i = 0; i < n.children.size(); ++i) flatten(n.children[i], first + i, nodes);
+}
+
+}  // namespace
+
 void add_names(const RuleSet& set, event::FieldPlan& plan) {
   for (const Predicate& p : set.predicates) {
     if (!p.field.empty()) plan.add(p.field);
@@ -554,6 +565,9 @@ Program::Program(std::shared_ptr<const RuleSet> set, const event::FieldPlan& pla
     for (PredicateId w : c.witnesses) keywords = keywords || set_->predicates[w].field.empty();
     keyword_rule_.push_back(keywords && delivered && delivered(r.logsource) ? 1 : 0);
     witnesses_.push_back(std::move(c.witnesses));
+    conditions_.push_back(static_cast<std::uint32_t>(nodes_.size()));
+    nodes_.emplace_back();
+    flatten(r.condition, conditions_.back(), nodes_);
   }
 }
 

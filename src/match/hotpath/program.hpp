@@ -139,6 +139,13 @@ struct RouteProgram {
   std::unordered_map<PredicateId, std::uint32_t> witness_number;
 };
 
+/// A node of a rule's condition; the children stand beside each other.
+struct FlatNode {
+  sigma::Node::Kind kind = sigma::Node::Kind::leaf;
+  PredicateId predicate = 0;           // leaf
+  std::uint32_t first = 0, count = 0;  // children, by number
+};
+
 struct WitnessReport {
   RuleIndex rule;
   std::vector<PredicateId> witnesses;  // empty: none
@@ -165,6 +172,9 @@ class Program {
   /// Does it ask for keywords: for more than the values of named fields?
   bool asks_text(RuleIndex r) const { return asks_text_[r]; }
   static bool applies(const sigma::LogSource& l, const event::Route& r);
+  /// The conditions of all rules, and where each begins.
+  const std::vector<FlatNode>& nodes() const { return nodes_; }
+  std::uint32_t condition(RuleIndex r) const { return conditions_[r]; }
 
  private:
   std::shared_ptr<const sigma::RuleSet> set_;
@@ -172,6 +182,8 @@ class Program {
   std::vector<event::Slot> slots_, other_slots_;
   std::vector<std::vector<PredicateId>> witnesses_;
   std::vector<char> has_witness_, keyword_rule_, asks_text_;
+  std::vector<FlatNode> nodes_;
+  std::vector<std::uint32_t> conditions_;
   std::unordered_map<PredicateId, std::vector<std::string>> keyword_parts_;
   std::vector<std::string> no_parts_;
   mutable std::mutex mutex_;
