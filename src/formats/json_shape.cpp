@@ -235,7 +235,9 @@ __attribute__((target("avx2,bmi,bmi2"))) JsonShapes::Found JsonShapes::follow(co
       bool escaped = false;
       const char* const end = string_end(v, limit, high, escaped);
       if (end == nullptr) return {};
-      *out = {static_cast<std::uint32_t>(v - buf), static_cast<std::uint32_t>(end - v), ValueKind::string, escaped};
+      static_assert(static_cast<int>(ValueKind::string) == 0);
+      *out = {static_cast<std::uint32_t>(v - buf), static_cast<std::uint32_t>(end - v),
+              escaped ? event::Field::kEscaped : std::uint8_t{0}};
       p = end + 1;
     } else {
       ValueKind kind = ValueKind::number;
@@ -258,7 +260,7 @@ __attribute__((target("avx2,bmi,bmi2"))) JsonShapes::Found JsonShapes::follow(co
           if (length == 32 || !(*v == '-' || (*v >= '0' && *v <= '9'))) return {};
       }
       if (length == 0) return {};
-      *out = {static_cast<std::uint32_t>(v - buf), length, kind, false};
+      *out = {static_cast<std::uint32_t>(v - buf), length, static_cast<std::uint8_t>(kind)};
       p = v + length;
     }
     out += s.kept ? 1 : 0;

@@ -28,8 +28,8 @@ class JsonShapes {
 
   struct Value {
     std::uint32_t start, length;  // without quotes
-    event::ValueKind kind;
-    bool escaped;  // there is a backslash in it
+    std::uint8_t flags;           // as in event::Field: its kind, and kEscaped when there is a backslash in it
+    event::ValueKind kind() const { return static_cast<event::ValueKind>(flags & event::Field::kKindMask); }
   };
   struct Found {
     std::uint32_t shape = kNone;

@@ -433,19 +433,18 @@ class Reader::Impl {
 
   // ---- known shapes --------------------------------------------------------------------------------------------------
 
-  /// What is to be done with one value of a shape in one format.
-  struct Use {
-    std::uint32_t value;  // of those the shape keeps
-    Slot first, second;
-    event::Role role;
-    bool route;
-    std::int8_t time_rank;
-    std::uint32_t node;
-  };
+  /// What is to be done with the values of a shape in one format.
   struct Uses {
     FormatId format;
-    bool simple;  // `uses` says it all: no unwrapping, no pairs, no text inside
-    std::vector<Use> uses;
+    bool simple;  // the rest says it all: no unwrapping, no pairs, no text inside
+    struct Put {
+      std::uint32_t value;  // of those the shape keeps
+      Slot slot;
+      event::Role role;
+    };
+    std::vector<Put> puts;                                        // one for each field
+    std::vector<std::pair<std::uint32_t, std::uint32_t>> routes;  // value, node
+    std::vector<std::pair<std::int8_t, std::uint32_t>> times;     // rank, value: in the order in which they are asked
   };
   struct KnownShape {
     std::vector<Node*> values;    // those that some format wants
@@ -489,7 +488,7 @@ class Reader::Impl {
     if (!uses->simple) {
       touches_.clear();
       for (std::size_t i = 0; i < k.values.size(); ++i)
-        touches_.add({k.values[i], values[i].start, values[i].length, values[i].kind});
+        touches_.add({k.values[i], values[i].start, values[i].length, values[i].kind()});
       read_touches(buf, at, end, line, flags, field_base, format);
       return true;
     }
@@ -500,25 +499,24 @@ class Reader::Impl {
     r.format = format;
     r.first_field = static_cast<std::uint32_t>(batch_->fields.size());
     r.repaired = repairing_;
-    times_.clear();
     std::uint64_t route_key = route_start(format);
-    for (const Use& u : uses->uses) {
-      const JsonShapes::Value& v = values[u.value];
-      if (u.time_rank >= 0 && v.kind != ValueKind::null) times_.push_back({u.time_rank, v.start, v.length, v.kind});
-      if (u.route) route_key = next_route_key(route_key, {buf + v.start, v.length}, u.node);
-      if (u.first == event::kNoSlot && u.role == event::Role::none) continue;
-      Field f{
-          field_base + v.start, v.length, u.first,
-          static_cast<std::uint8_t>(flags | static_cast<std::uint8_t>(v.kind) | (v.escaped ? Field::kEscaped : 0)),
-          u.role};
-      batch_->fields.push_back(f);
-      if (u.second != event::kNoSlot) {
-        f.slot = u.second;
-        f.role = event::Role::none;
-        batch_->fields.push_back(f);
+    for (const auto& [value, node] : uses->routes)
+      route_key = next_route_key(route_key, {buf + values[value].start, values[value].length}, node);
+    auto& fields = batch_->fields;
+    fields.resize(r.first_field + uses->puts.size());
+    Field* to = fields.data() + r.first_field;
+    for (const Uses::Put& put : uses->puts) {
+      const JsonShapes::Value& v = values[put.value];
+      *to++ = {field_base + v.start, v.length, put.slot, static_cast<std::uint8_t>(flags | v.flags), put.role};
+    }
+    for (const auto& [rank, value] : uses->times) {
+      const JsonShapes::Value& v = values[value];
+      if (v.kind() == ValueKind::null) continue;
+      if (const auto when = time_of({buf + v.start, v.length}, v.kind())) {
+        r.happened_us = micros(*when);
+        break;
       }
     }
-    r.happened_us = happened(buf);
     finish(r, route_key, catalogue_.at(format));
     return true;
   }
@@ -538,22 +536,19 @@ class Reader::Impl {
   }
 
   const Uses& add_uses(KnownShape& k, FormatId format) {
-    Uses u{format, catalogue_.at(format).text.empty(), {}};
+    Uses u{format, catalogue_.at(format).text.empty(), {}, {}, {}};
     for (std::uint32_t i = 0; i < k.values.size(); ++i) {
       const std::uint16_t bi = binding_index(k.values[i], format);
       if (bi == 1) continue;
       const Binding& b = bindings_[bi - 2U];
       if (b.unwrap || b.text || b.url || b.pair != PairPart::none) u.simple = false;
-      Use use{i, event::kNoSlot, event::kNoSlot, b.role, b.route, b.time_rank, k.values[i]->id};
-      if (!b.slots.empty()) use.first = b.slots[0];
-      if (b.slots.size() > 1) use.second = b.slots[1];
-      u.uses.push_back(use);
-      for (std::size_t j = 2; j < b.slots.size(); j += 2)
-        u.uses.push_back({i, b.slots[j], j + 1 < b.slots.size() ? b.slots[j + 1] : event::kNoSlot, event::Role::none,
-                          false, -1, k.values[i]->id});
+      if (b.time_rank >= 0) u.times.emplace_back(b.time_rank, i);
+      if (b.route) u.routes.emplace_back(i, k.values[i]->id);
+      if (b.slots.empty() && b.role != event::Role::none) u.puts.push_back({i, event::kNoSlot, b.role});
+      for (const Slot slot : b.slots) u.puts.push_back({i, slot, slot == b.slots[0] ? b.role : event::Role::none});
     }
-    if (!u.simple) u.uses = {};
-    u.uses.shrink_to_fit();
+    std::stable_sort(u.times.begin(), u.times.end(), [](const auto& x, const auto& y) { return x.first < y.first; });
+    if (!u.simple) u = {format, false, {}, {}, {}};
     k.uses.push_back(std::move(u));
     return k.uses.back();
   }
@@ -1232,6 +1227,7 @@ class Reader::Impl {
       return;
     }
     if (base[first] == '{' && json_allowed()) {
+      while (space(base[end - 1])) --end;  // as in a run
       read_text_or_json({base + first, end - first}, first, end, line);
       return;
     }
