@@ -107,9 +107,7 @@ class Reader final : public syslog::PayloadReader {
     return LineVerdict::event;
   }
 
-  int payload_likelihood(const Header& h) const override {
-    return begin(h.message) == std::string_view::npos ? 0 : 99;
-  }
+  int payload_likelihood(const Header& h) const override { return begin(h.message) == std::string_view::npos ? 0 : 99; }
 
  private:
   static std::size_t begin(std::string_view s) {
