@@ -137,7 +137,7 @@ std::optional<Instant> parse_time(std::string_view s) {
       } else if (n <= 8) {
         // The eight bytes before the Z, without those before the fraction, filled up with zeros.
         std::uint64_t fraction = load(s.data() + s.size() - 9);
-        if (n < 8) fraction = (fraction >> (8 * (8 - n))) | (0x3030303030303030 << (8 * n));
+        if (n < 8) fraction = (fraction >> (8 * (8 - n))) | (0x3030303030303030ULL << (8 * n));
         good = good && all_digits(fraction);
         us = static_cast<std::int64_t>(eight_digits(fraction) / 100);
       } else {
