@@ -16,6 +16,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 
 import october_live
@@ -27,6 +28,8 @@ WAVE_SECONDS = 60  # instead of 48 minutes
 FOLLOWED = [("entra_signin.ndjson", "sign-ins"), ("m365_audit.ndjson", "audit"), ("message_trace.ndjson", "mail-trace"),
             ("zeek_dns.ndjson", "dns"), ("windows_sysmon.ndjson", "windows"), ("mail.log", "mail-relay")]
 CASE_ONLY = [("defender.ndjson", "defender")]  # nothing stands in it before the case
+WEB_PORT = 8430  # of the hub's web address; the guests' follow
+SECONDS_TO_OPEN = 30  # before the attack begins, so that one is there when it does
 
 
 def free_port(wanted):
@@ -113,7 +116,7 @@ class Demo:
         port = free_port(8443)
         self.bavn("hub", "init", "--data", self.hub, "--host", "127.0.0.1", "--address", "127.0.0.1", "--port", port, "--name", "the demonstration")
         with open(self.hub / "settings.toml", "a") as settings:
-            settings.write(f"control_port = {free_port(8420)}\n[web]\nport = {free_port(8430)}\n")
+            settings.write(f"control_port = {free_port(8420)}\n[web]\nport = {free_port(WEB_PORT)}\n")
         self.start("hub", "hub", "--data", self.hub, "--guests")
         self.wait("the hub to answer", 60, self.status)
 
@@ -141,7 +144,8 @@ class Demo:
         (folder / "stopped").touch()  # until it is set up
         (folder / "sources.toml").write_text(self.sources_of(code))
         # A minute here is 48 of the real case: mailboxes are counted again after 5 s instead of 120.
-        (folder / "settings.toml").write_text('[node]\ninside = "127.0.0.1"\n[purge]\nrecount_seconds = 5\n')
+        web = free_port(WEB_PORT + 1 + [c for c, _ in TOWNS].index(code))
+        (folder / "settings.toml").write_text(f'[node]\ninside = "127.0.0.1"\n[purge]\nrecount_seconds = 5\n[web]\nport = {web}\n')
         invited = json.loads(self.bavn("hub", "municipality", "add", "--data", self.hub, "--form", "guest", "--json", code))
         answers = self.folder / f"answers-{code}.toml"
         answers.write_text(f"""[setup]
@@ -192,6 +196,32 @@ wait = 0
         with concurrent.futures.ThreadPoolExecutor(len(TOWNS)) as pool:
             for done in [pool.submit(self.add_guest, code, tenants[n]) for n, (code, _) in enumerate(TOWNS)]:
                 done.result()
+
+    # --- people at the web address ---
+
+    def owned(self, folder, method, path, body=None, web=False):
+        """Asks the control interface, or the web address, as the owner of the data folder."""
+        url, key = (folder / "run" / "control").read_text().split()
+        if web:
+            url = self.owned(folder, "GET", "/web")["url"]
+        request = urllib.request.Request(url.rstrip("/") + path, method=method, data=None if body is None else json.dumps(body).encode(),
+                                         headers={"Authorization": f"Bearer {key}", "Content-Type": "application/json"})
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                return json.loads(answer.read() or b"{}")
+        except urllib.error.HTTPError as refused:
+            raise RuntimeError(f"{method} {path}: {refused.code} {refused.read()[:500].decode(errors='replace')}") from refused
+
+    def person(self, folder, name, title, *roles):
+        """Somebody made up, and a link that signs them in."""
+        made = self.owned(folder, "POST", "/api/people", {"name": name, "title": title, "language": "da", "roles": [{"role": role} for role in roles]}, web=True)
+        return self.owned(folder, "POST", "/web/links", {"person": int(made["person"])})["link"]
+
+    def add_people(self):
+        second = self.guest(october_live.SECOND)
+        self.links = [("the duty desk of the joint CERT", self.person(self.hub, "Ida Bruun", "Vagtleder", "duty_lead")),
+                      (f"half an IT person in {dict(TOWNS)[october_live.SECOND]}", self.person(second, "Mads Holm", "IT", "municipal_it")),
+                      ("the leader there", self.person(second, "Karen Lund", "Digitaliseringschef", "municipal_leader"))]
 
     def connected(self):
         now = self.status()["municipalities"]
@@ -260,6 +290,12 @@ def main(binary, folder, *more):
             raise RuntimeError(f"only {len(answers['answers'])} of {len(TOWNS)} nodes answered the test beacon")
         slowest = max(a["applied_at_us"] - answers["sent_at_us"] for a in answers["answers"]) / 1000
         say(f"check: all answered a test beacon, the slowest after {slowest:.0f} ms")
+        demo.add_people()
+        if not check:
+            say("\nBavn is running. Each of these links signs in somebody made up, once; open the first, and keep it open:\n\n"
+                + "\n".join(f"  {link}\n      as {who}" for who, link in demo.links)
+                + f"\n\nIn {SECONDS_TO_OPEN} seconds an account in {dict(TOWNS)[TAKEN]} is taken, and October 2024 begins.\n")
+            time.sleep(SECONDS_TO_OPEN)
         demo.bavn("campaigns", "trigger", "sender_notice", "live", "--why", "the demonstration shows a warning without a person", "--data", demo.hub)
         demo.stage.take_over(TAKEN, 30, "https://bio.link/leverandoer")
         account = demo.stage.account(TAKEN)
@@ -270,15 +306,15 @@ def main(binary, folder, *more):
         say(f"check: October 2024 was played; everything above came ({time.monotonic() - began:.0f} s)")
         if check:
             return 0
-        link = demo.bavn("hub", "link", "--data", demo.hub).strip()
+        desk = demo.person(demo.hub, "Bo Riis", "Analytiker", "analyst")
         bavn = os.path.relpath(demo.binary)
         hub = os.path.relpath(demo.hub)
         say(f"""
-Bavn is running. Open this address:
+The case has been played; the pages show it. One more link, for an analyst of the joint CERT:
 
-  {link}
+  {desk}
 
-"What burns" shows the wave. Commands to try, from another terminal in this folder:
+Commands to try, from another terminal in this folder:
 
   {bavn} campaigns show {replay.campaign['id']} --data {hub}      who sent it to whom, and what was seen
   {bavn} warnings text {replay.warning['id']} --language da --data {hub}     the warning as employees get it
