@@ -276,7 +276,8 @@ Result<void> People::set_language(PersonId id, std::string_view language, std::s
     BAVN_TRY(const auto n, tx.exec("UPDATE person SET language = :l WHERE id = :id AND left_at_us IS NULL",
                                    {{"l", language}, {"id", id}}));
     if (n == 0) return fail(Code::not_found, fmt::format("there is no person {}", id.value));
-    return tx.audit({std::string(who), "person.language", subject(id), fmt::format("{{\"language\":\"{}\"}}", language)});
+    return tx.audit(
+        {std::string(who), "person.language", subject(id), fmt::format("{{\"language\":\"{}\"}}", language)});
   });
 }
 

@@ -31,7 +31,8 @@ struct Code6 {
 BOOST_DESCRIBE_STRUCT(Code6, (), (code))
 
 Result<std::optional<TotpRow>> row_of(store::Reader& db, PersonId person) {
-  return db.one<TotpRow>("SELECT secret, confirmed_at_us, last_step, misses FROM totp WHERE person = :p", {{"p", person}});
+  return db.one<TotpRow>("SELECT secret, confirmed_at_us, last_step, misses FROM totp WHERE person = :p",
+                         {{"p", person}});
 }
 
 net::Reply refused(const Error& e) {
@@ -42,7 +43,8 @@ net::Reply refused(const Error& e) {
 
 }  // namespace
 
-Result<Identity::Inner::CodeCheck> Identity::Inner::check_code(store::Tx& tx, PersonId person, std::string_view code, bool confirming) const {
+Result<Identity::Inner::CodeCheck> Identity::Inner::check_code(store::Tx& tx, PersonId person, std::string_view code,
+                                                               bool confirming) const {
   // Whatever is wrong is written down in the same unit, so this answers with a value: an error would undo the note.
   const std::string bucket = fmt::format("code:{}", person.value);
   BAVN_TRY(const bool many, too_many(tx, bucket, limits.code_tries));
@@ -57,8 +59,9 @@ Result<Identity::Inner::CodeCheck> Identity::Inner::check_code(store::Tx& tx, Pe
     BAVN_CHECK(tx.audit({person_subject(person), "code.refused", person_subject(person), "{}"}));
     return CodeCheck::wrong;
   }
-  BAVN_CHECK(tx.exec("UPDATE totp SET last_step = :s, misses = 0, confirmed_at_us = coalesce(confirmed_at_us, :now) WHERE person = :p",
-                     {{"s", *step}, {"now", tx.now()}, {"p", person}}));
+  BAVN_CHECK(tx.exec(
+      "UPDATE totp SET last_step = :s, misses = 0, confirmed_at_us = coalesce(confirmed_at_us, :now) WHERE person = :p",
+      {{"s", *step}, {"now", tx.now()}, {"p", person}}));
   return CodeCheck::good;
 }
 
@@ -71,7 +74,10 @@ Result<void> Identity::Inner::use_code(PersonId person, std::string_view code, b
   switch (check) {
     case CodeCheck::good: return {};
     case CodeCheck::too_many: return fail(Code::forbidden, "too many wrong codes: wait a quarter of an hour", "/tries");
-    case CodeCheck::closed: return fail(Code::forbidden, "too many wrong codes since the last right one: ask who administers here for a new way in", "/closed");
+    case CodeCheck::closed:
+      return fail(Code::forbidden,
+                  "too many wrong codes since the last right one: ask who administers here for a new way in",
+                  "/closed");
     case CodeCheck::wrong: break;
   }
   return fail(Code::forbidden, "this code is not right, or was used before");
@@ -82,9 +88,11 @@ Result<std::string> Identity::Inner::new_code_secret(PersonId person) const {
   runtime.random(std::as_writable_bytes(std::span(secret)));
   BAVN_CHECK(state.write_now([&](store::Tx& tx) -> Result<void> {
     // One that signs in stays as it is until the new one is confirmed? No: two secrets would be two ways in. It is replaced.
-    BAVN_CHECK(tx.exec("INSERT INTO totp (person, secret, confirmed_at_us, last_step, misses) VALUES (:p, :s, NULL, 0, 0) ON CONFLICT (person) DO UPDATE SET "
-                       "secret = excluded.secret, confirmed_at_us = NULL, last_step = 0, misses = 0",
-                       {{"p", person}, {"s", store::Blob{secret}}}));
+    BAVN_CHECK(
+        tx.exec("INSERT INTO totp (person, secret, confirmed_at_us, last_step, misses) VALUES (:p, :s, NULL, 0, 0) ON "
+                "CONFLICT (person) DO UPDATE SET "
+                "secret = excluded.secret, confirmed_at_us = NULL, last_step = 0, misses = 0",
+                {{"p", person}, {"s", store::Blob{secret}}}));
     return tx.audit({person_subject(person), "code.begun", person_subject(person), "{}"});
   }));
   return secret;
@@ -107,11 +115,16 @@ void Identity::Inner::add_code_routes(net::Router& router) {
     auto at = here(q);
     if (auto* no = std::get_if<net::Reply>(&at)) return std::move(*no);
     const auto& h = std::get<Here>(at);
-    if (h.standing.strong()) return web::problem(403, "passkey-needed", "codes are not for roles that publish, order or change: use a passkey");
+    if (h.standing.strong())
+      return web::problem(403, "passkey-needed",
+                          "codes are not for roles that publish, order or change: use a passkey");
     if (h.standing.can_return() && !proved(h.session, runtime.now())) return needs_proof();
     const auto secret = new_code_secret(h.session.person);
     if (!secret) return net::problem(secret.error());
-    return web::shown_once(net::json(net::to_json(CodeSecret{totp_secret_text(*secret), totp_uri(*secret, "Bavn " + options.name, h.standing.person.name)}), 201));
+    return web::shown_once(
+        net::json(net::to_json(CodeSecret{totp_secret_text(*secret),
+                                          totp_uri(*secret, "Bavn " + options.name, h.standing.person.name)}),
+                  201));
   });
   router.put("/api/code", net::Needs::anyone, [this](const net::Request& q) -> net::Reply {
     auto at = here(q);
@@ -119,7 +132,9 @@ void Identity::Inner::add_code_routes(net::Router& router) {
     const auto& h = std::get<Here>(at);
     const auto body = net::from_json<Code6>(q.body, net::Unknown::refuse);
     if (!body) return net::problem(body.error());
-    if (h.standing.strong()) return web::problem(403, "passkey-needed", "codes are not for roles that publish, order or change: use a passkey");
+    if (h.standing.strong())
+      return web::problem(403, "passkey-needed",
+                          "codes are not for roles that publish, order or change: use a passkey");
     if (const auto used = use_code(h.session.person, body->code, true); !used) return refused(used.error());
     std::string cookie;
     const auto kept = state.write_now([&](store::Tx& tx) -> Result<void> {

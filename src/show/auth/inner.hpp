@@ -24,8 +24,9 @@ struct SessionRow {
   std::optional<Instant> proved_at_us;
   std::string address, browser;
 };
-BOOST_DESCRIBE_STRUCT(SessionRow, (), (id, person, method, passkey, demonstration, began_at_us, seen_at_us, ends_at_us, proved_at_us, address,
-                                       browser))
+BOOST_DESCRIBE_STRUCT(SessionRow, (),
+                      (id, person, method, passkey, demonstration, began_at_us, seen_at_us, ends_at_us, proved_at_us,
+                       address, browser))
 
 /// Everything about a person that signing in needs to know.
 struct Standing {

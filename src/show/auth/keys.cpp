@@ -27,9 +27,12 @@ struct ApiKeyRow {
   std::optional<std::string> used_from;
   std::optional<Instant> ended_at_us;
 };
-BOOST_DESCRIBE_STRUCT(ApiKeyRow, (), (id, secret, person, name, rights, municipality, addresses, made_at_us, ends_at_us, used_at_us, used_from, ended_at_us))
+BOOST_DESCRIBE_STRUCT(ApiKeyRow, (),
+                      (id, secret, person, name, rights, municipality, addresses, made_at_us, ends_at_us, used_at_us,
+                       used_from, ended_at_us))
 constexpr std::string_view kColumns =
-    "id, secret, person, name, rights, municipality, addresses, made_at_us, ends_at_us, used_at_us, used_from, ended_at_us";
+    "id, secret, person, name, rights, municipality, addresses, made_at_us, ends_at_us, used_at_us, used_from, "
+    "ended_at_us";
 
 struct KeyView {
   std::string id, name, person;
@@ -40,7 +43,8 @@ struct KeyView {
   std::optional<std::string> used, used_from;
   std::string state;
 };
-BOOST_DESCRIBE_STRUCT(KeyView, (), (id, name, person, rights, municipality, addresses, made, expires, used, used_from, state))
+BOOST_DESCRIBE_STRUCT(KeyView, (),
+                      (id, name, person, rights, municipality, addresses, made, expires, used, used_from, state))
 struct KeyViews {
   std::vector<KeyView> items;
 };
@@ -62,7 +66,8 @@ constexpr std::chrono::minutes kUsedEvery{1};
 constexpr std::size_t kIdLength = 10;
 /// What a program has no business with: a key that makes keys or people outlives whoever stole it.
 constexpr std::uint32_t kNeverInKeys = static_cast<std::uint32_t>(event::Right::people_write) |
-                                       static_cast<std::uint32_t>(event::Right::follow) | static_cast<std::uint32_t>(event::Right::report);
+                                       static_cast<std::uint32_t>(event::Right::follow) |
+                                       static_cast<std::uint32_t>(event::Right::report);
 
 std::string networks_text(const event::Cidr& c) {
   std::string out;
@@ -91,12 +96,15 @@ bool may_come_from(const std::string& addresses_json, std::string_view address) 
 }  // namespace
 
 Result<event::Scope> Identity::Inner::key_scope(const net::Request& request, std::string_view key) const {
-  const auto wrong = [] { return fail(Code::forbidden, "this API key is not valid here: it is wrong, over, or not for this address"); };
+  const auto wrong = [] {
+    return fail(Code::forbidden, "this API key is not valid here: it is wrong, over, or not for this address");
+  };
   const std::string bucket = address_bucket(request);
   BAVN_TRY(const bool many, too_many(bucket, limits.address_tries));
   const auto refuse = [&](std::string_view why, std::string_view id) {
     if (!many)
-      note_miss(bucket, {"nobody", "key.refused", fmt::format("key:{}", id), fmt::format("{{\"address\":{},\"reason\":\"{}\"}}", net::to_json(request.peer.address), why)});
+      note_miss(bucket, {"nobody", "key.refused", fmt::format("key:{}", id),
+                         fmt::format("{{\"address\":{},\"reason\":\"{}\"}}", net::to_json(request.peer.address), why)});
     return wrong();
   };
   // bavn_ + id + _ + secret.
@@ -119,7 +127,8 @@ Result<event::Scope> Identity::Inner::key_scope(const net::Request& request, std
   const std::uint32_t rights = static_cast<std::uint32_t>(row->rights) & s.scope.rights() & ~kNeverInKeys;
   if (!row->used_at_us || *row->used_at_us + kUsedEvery <= now || row->used_from != request.peer.address)
     state.write([id, from = request.peer.address](store::Tx& tx) -> Result<void> {
-      BAVN_CHECK(tx.exec("UPDATE api_key SET used_at_us = :now, used_from = :from WHERE id = :id", {{"now", tx.now()}, {"from", from}, {"id", id}}));
+      BAVN_CHECK(tx.exec("UPDATE api_key SET used_at_us = :now, used_from = :from WHERE id = :id",
+                         {{"now", tx.now()}, {"from", from}, {"id", id}}));
       return {};
     });
   const std::string who = "key:" + id;
@@ -139,21 +148,33 @@ void Identity::Inner::add_key_routes(net::Router& router) {
     const bool all = q.asked("all") == "true";
     const auto scope = scope_of(h.session);
     if (!scope) return net::problem(scope.error());
-    if (all && !scope->may(event::Right::people_write)) return net::problem({Code::forbidden, "only who administers people sees others' keys", {}});
+    if (all && !scope->may(event::Right::people_write))
+      return net::problem({Code::forbidden, "only who administers people sees others' keys", {}});
     const Instant now = runtime.now();
     const auto rows = state.read([&](store::Reader& db) {
-      return db.all<ApiKeyRow>(fmt::format("SELECT {} FROM api_key WHERE (:all = 1 OR person = :p) ORDER BY made_at_us DESC, id LIMIT 1000", kColumns),
-                               {{"all", all}, {"p", h.session.person}});
+      return db.all<ApiKeyRow>(
+          fmt::format("SELECT {} FROM api_key WHERE (:all = 1 OR person = :p) ORDER BY made_at_us DESC, id LIMIT 1000",
+                      kColumns),
+          {{"all", all}, {"p", h.session.person}});
     });
     if (!rows) return net::problem(rows.error());
     KeyViews list;
     for (const auto& r : *rows) {
       if (r.person != h.session.person && !people.find(*scope, r.person)) continue;
-      KeyView v{r.id, r.name, std::to_string(r.person.value), right_names(static_cast<std::uint32_t>(r.rights)),
+      KeyView v{r.id,
+                r.name,
+                std::to_string(r.person.value),
+                right_names(static_cast<std::uint32_t>(r.rights)),
                 r.municipality ? std::optional(fmt::format("{:04}", r.municipality->value)) : std::nullopt,
-                net::from_json<std::vector<std::string>>(r.addresses, net::Unknown::ignore).value_or(std::vector<std::string>{}),
-                ms_time(r.made_at_us), ms_time(r.ends_at_us), {}, r.used_from,
-                r.ended_at_us ? "ended" : r.ends_at_us <= now ? "expired" : "valid"};
+                net::from_json<std::vector<std::string>>(r.addresses, net::Unknown::ignore)
+                    .value_or(std::vector<std::string>{}),
+                ms_time(r.made_at_us),
+                ms_time(r.ends_at_us),
+                {},
+                r.used_from,
+                r.ended_at_us         ? "ended"
+                : r.ends_at_us <= now ? "expired"
+                                      : "valid"};
       if (r.used_at_us) v.used = ms_time(*r.used_at_us);
       list.items.push_back(std::move(v));
     }
@@ -174,7 +195,8 @@ void Identity::Inner::add_key_routes(net::Router& router) {
       const auto right = right_of(wish->rights[i]);
       if (!right) return web::refused({{fmt::format("/rights/{}", i), "there is no such right"}});
       if ((*right & ~scope->rights()) != 0 || (*right & kNeverInKeys) != 0)
-        return web::refused({{fmt::format("/rights/{}", i), "a key has rights among its person's own, and never those over people"}});
+        return web::refused(
+            {{fmt::format("/rights/{}", i), "a key has rights among its person's own, and never those over people"}});
       rights |= *right;
     }
     if (rights == 0) return web::refused({{"/rights", "a key needs a right"}});
@@ -189,25 +211,41 @@ void Identity::Inner::add_key_routes(net::Router& router) {
     for (const auto& each : wish->addresses.value_or(std::vector<std::string>{})) {
       const auto network = network_of(each);
       if (!network || addresses.size() >= 20)
-        return web::refused({{fmt::format("/addresses/{}", addresses.size()), "at most 20 addresses or networks like 192.0.2.0/24"}});
+        return web::refused(
+            {{fmt::format("/addresses/{}", addresses.size()), "at most 20 addresses or networks like 192.0.2.0/24"}});
       addresses.push_back(networks_text(*network));
     }
     const Instant now = runtime.now();
     if (wish->expires <= now || wish->expires > now + limits.longest_key)
-      return web::refused({{"/expires", fmt::format("in the future, at most {} days from now", std::chrono::duration_cast<std::chrono::days>(limits.longest_key).count())}});
+      return web::refused(
+          {{"/expires", fmt::format("in the future, at most {} days from now",
+                                    std::chrono::duration_cast<std::chrono::days>(limits.longest_key).count())}});
     if (!proved(h.session, now)) return needs_proof();
     std::string bytes(39, '\0');
     runtime.random(std::as_writable_bytes(std::span(bytes)));
-    const std::string id = to_base32(std::string_view(bytes).substr(0, 7)).substr(0, kIdLength), secret = to_base32(std::string_view(bytes).substr(7));
+    const std::string id = to_base32(std::string_view(bytes).substr(0, 7)).substr(0, kIdLength),
+                      secret = to_base32(std::string_view(bytes).substr(7));
     const auto made = state.write_now([&](store::Tx& tx) -> Result<void> {
-      BAVN_CHECK(tx.exec("INSERT INTO api_key (id, secret, person, name, rights, municipality, addresses, made_at_us, ends_at_us) VALUES (:id, :s, :p, :name, "
-                         ":rights, :m, :addresses, :now, :ends)",
-                         {{"id", id}, {"s", hash_of(secret)}, {"p", h.session.person}, {"name", name}, {"rights", rights}, {"m", municipality},
-                          {"addresses", net::to_json(addresses)}, {"now", tx.now()}, {"ends", wish->expires}}));
-      return tx.audit({person_subject(h.session.person), "key.made", "key:" + id, fmt::format("{{\"rights\":{},\"addresses\":{}}}", net::to_json(wish->rights), net::to_json(addresses))});
+      BAVN_CHECK(
+          tx.exec("INSERT INTO api_key (id, secret, person, name, rights, municipality, addresses, made_at_us, "
+                  "ends_at_us) VALUES (:id, :s, :p, :name, "
+                  ":rights, :m, :addresses, :now, :ends)",
+                  {{"id", id},
+                   {"s", hash_of(secret)},
+                   {"p", h.session.person},
+                   {"name", name},
+                   {"rights", rights},
+                   {"m", municipality},
+                   {"addresses", net::to_json(addresses)},
+                   {"now", tx.now()},
+                   {"ends", wish->expires}}));
+      return tx.audit(
+          {person_subject(h.session.person), "key.made", "key:" + id,
+           fmt::format("{{\"rights\":{},\"addresses\":{}}}", net::to_json(wish->rights), net::to_json(addresses))});
     });
     if (!made) return net::problem(made.error());
-    return web::shown_once(web::created(net::to_json(MadeKey{id, fmt::format("bavn_{}_{}", id, secret)}), "/api/keys/" + id));
+    return web::shown_once(
+        web::created(net::to_json(MadeKey{id, fmt::format("bavn_{}_{}", id, secret)}), "/api/keys/" + id));
   });
   router.del("/api/keys/{id}", net::Needs::anyone, [this](const net::Request& q) -> net::Reply {
     auto at = here(q);
@@ -225,7 +263,8 @@ void Identity::Inner::add_key_routes(net::Router& router) {
       if (!scope || !scope->may(event::Right::people_write) || !people.find(*scope, (*row)->person)) return none;
     }
     const auto done = state.write_now([&](store::Tx& tx) -> Result<void> {
-      BAVN_TRY(const auto n, tx.exec("UPDATE api_key SET ended_at_us = :now WHERE id = :id AND ended_at_us IS NULL", {{"now", tx.now()}, {"id", id}}));
+      BAVN_TRY(const auto n, tx.exec("UPDATE api_key SET ended_at_us = :now WHERE id = :id AND ended_at_us IS NULL",
+                                     {{"now", tx.now()}, {"id", id}}));
       if (n == 0) return {};  // it had ended: the same in the end
       return tx.audit({person_subject(h.session.person), "key.ended", "key:" + id, "{}"});
     });

@@ -32,9 +32,11 @@ webauthn::Cbor bytes(std::string_view b) {
 }
 
 /// One JWK as a key of one algorithm, through the same checks as a passkey's.
-std::shared_ptr<const webauthn::PublicKey> key_of(std::int64_t kty, std::int64_t alg, std::vector<std::pair<std::int64_t, webauthn::Cbor>> more) {
+std::shared_ptr<const webauthn::PublicKey> key_of(std::int64_t kty, std::int64_t alg,
+                                                  std::vector<std::pair<std::int64_t, webauthn::Cbor>> more) {
   webauthn::Cbor map{webauthn::Cbor::Kind::map};
-  for (auto& [name, value] : std::initializer_list<std::pair<std::int64_t, webauthn::Cbor>>{{1, integer(kty)}, {3, integer(alg)}}) {
+  for (auto& [name, value] :
+       std::initializer_list<std::pair<std::int64_t, webauthn::Cbor>>{{1, integer(kty)}, {3, integer(alg)}}) {
     map.items.push_back(integer(name));
     map.items.push_back(value);
   }
@@ -79,11 +81,13 @@ Result<ProviderEnds> read_discovery(std::string_view json, std::string_view issu
   const auto root = document->root();
   if (root["issuer"].text() != issuer)
     return refused(fmt::format("it is configured as {} and calls itself \"{}\"", issuer, root["issuer"].text_or("?")));
-  ProviderEnds ends{std::string(root["authorization_endpoint"].text_or("")), std::string(root["token_endpoint"].text_or("")),
-                    std::string(root["jwks_uri"].text_or("")), false};
+  ProviderEnds ends{std::string(root["authorization_endpoint"].text_or("")),
+                    std::string(root["token_endpoint"].text_or("")), std::string(root["jwks_uri"].text_or("")), false};
   for (const auto* url : {&ends.authorization, &ends.token, &ends.keys}) {
     const auto parsed = net::parse_url(*url);
-    if (!parsed) return fail(Code::bad_input, fmt::format("what the provider publishes about itself has no usable address: {}", parsed.error().what));
+    if (!parsed)
+      return fail(Code::bad_input, fmt::format("what the provider publishes about itself has no usable address: {}",
+                                               parsed.error().what));
     // A provider that is inside may be plain http altogether; one that is https has nothing that is not.
     if (!parsed->tls && issuer.starts_with("https://")) return refused("an address of it is not https");
   }
@@ -100,7 +104,8 @@ Result<ProviderEnds> read_discovery(std::string_view json, std::string_view issu
 
 Result<std::vector<ProviderKey>> read_jwks(std::string_view json) {
   const auto document = net::JsonDocument::parse(json);
-  if (!document || !document->root()["keys"].is_array()) return fail(Code::bad_input, "the provider's keys cannot be read");
+  if (!document || !document->root()["keys"].is_array())
+    return fail(Code::bad_input, "the provider's keys cannot be read");
   std::vector<ProviderKey> keys;
   for (const auto jwk : document->root()["keys"]) {
     if (keys.size() >= kMostKeys) break;
@@ -122,22 +127,28 @@ Result<std::vector<ProviderKey>> read_jwks(std::string_view json) {
     }
     keys.push_back(std::move(key));
   }
-  if (keys.empty()) return fail(Code::bad_input, "the provider publishes no key of a kind that is accepted (RSA from 2048 bits, P-256)");
+  if (keys.empty())
+    return fail(Code::bad_input,
+                "the provider publishes no key of a kind that is accepted (RSA from 2048 bits, P-256)");
   return keys;
 }
 
-Result<TokenSays> check_id_token(std::string_view token, const std::vector<ProviderKey>& keys, const TokenExpected& expected) {
+Result<TokenSays> check_id_token(std::string_view token, const std::vector<ProviderKey>& keys,
+                                 const TokenExpected& expected) {
   if (token.empty() || token.size() > kLongestToken) return refused("it is missing or too long");
   const auto first = token.find('.'), second = first == std::string_view::npos ? first : token.find('.', first + 1);
-  if (second == std::string_view::npos || token.find('.', second + 1) != std::string_view::npos) return refused("it has not three parts");
-  const auto header_bytes = from_base64url(token.substr(0, first)), body_bytes = from_base64url(token.substr(first + 1, second - first - 1)),
+  if (second == std::string_view::npos || token.find('.', second + 1) != std::string_view::npos)
+    return refused("it has not three parts");
+  const auto header_bytes = from_base64url(token.substr(0, first)),
+             body_bytes = from_base64url(token.substr(first + 1, second - first - 1)),
              signature = from_base64url(token.substr(second + 1));
   if (!header_bytes || !body_bytes || !signature) return refused("it is not base64url");
   const auto header_document = net::JsonDocument::parse(*header_bytes);
   if (!header_document || !header_document->root().is_object()) return refused("its header is not JSON");
   const auto header = header_document->root();
   const std::string alg(header["alg"].text_or("")), kid(header["kid"].text_or(""));
-  if (alg != "RS256" && alg != "PS256" && alg != "ES256") return refused(fmt::format("it is signed with \"{}\"", alg.substr(0, 20)));
+  if (alg != "RS256" && alg != "PS256" && alg != "ES256")
+    return refused(fmt::format("it is signed with \"{}\"", alg.substr(0, 20)));
   if (header["crit"]) return refused("it demands something that is not known here (crit)");
   const std::string_view message = token.substr(0, second);
   const std::string by_ec = alg == "ES256" ? der_signature(*signature) : std::string();
@@ -166,15 +177,21 @@ Result<TokenSays> check_id_token(std::string_view token, const std::vector<Provi
   }
   if (!ours) return refused("it is for somebody else");
   const auto azp = claims["azp"];
-  if ((audiences > 1 && !azp) || (azp && azp.text() != expected.client)) return refused("it was made for somebody else (azp)");
-  if (expected.nonce.empty() || !same_secret(claims["nonce"].text_or(""), expected.nonce)) return refused("it answers another question (nonce)");
+  if ((audiences > 1 && !azp) || (azp && azp.text() != expected.client))
+    return refused("it was made for somebody else (azp)");
+  if (expected.nonce.empty() || !same_secret(claims["nonce"].text_or(""), expected.nonce))
+    return refused("it answers another question (nonce)");
   const auto ends = seconds_at(claims["exp"]), made = seconds_at(claims["iat"]);
-  if (!ends || *ends + kClockSkew <= expected.now) return refused("it is over, or the clocks differ by more than a minute");
-  if (!made || *made - kClockSkew > expected.now) return refused("it was made in the future: the clocks differ by more than a minute");
-  if (const auto from = claims["nbf"]; from && (!seconds_at(from) || *seconds_at(from) - kClockSkew > expected.now)) return refused("it is not valid yet");
+  if (!ends || *ends + kClockSkew <= expected.now)
+    return refused("it is over, or the clocks differ by more than a minute");
+  if (!made || *made - kClockSkew > expected.now)
+    return refused("it was made in the future: the clocks differ by more than a minute");
+  if (const auto from = claims["nbf"]; from && (!seconds_at(from) || *seconds_at(from) - kClockSkew > expected.now))
+    return refused("it is not valid yet");
   if (expected.proved_within) {
     const auto when = seconds_at(claims["auth_time"]);
-    if (!when || *when + *expected.proved_within + kClockSkew < expected.now) return refused("the provider did not ask again who is there");
+    if (!when || *when + *expected.proved_within + kClockSkew < expected.now)
+      return refused("the provider did not ask again who is there");
   }
   const auto subject = claims["sub"].text_or("");
   if (subject.empty() || subject.size() > kLongestSubject) return refused("it names nobody (sub)");

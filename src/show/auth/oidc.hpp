@@ -27,7 +27,7 @@ struct ProviderEnds {
 Result<ProviderEnds> read_discovery(std::string_view json, std::string_view issuer);
 
 struct ProviderKey {
-  std::string id;  // kid; may be empty
+  std::string id;         // kid; may be empty
   std::string algorithm;  // the only one it is for; empty: any of its kind
   bool ec = false;
   std::shared_ptr<const webauthn::PublicKey> rs256, ps256, es256;
@@ -44,7 +44,8 @@ struct TokenSays {
   std::string subject;
 };
 /// forbidden with the reason; not_found: signed by a key that is not among these (they may have changed).
-Result<TokenSays> check_id_token(std::string_view token, const std::vector<ProviderKey>& keys, const TokenExpected& expected);
+Result<TokenSays> check_id_token(std::string_view token, const std::vector<ProviderKey>& keys,
+                                 const TokenExpected& expected);
 
 /// S256 of RFC 7636 section 4.2.
 std::string pkce_challenge(std::string_view verifier);

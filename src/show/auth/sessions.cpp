@@ -57,8 +57,9 @@ struct State {
   bool demonstration = false;
   Ways ways;
 };
-BOOST_DESCRIBE_STRUCT(State, (), (serves, name, municipality, language, person, rights, method, began, ends, proved_until, passkeys, advice,
-                                  demonstration, ways))
+BOOST_DESCRIBE_STRUCT(State, (),
+                      (serves, name, municipality, language, person, rights, method, began, ends, proved_until,
+                       passkeys, advice, demonstration, ways))
 
 struct LanguageChoice {
   std::string language;
@@ -110,12 +111,12 @@ std::string browser_name(std::string_view agent) {
                                    : has("Chrome/")  ? "Chrome"
                                    : has("Safari/")  ? "Safari"
                                                      : "";
-  const std::string_view system = has("Windows")                     ? "Windows"
-                                  : has("iPhone") || has("iPad")     ? "iOS"
-                                  : has("Mac OS X")                  ? "macOS"
-                                  : has("Android")                   ? "Android"
-                                  : has("Linux")                     ? "Linux"
-                                                                     : "";
+  const std::string_view system = has("Windows")                 ? "Windows"
+                                  : has("iPhone") || has("iPad") ? "iOS"
+                                  : has("Mac OS X")              ? "macOS"
+                                  : has("Android")               ? "Android"
+                                  : has("Linux")                 ? "Linux"
+                                                                 : "";
   if (browser.empty()) return "?";
   return system.empty() ? std::string(browser) : fmt::format("{} / {}", browser, system);
 }
@@ -162,17 +163,26 @@ Result<PersonId> person_id(std::string_view text) {
 }
 
 namespace {
-constexpr std::pair<std::string_view, event::Right> kRightNames[] = {
-    {"event_read", event::Right::event_read},         {"event_write", event::Right::event_write},
-    {"event_erase", event::Right::event_erase},       {"finding_read", event::Right::finding_read},
-    {"indicator_read", event::Right::indicator_read}, {"indicator_write", event::Right::indicator_write},
-    {"hunt", event::Right::hunt},                     {"operate", event::Right::operate},
-    {"alert_read", event::Right::alert_read},         {"alert_write", event::Right::alert_write},
-    {"follow", event::Right::follow},                 {"report", event::Right::report},
-    {"tenants_read", event::Right::tenants_read},     {"tenants_write", event::Right::tenants_write},
-    {"publish", event::Right::publish},               {"order", event::Right::order},
-    {"audit_read", event::Right::audit_read},         {"left_us_read", event::Right::left_us_read},
-    {"people_write", event::Right::people_write},     {"settings_write", event::Right::settings_write}};
+constexpr std::pair<std::string_view, event::Right> kRightNames[] = {{"event_read", event::Right::event_read},
+                                                                     {"event_write", event::Right::event_write},
+                                                                     {"event_erase", event::Right::event_erase},
+                                                                     {"finding_read", event::Right::finding_read},
+                                                                     {"indicator_read", event::Right::indicator_read},
+                                                                     {"indicator_write", event::Right::indicator_write},
+                                                                     {"hunt", event::Right::hunt},
+                                                                     {"operate", event::Right::operate},
+                                                                     {"alert_read", event::Right::alert_read},
+                                                                     {"alert_write", event::Right::alert_write},
+                                                                     {"follow", event::Right::follow},
+                                                                     {"report", event::Right::report},
+                                                                     {"tenants_read", event::Right::tenants_read},
+                                                                     {"tenants_write", event::Right::tenants_write},
+                                                                     {"publish", event::Right::publish},
+                                                                     {"order", event::Right::order},
+                                                                     {"audit_read", event::Right::audit_read},
+                                                                     {"left_us_read", event::Right::left_us_read},
+                                                                     {"people_write", event::Right::people_write},
+                                                                     {"settings_write", event::Right::settings_write}};
 }  // namespace
 
 std::vector<std::string> right_names(std::uint32_t rights) {
@@ -219,8 +229,8 @@ std::string Identity::Inner::cookie_name() const {
 }
 
 std::string Identity::Inner::session_cookie(std::string_view token) const {
-  return fmt::format("{}={}; Path=/; HttpOnly; SameSite=Lax; Max-Age={}{}", cookie_name(), token, limits.session.count(),
-                     plain() ? "" : "; Secure");
+  return fmt::format("{}={}; Path=/; HttpOnly; SameSite=Lax; Max-Age={}{}", cookie_name(), token,
+                     limits.session.count(), plain() ? "" : "; Secure");
 }
 
 std::string Identity::Inner::no_cookie() const {
@@ -231,8 +241,8 @@ Identity::Inner::Browser Identity::Inner::browser_of(const net::Request& request
   if (const auto cookie = cookie_of(request, browser_cookie_name()); cookie && cookie->size() == 43)
     return {hash_of(*cookie), {}};
   const std::string token = fresh_secret(runtime);
-  return {hash_of(token), fmt::format("{}={}; Path=/; HttpOnly; SameSite=Lax; Max-Age=1800{}", browser_cookie_name(), token,
-                                      plain() ? "" : "; Secure")};
+  return {hash_of(token), fmt::format("{}={}; Path=/; HttpOnly; SameSite=Lax; Max-Age=1800{}", browser_cookie_name(),
+                                      token, plain() ? "" : "; Secure")};
 }
 
 bool Identity::Inner::same_site(const net::Request& request) const {
@@ -262,10 +272,11 @@ Result<Standing> Identity::Inner::standing(PersonId id) const {
   s.person = std::move(person);
   if (s.person.left) s.scope = event::Scope(person_subject(id), {}, 0, event::Tlp::clear);
   BAVN_TRY(const auto counted, state.read([&](store::Reader& db) {
-    return db.one<Counted>("SELECT (SELECT count(*) FROM passkey WHERE person = :p AND copied_at_us IS NULL) AS passkeys, "
-                           "(SELECT count(*) FROM totp WHERE person = :p AND confirmed_at_us IS NOT NULL) AS code, "
-                           "(SELECT count(*) FROM provider_subject WHERE person = :p) AS provider",
-                           {{"p", id}});
+    return db.one<Counted>(
+        "SELECT (SELECT count(*) FROM passkey WHERE person = :p AND copied_at_us IS NULL) AS passkeys, "
+        "(SELECT count(*) FROM totp WHERE person = :p AND confirmed_at_us IS NOT NULL) AS code, "
+        "(SELECT count(*) FROM provider_subject WHERE person = :p) AS provider",
+        {{"p", id}});
   }));
   s.passkeys = counted->passkeys;
   s.code = counted->code > 0;
@@ -307,22 +318,25 @@ Result<Identity::Inner::Begun> Identity::Inner::begin(store::Tx& tx, const net::
   const std::string token = fresh_secret(runtime);
   const auto* agent = request.headers.find("User-Agent");
   const Instant now = tx.now();
-  BAVN_CHECK(tx.exec(
-      "INSERT INTO web_session (token, person, method, passkey, demonstration, began_at_us, seen_at_us, ends_at_us, proved_at_us, address, "
-      "browser) VALUES (:token, :person, :method, :passkey, :demonstration, :now, :now, :ends, :proved, :address, :browser)",
-      {{"token", hash_of(token)},
-       {"person", person},
-       {"method", to_string(method)},
-       {"passkey", passkey},
-       {"demonstration", demonstration},
-       {"now", now},
-       {"ends", now + limits.session},
-       {"proved", proof ? std::optional(now) : std::nullopt},
-       {"address", request.peer.address},
-       {"browser", browser_name(agent == nullptr ? "" : *agent)}}));
+  BAVN_CHECK(
+      tx.exec("INSERT INTO web_session (token, person, method, passkey, demonstration, began_at_us, seen_at_us, "
+              "ends_at_us, proved_at_us, address, "
+              "browser) VALUES (:token, :person, :method, :passkey, :demonstration, :now, :now, :ends, :proved, "
+              ":address, :browser)",
+              {{"token", hash_of(token)},
+               {"person", person},
+               {"method", to_string(method)},
+               {"passkey", passkey},
+               {"demonstration", demonstration},
+               {"now", now},
+               {"ends", now + limits.session},
+               {"proved", proof ? std::optional(now) : std::nullopt},
+               {"address", request.peer.address},
+               {"browser", browser_name(agent == nullptr ? "" : *agent)}}));
   const std::int64_t id = tx.last_id();
-  BAVN_CHECK(tx.audit({person_subject(person), "session.began", fmt::format("session:{}", id),
-                       fmt::format("{{\"method\":\"{}\",\"address\":{}}}", to_string(method), net::to_json(request.peer.address))}));
+  BAVN_CHECK(tx.audit(
+      {person_subject(person), "session.began", fmt::format("session:{}", id),
+       fmt::format("{{\"method\":\"{}\",\"address\":{}}}", to_string(method), net::to_json(request.peer.address))}));
   return Begun{session_cookie(token), id};
 }
 
@@ -352,8 +366,9 @@ Result<void> Identity::Inner::end_all(store::Tx& tx, PersonId person, std::strin
     BAVN_CHECK(one("DELETE FROM user_handle WHERE person = :p"));
     BAVN_CHECK(one("DELETE FROM recovery WHERE person = :p AND agreed_at_us IS NULL"));
   }
-  return tx.audit({std::string(who), "access.ended", person_subject(person),
-                   fmt::format("{{\"sessions\":{},\"links\":{},\"keys\":{},\"passkeys\":{}}}", sessions, links, keys, passkeys)});
+  return tx.audit(
+      {std::string(who), "access.ended", person_subject(person),
+       fmt::format("{{\"sessions\":{},\"links\":{},\"keys\":{},\"passkeys\":{}}}", sessions, links, keys, passkeys)});
 }
 
 Result<bool> Identity::Inner::too_many(store::Reader& db, std::string_view bucket, std::int64_t limit) const {
@@ -391,20 +406,23 @@ std::variant<Identity::Inner::Here, net::Reply> Identity::Inner::here(const net:
 }
 
 net::Reply Identity::Inner::needs_proof() const {
-  return web::problem(403, "proof-needed", "prove with the passkey who is there (POST /api/session/proof), then send it again");
+  return web::problem(403, "proof-needed",
+                      "prove with the passkey who is there (POST /api/session/proof), then send it again");
 }
 
 Result<event::Scope> Identity::authenticate(const net::Request& request) const {
   Inner& in = *inner_;
   if (const auto* header = request.headers.find("Authorization"); header != nullptr) {
     constexpr std::string_view bearer = "Bearer ";
-    if (!header->starts_with(bearer)) return fail(Code::forbidden, "only \"Bearer\" and an API key are understood here");
+    if (!header->starts_with(bearer))
+      return fail(Code::forbidden, "only \"Bearer\" and an API key are understood here");
     return in.key_scope(request, trim(std::string_view(*header).substr(bearer.size())));
   }
   BAVN_TRY(const auto session, in.session_of(request));
   if (!session) return fail(Code::forbidden, "nobody is signed in, or the session is over");
   if (!safe_method(request.method) && !in.same_site(request))
-    return fail(Code::forbidden, "a browser's write must come from our own pages: Sec-Fetch-Site, Origin or X-Bavn is missing");
+    return fail(Code::forbidden,
+                "a browser's write must come from our own pages: Sec-Fetch-Site, Origin or X-Bavn is missing");
   if (session->seen_at_us + kSeenEvery <= in.runtime.now())
     in.state.write([id = session->id](store::Tx& tx) -> Result<void> {
       BAVN_CHECK(tx.exec("UPDATE web_session SET seen_at_us = :now WHERE id = :id", {{"now", tx.now()}, {"id", id}}));
@@ -424,7 +442,8 @@ bool Identity::still_valid(const net::Request& request) const {
 std::optional<net::Reply> Identity::proof_missing(const net::Request& request) const {
   if (request.scope.sees_all() && request.scope.who() == event::Scope::local_owner().who()) return std::nullopt;
   if (request.headers.find("Authorization") != nullptr)
-    return web::problem(403, "person-needed", "an API key cannot do this: somebody must sign in and prove who they are");
+    return web::problem(403, "person-needed",
+                        "an API key cannot do this: somebody must sign in and prove who they are");
   const auto session = inner_->session_of(request);
   if (!session) return net::problem(session.error());
   if (!*session) return nobody();
@@ -465,7 +484,8 @@ void Identity::Inner::add_session_routes(net::Router& router) {
     });
     if (!providers_here) return net::problem(providers_here.error());
     for (const auto& p : *providers_here) v.ways.providers.push_back({std::to_string(p.id), p.label});
-    const auto codes = state.read([&](store::Reader& db) { return db.number("SELECT count(*) FROM totp WHERE confirmed_at_us IS NOT NULL"); });
+    const auto codes = state.read(
+        [&](store::Reader& db) { return db.number("SELECT count(*) FROM totp WHERE confirmed_at_us IS NOT NULL"); });
     v.ways.code = codes && *codes > 0;
     auto at = here(q);
     if (auto* h = std::get_if<Here>(&at)) {
@@ -506,7 +526,8 @@ void Identity::Inner::add_session_routes(net::Router& router) {
       if (!same_site(q)) return web::problem(403, "other-origin", "a browser's write must come from our own pages");
       if (const auto done = state.write_now([&](store::Tx& tx) -> Result<void> {
             BAVN_CHECK(tx.exec("DELETE FROM web_session WHERE id = :id", {{"id", (*session)->id}}));
-            return tx.audit({person_subject((*session)->person), "session.ended", fmt::format("session:{}", (*session)->id), "{}"});
+            return tx.audit(
+                {person_subject((*session)->person), "session.ended", fmt::format("session:{}", (*session)->id), "{}"});
           });
           !done)
         return net::problem(done.error());
@@ -526,23 +547,25 @@ void Identity::Inner::add_session_routes(net::Router& router) {
       if (*id != of) {
         const auto scope = scope_of(h.session);
         if (!scope) return net::problem(scope.error());
-        if (!scope->may(event::Right::people_write)) return net::problem({Code::forbidden, "only who administers people sees others' sessions", {}});
+        if (!scope->may(event::Right::people_write))
+          return net::problem({Code::forbidden, "only who administers people sees others' sessions", {}});
         if (const auto found = people.find(*scope, *id); !found) return net::problem(found.error());
       }
       of = *id;
     }
     const Instant now = runtime.now();
     const auto rows = state.read([&](store::Reader& db) {
-      return db.all<SessionRow>(fmt::format("SELECT {} FROM web_session WHERE person = :p AND ends_at_us > :now AND seen_at_us > :idle "
-                                            "ORDER BY began_at_us DESC, id DESC LIMIT 200",
-                                            kSessionColumns),
-                                {{"p", of}, {"now", now}, {"idle", now - limits.idle}});
+      return db.all<SessionRow>(
+          fmt::format("SELECT {} FROM web_session WHERE person = :p AND ends_at_us > :now AND seen_at_us > :idle "
+                      "ORDER BY began_at_us DESC, id DESC LIMIT 200",
+                      kSessionColumns),
+          {{"p", of}, {"now", now}, {"idle", now - limits.idle}});
     });
     if (!rows) return net::problem(rows.error());
     Items list;
     for (const auto& r : *rows)
-      list.items.push_back({std::to_string(r.id), r.method, ms_time(r.began_at_us), ms_time(r.seen_at_us), ms_time(r.ends_at_us),
-                            r.address, r.browser, r.id == h.session.id});
+      list.items.push_back({std::to_string(r.id), r.method, ms_time(r.began_at_us), ms_time(r.seen_at_us),
+                            ms_time(r.ends_at_us), r.address, r.browser, r.id == h.session.id});
     return net::json(net::to_json(list));
   });
   router.del("/api/sessions/{id}", net::Needs::anyone, [this](const net::Request& q) -> net::Reply {
@@ -552,7 +575,8 @@ void Identity::Inner::add_session_routes(net::Router& router) {
     const auto id = web::id_of(q);
     if (!id) return net::problem(id.error());
     const auto row = state.read([&](store::Reader& db) {
-      return db.one<SessionRow>(fmt::format("SELECT {} FROM web_session WHERE id = :id", kSessionColumns), {{"id", *id}});
+      return db.one<SessionRow>(fmt::format("SELECT {} FROM web_session WHERE id = :id", kSessionColumns),
+                                {{"id", *id}});
     });
     if (!row) return net::problem(row.error());
     const net::Reply none = net::problem({Code::not_found, fmt::format("there is no session {}", *id), {}});
