@@ -85,6 +85,13 @@ constexpr Setting kSettings[] = {
      {1, 3660},
      "The latest end of an API key: a key without an end is forgotten, not ended.",
      Restart::yes},
+    {"auth.demonstration",
+     Unit::none,
+     false,
+     {0, 1},
+     "Links that the owner makes let made-up people in without a key, and prove for them; only where the address is "
+     "http://localhost.",
+     Restart::yes},
     {"auth.inside",
      Unit::none,
      std::string_view(""),
@@ -138,6 +145,7 @@ Identity::Inner::Inner(Runtime& r, store::State& s, tenants::People& p, net::Cli
   limits.code_misses = set.integer("auth.code_misses");
   limits.address_tries = set.integer("auth.address_tries");
   limits.address_questions = set.integer("auth.address_questions");
+  options.demonstration = options.demonstration || set.flag("auth.demonstration");
   options.settings = nullptr;  // was only needed here
 }
 
@@ -149,15 +157,18 @@ Result<std::unique_ptr<Identity>> Identity::open(Runtime& runtime, store::State&
   auto inner = std::make_unique<Inner>(runtime, state, people, client, texts, std::move(options));
   Inner& in = *inner;
   in.queue = runtime.queue({.name = "identity"});
-  state.subscribe("identity", in.queue, [&in](const store::DomainEvent& event) -> Result<void> {
-    if (event.kind != "person.left" && event.kind != "person.changed") return {};
-    BAVN_TRY(const PersonId person, person_id(event.subject.substr(event.subject.find(':') + 1)));
-    // Rights are asked for anew at each request; this ends what lies around, and streams that were opened with other rights.
-    if (event.kind == "person.left")
-      BAVN_CHECK(in.state.write_now([&](store::Tx& tx) { return in.end_all(tx, person, "person who left", true); }));
-    in.tell_ended(event.subject);
-    return {};
-  });
+  state.subscribe("identity", in.queue,
+                  [&in](const store::DomainEvent& event) -> Result<void> {
+                    if (event.kind != "person.left" && event.kind != "person.changed") return {};
+                    BAVN_TRY(const PersonId person, person_id(event.subject.substr(event.subject.find(':') + 1)));
+                    // Rights are asked for anew at each request; this ends what lies around, and streams that were opened with other rights.
+                    if (event.kind == "person.left")
+                      BAVN_CHECK(in.state.write_now(
+                          [&](store::Tx& tx) { return in.end_all(tx, person, "person who left", true); }));
+                    in.tell_ended(event.subject);
+                    return {};
+                  },
+                  {"person."});
   state.on_timer_tx("identity.tidy", [&in](store::Tx& tx, const store::Timer&) -> Result<void> {
     const Instant now = tx.now();
     BAVN_CHECK(tx.exec("DELETE FROM challenge WHERE ends_at_us < :now", {{"now", now}}));
@@ -262,8 +273,10 @@ Result<std::string> Identity::link_for(PersonId person) {
   if (found.left) return fail(Code::conflict, fmt::format("{} has left", found.name));
   Inner::Link link;
   BAVN_CHECK(in.state.write_now([&](store::Tx& tx) -> Result<void> {
-    BAVN_TRY(link, in.make_link(tx, in.options.demonstration ? "demonstration" : "owner", person,
-                                event::Scope::local_owner().who(), in.limits.first_link));
+    BAVN_TRY(link,
+             in.make_link(
+                 tx, in.options.demonstration && in.site().starts_with("http://localhost") ? "demonstration" : "owner",
+                 person, event::Scope::local_owner().who(), in.limits.first_link));
     return {};
   }));
   return link.url;

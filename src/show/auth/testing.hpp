@@ -2,6 +2,7 @@
 // For tests of this folder and above: an authenticator in software, and a browser that keeps cookies and speaks to a Router.
 #include <gtest/gtest.h>
 #include <openssl/core_names.h>
+#include <openssl/ec.h>
 #include <openssl/evp.h>
 
 #include <map>
