@@ -370,7 +370,7 @@ void Identity::Inner::add_pages(net::Router& router) {
     main += fmt::format(
         "<section class=\"card\"><h2>{}</h2>\n<p>{}</p>\n<div class=\"field\"><label "
         "for=\"passkey-name\">{}</label><input id=\"passkey-name\" maxlength=\"80\" "
-        "autocomplete=\"off\"><span class=\"hint\">{}</span></div>\n<br>\n{}</section>\n",
+        "autocomplete=\"off\"><span class=\"hint\">{}</span></div>\n{}</section>\n",
         w("passkey.title"), w("set_up.passkey.text"), w("set_up.passkey.name"), w("set_up.passkey.name_hint"),
         passkey_button(w, "register", "/sign-in/set-up", s.can_return()));
     const auto all =

@@ -45,12 +45,10 @@ class SoftKey {
     data += static_cast<char>(id_.size());
     data += id_;
     data += cose();
-    std::string object(
-        "\xa3\x63"
-        "fmt\x64none\x67"
-        "attStmt\xa0\x68"
-        "authData\x58",
-        28);
+    std::string object = "\xa3\x63";
+    object += "fmt\x64none\x67";
+    object += "attStmt\xa0\x68";
+    object += "authData\x58";
     object += static_cast<char>(data.size());
     object += data;
     return "{\"name\":" + json_text(name) + ",\"credential\":{\"id\":\"" + to_base64url(id_) +
