@@ -40,7 +40,7 @@ struct ProviderLabel {
 };
 BOOST_DESCRIBE_STRUCT(ProviderLabel, (), (id, label))
 
-constexpr std::array kTroubles{"over", "provider", "unknown", "denied", "other", "tries", "proof", "code", "closed"};
+constexpr std::array kTroubles{"over", "provider", "unknown", "denied", "another", "tries", "proof", "code", "closed"};
 
 /// A path of ours and nothing else: what a browser makes of "/\" or "//" is another site.
 std::string safe_next(std::string_view next) {
@@ -428,9 +428,9 @@ void Identity::Inner::add_pages(net::Router& router) {
                     "<div class=\"field\"><label for=\"code\">{}</label><input id=\"code\" name=\"code\" "
                     "inputmode=\"numeric\" autocomplete=\"one-time-code\" maxlength=\"7\" required{}></div>"
                     "<button>{}</button></form>\n",
-                    w("set_up.code.title"), w("set_up.code.one"), w("set_up.code.two"), grouped,
+                    w("set_up.code.title"), w("set_up.code.step_1"), w("set_up.code.step_2"), grouped,
                     escape_html(totp_uri(**secret, "Bavn " + options.name, h->standing.person.name)),
-                    w("set_up.code.open"), w("set_up.code.three"), wrong, w("code.digits"),
+                    w("set_up.code.open"), w("set_up.code.step_3"), wrong, w("code.digits"),
                     wrong.empty() ? "" : " aria-invalid=\"true\" aria-describedby=\"fault\"", w("set_up.code.confirm")),
         "/sign-in/set-up/code", wrong.empty() ? 200 : 422);
   });

@@ -288,7 +288,7 @@ void Identity::Inner::add_provider_routes(net::Router& router) {
     if (!session || !*session || (*session)->id != t.row.session) return to_page(site(), "over");
     const PersonId person = (*session)->person;
     if (t.row.purpose == "proof") {
-      if (!*who || **who != person) return to_page(site(), "other");
+      if (!*who || **who != person) return to_page(site(), "another");
       const auto kept = state.write_now([&](store::Tx& tx) -> Result<void> {
         BAVN_CHECK(tx.exec("UPDATE web_session SET proved_at_us = :now WHERE id = :id",
                            {{"now", tx.now()}, {"id", (*session)->id}}));
@@ -299,7 +299,7 @@ void Identity::Inner::add_provider_routes(net::Router& router) {
       if (kept) reply.headers.set("Location", site() + "/");
       return reply;
     }
-    if (*who && **who != person) return to_page(site(), "other");
+    if (*who && **who != person) return to_page(site(), "another");
     std::string cookie;
     const auto bound = state.write_now([&](store::Tx& tx) -> Result<void> {
       BAVN_CHECK(
