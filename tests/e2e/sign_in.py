@@ -35,7 +35,7 @@ class SignIn(unittest.TestCase):
         settings = folder / "settings.toml"
         text = re.sub(r"port = \d+", "port = 0\ncontrol_port = 0", settings.read_text())
         settings.write_text(text + f'\n[web]\nport = {self.web}\n\n[auth]\ninside = "localhost"\n')
-        self.hub = Process("hub", folder, "run")
+        self.hub = Process("hub", folder)
         self.hub.start()
         self.addCleanup(self.hub.stop)
 
