@@ -113,6 +113,9 @@ int run_hub(const HubCommand& c) {
   if (!hub) return failed(hub.error());
   tell_systemd("READY=1");
   fmt::print("hub: nodes reach it at {}; status page {}\n", (*hub)->nodes_address(), (*hub)->status_link());
+  if (const auto* site = (*hub)->site()) fmt::print("hub: web address {}\n", site->url());
+  if (!(*hub)->first_link().empty())
+    fmt::print("hub: nobody administers people here yet; the first one opens {}\n", (*hub)->first_link());
   std::fflush(stdout);
   while (!stop.token().stop_requested()) {
     (*hub)->alive();

@@ -65,6 +65,7 @@ std::vector<Setting> hub_settings() {
   std::vector<Setting> all(std::begin(kSettings), std::end(kSettings));
   for (Setting& s : beacon_hub_settings()) all.push_back(std::move(s));
   for (Setting& s : show::web::settings(show::web::Serves::hub)) all.push_back(std::move(s));
+  for (Setting& s : show::auth::identity_settings()) all.push_back(std::move(s));
   return all;
 }
 
@@ -117,7 +118,10 @@ Result<std::unique_ptr<HubProcess>> HubProcess::open(Runtime& runtime, Metrics& 
   BAVN_CHECK(hub->open_site(metrics, settings));  // adds to the control interface, which is served from listen() on
   BAVN_CHECK(hub->listen(settings));
   hub->core_->start();
-  if (hub->site_) BAVN_CHECK(hub->site_->listen());
+  if (hub->site_) {
+    BAVN_CHECK(hub->site_->listen());
+    BAVN_TRY(hub->first_link_, hub->people_->listening(*hub->site_));
+  }
   hub->upkeep_ = runtime.queue({.name = "upkeep"});
   runtime.after(std::chrono::hours(1), hub->upkeep_, [h = hub.get(), alive = hub->alive_] {
     if (*alive) h->check_certificate();
@@ -157,7 +161,8 @@ Result<void> HubProcess::open_site(Metrics& metrics, const Settings& settings) {
   HubCore& core = *core_;
   show::web::Parts parts{runtime_, metrics, core.state(), core.texts(), show::web::Serves::hub};
   BAVN_TRY(site_, show::web::Site::open(parts, std::move(options)));
-  site_->use_authenticator([this](const net::Request& q) { return control_->owner_here(q); });
+  BAVN_TRY(people_, WebPeople::open(runtime_, core.state(), core.texts(), *control_, core.control_router(), *site_,
+                                    {.name = settings.text("hub.name")}, settings));
   core.add_web_routes(site_->router());
   // Whoever owns this machine asks where the web address is, and what it has.
   core.control_router().get("/web", net::Needs::operate,
@@ -192,6 +197,7 @@ HubProcess::~HubProcess() {
   nodes_server_.reset();
   control_server_.reset();
   if (core_) core_->stop();
+  people_.reset();
   site_.reset();
 }
 

@@ -9,6 +9,7 @@
 #include "app/folder.hpp"
 #include "app/guests.hpp"
 #include "app/hub_core.hpp"
+#include "app/web_people.hpp"
 #include "base/settings.hpp"
 #include "net/client.hpp"
 #include "net/server.hpp"
@@ -37,8 +38,11 @@ class HubProcess {
   HubCore& core() { return *core_; }
   Guests* guests() { return guests_.get(); }
   show::web::Site* site() { return site_.get(); }  // null: no web port is set
-  std::string status_link() const;                 // opens the status page with its key
-  std::string nodes_address() const;               // host:port for enrolment codes
+  WebPeople* people() { return people_.get(); }    // null: no web port is set
+  /// Opens the web address for the first person; empty: somebody administers already.
+  const std::string& first_link() const { return first_link_; }
+  std::string status_link() const;    // opens the status page with its key
+  std::string nodes_address() const;  // host:port for enrolment codes
   void alive() { folder_.touch_alive(); }
 
  private:
@@ -58,6 +62,8 @@ class HubProcess {
   std::unique_ptr<Guests> guests_;
   std::unique_ptr<HubCore> core_;
   std::unique_ptr<show::web::Site> site_;
+  std::unique_ptr<WebPeople> people_;
+  std::string first_link_;
   std::unique_ptr<net::Server> nodes_server_, control_server_;
   QueueId upkeep_{};
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);

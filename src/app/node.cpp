@@ -46,6 +46,9 @@ int run_node(const NodeCommand& c) {
   if (!node) return failed(node.error());
   tell_systemd("READY=1");
   fmt::print("node: status page {}\n", (*node)->status_link());
+  if (const auto* site = (*node)->site()) fmt::print("node: web address {}\n", site->url());
+  if (!(*node)->first_link().empty())
+    fmt::print("node: nobody administers people here yet; the first one opens {}\n", (*node)->first_link());
   std::fflush(stdout);
   // With --stdin the end of the stream is the end of the node, and the exit code the acknowledgement.
   using Totals = Result<input::sources::stdin_stream::StreamTotals>;

@@ -22,6 +22,7 @@
 #include "event/observable.hpp"
 #include "input/settings.hpp"
 #include "net/json_views.hpp"
+#include "show/auth/identity.hpp"
 #include "show/web/site.hpp"
 #include "tenants/municipalities.hpp"
 
@@ -146,6 +147,7 @@ std::vector<Setting> node_settings() {
   add(notify::sms_settings());
   add(beacon_node_settings());
   add(show::web::settings(show::web::Serves::node));
+  add(show::auth::identity_settings());
   return all;
 }
 

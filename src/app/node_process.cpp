@@ -180,7 +180,10 @@ Result<std::unique_ptr<NodeProcess>> NodeProcess::open(Runtime& runtime, Metrics
   BAVN_CHECK(node->open_site(metrics));  // adds to the control interface, which is served from listen() on
   BAVN_CHECK(node->listen());            // asks for what was set above
   node->core_->start();
-  if (node->site_) BAVN_CHECK(node->site_->listen());
+  if (node->site_) {
+    BAVN_CHECK(node->site_->listen());
+    BAVN_TRY(node->first_link_, node->people_->listening(*node->site_));
+  }
   node->enrolment_->start();
   node->parsers_ = std::make_unique<jail::Jail>(metrics);
   BAVN_CHECK(node->start_sources(run.guest));
@@ -270,7 +273,13 @@ Result<void> NodeProcess::open_site(Metrics& metrics) {
   NodeCore& core = *core_;
   show::web::Parts parts{runtime_, metrics, core.state(), core.texts(), show::web::Serves::node};
   BAVN_TRY(site_, show::web::Site::open(parts, std::move(options)));
-  site_->use_authenticator([this](const net::Request& q) { return control_->owner_here(q); });
+  show::auth::IdentityOptions who{.serves = show::auth::Serves::node, .name = "Bavn"};
+  if (const auto enrolled = enrolment_->identity(); enrolled && !enrolled->municipalities.empty()) {
+    who.name = people_name(*enrolled);
+    who.municipality = enrolled->municipalities.front();
+  }
+  BAVN_TRY(people_, WebPeople::open(runtime_, core.state(), core.texts(), *control_, core.control_router(), *site_,
+                                    std::move(who), *settings_));
   core.add_web_routes(site_->router());
   if (settings_->flag("web.reports")) {
     MunicipalityId home;
@@ -308,6 +317,7 @@ NodeProcess::~NodeProcess() {
   intake_server_.reset();
   control_server_.reset();
   if (core_) core_->stop();
+  people_.reset();
   site_.reset();
   book_.reset();
   core_.reset();

@@ -9,6 +9,7 @@
 #include "app/folder.hpp"
 #include "app/microsoft365_node.hpp"
 #include "app/node_core.hpp"
+#include "app/web_people.hpp"
 #include "base/settings.hpp"
 #include "input/running.hpp"
 #include "input/settings.hpp"
@@ -38,6 +39,9 @@ class NodeProcess {
   tenants::Enrolment& enrolment() { return *enrolment_; }
   std::string status_link() const;
   show::web::Site* site() { return site_.get(); }  // null: no web port is set
+  WebPeople* people() { return people_.get(); }    // null: no web port is set
+  /// Opens the web address for the first person; empty: somebody administers already.
+  const std::string& first_link() const { return first_link_; }
   void alive() { folder_.touch_alive(); }
   /// Standard input as one more source. done(totals): its end was reached and all of it is on disk.
   void read_stdin(const std::string& name, const std::string& format,
@@ -68,6 +72,8 @@ class NodeProcess {
   net::Router intake_;
   std::unique_ptr<show::pages::ReportDesk> reports_;
   std::unique_ptr<show::web::Site> site_;
+  std::unique_ptr<WebPeople> people_;
+  std::string first_link_;
 };
 
 /// Becomes a node with a code: makes the folder, waits for the hub's answer. Returns the node's name and municipalities, for people.

@@ -264,7 +264,20 @@ Result<void> People::leave(const event::Scope& scope, PersonId id) {
                        {{"now", tx.now()}, {"id", id}}));
     BAVN_CHECK(tx.exec("DELETE FROM person_role WHERE person = :id", {{"id", id}}));
     BAVN_CHECK(tx.exec("DELETE FROM contact_way WHERE person = :id", {{"id", id}}));
+    BAVN_CHECK(tx.emit("person.left", subject(id)));
     return tx.audit({scope.who(), "person.left", subject(id), "{}"});
+  });
+}
+
+Result<void> People::set_language(PersonId id, std::string_view language, std::string_view who) {
+  if (language != "da" && language != "nb" && language != "en")
+    return fail(Code::bad_input, fmt::format("\"{}\" is not one of the languages da, nb, en", language), "/language");
+  return state_.write_now([&](store::Tx& tx) -> Result<void> {
+    BAVN_TRY(const auto n, tx.exec("UPDATE person SET language = :l WHERE id = :id AND left_at_us IS NULL",
+                                   {{"l", language}, {"id", id}}));
+    if (n == 0) return fail(Code::not_found, fmt::format("there is no person {}", id.value));
+    return tx.audit(
+        {std::string(who), "person.language", subject(id), fmt::format("{{\"language\":\"{}\"}}", language)});
   });
 }
 
@@ -287,6 +300,7 @@ Result<void> People::give_role(const event::Scope& scope, PersonId id, Role role
         "ON CONFLICT (person, role) DO UPDATE SET given_by = excluded.given_by, given_at_us = excluded.given_at_us, "
         "until_us = excluded.until_us",
         {{"p", id}, {"role", to_string(role)}, {"who", scope.who()}, {"now", tx.now()}, {"until", until}}));
+    BAVN_CHECK(tx.emit("person.changed", subject(id)));
     return tx.audit({scope.who(), "role.given", subject(id), fmt::format("{{\"role\":\"{}\"}}", to_string(role))});
   });
 }
@@ -299,18 +313,23 @@ Result<void> People::take_role(const event::Scope& scope, PersonId id, Role role
                                    {{"p", id}, {"role", to_string(role)}}));
     if (n == 0)
       return fail(Code::not_found, fmt::format("person {} does not have the role {}", id.value, to_string(role)));
+    BAVN_CHECK(tx.emit("person.changed", subject(id)));
     return tx.audit({scope.who(), "role.taken", subject(id), fmt::format("{{\"role\":\"{}\"}}", to_string(role))});
   });
 }
 
 Result<event::Scope> People::scope_of(const event::Scope& scope, PersonId id) const {
   BAVN_TRY(const auto person, find(scope, id));
+  return scope_for(person);
+}
+
+event::Scope People::scope_for(const Person& person) {
   std::uint32_t rights = 0;
   for (const Role role : person.roles) rights |= rights_of(role);
   const bool insider =
       person.municipality.value == 0 && std::none_of(person.roles.begin(), person.roles.end(), must_expire);
-  if (insider && rights != 0) return event::Scope::everywhere(subject(id), rights, ceiling_of(person));
-  return event::Scope(subject(id), {person.municipality}, rights, ceiling_of(person));
+  if (insider && rights != 0) return event::Scope::everywhere(subject(person.id), rights, ceiling_of(person));
+  return event::Scope(subject(person.id), {person.municipality}, rights, ceiling_of(person));
 }
 
 Result<std::int64_t> People::add_way(const event::Scope& scope, PersonId id, const NewWay& way) {

@@ -84,10 +84,14 @@ class People {
   Result<PersonId> add(const event::Scope& scope, const NewPerson& person);
   Result<Person> find(const event::Scope& scope, PersonId id) const;
   Result<std::vector<Person>> of(const event::Scope& scope, MunicipalityId municipality) const;
-  /// Gone from the work: roles end, ways are erased, the name stays for the records.
+  /// Gone from the work ("person.left", as "person.changed" when roles change, is announced in the outbox): roles end, ways are erased, the name stays for the records.
   Result<void> leave(const event::Scope& scope, PersonId id);
   Result<void> give_role(const event::Scope& scope, PersonId id, Role role, std::optional<Instant> until = {});
   Result<void> take_role(const event::Scope& scope, PersonId id, Role role);
+  /// The person's own choice: da, nb or en.
+  Result<void> set_language(PersonId id, std::string_view language, std::string_view who);
+  /// The same for a person who was just read.
+  static event::Scope scope_for(const Person& person);
   /// What the person may do now: the sum of the roles that hold.
   Result<event::Scope> scope_of(const event::Scope& scope, PersonId id) const;
 

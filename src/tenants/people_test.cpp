@@ -49,6 +49,28 @@ TEST(People, OutsidersGetRolesForATimeOnlyAndSeeLittle) {
   EXPECT_FALSE(scope.may(Right::alert_read));
 }
 
+TEST(People, TheCertsPeopleSeeEveryMunicipalityAndOutsidersTheirOwn) {
+  World w;
+  const auto lead = w.person({}, "Lea Lead"), partner = w.person({}, "Pia Partner"), none = w.person({}, "Nik None");
+  ASSERT_TRUE(w.people.give_role(w.owner, lead, Role::duty_lead));
+  ASSERT_TRUE(w.people.give_role(w.owner, partner, Role::partner, w.sim.now() + 24h));
+  EXPECT_TRUE(w.people.scope_of(w.owner, lead)->sees({147}));
+  EXPECT_FALSE(w.people.scope_of(w.owner, partner)->sees({147}));
+  EXPECT_FALSE(w.people.scope_of(w.owner, none)->sees({147}));
+  const auto it = w.person({101}, "Ib It");
+  ASSERT_TRUE(w.people.give_role(w.owner, it, Role::municipal_it));
+  EXPECT_FALSE(w.people.scope_of(w.owner, it)->sees({147}));
+}
+
+TEST(People, APersonChoosesTheirLanguage) {
+  World w;
+  const auto anna = w.person({101}, "Anna Example");
+  ASSERT_TRUE(w.people.set_language(anna, "nb", "person:1"));
+  EXPECT_EQ(w.people.find(w.owner, anna)->language, "nb");
+  EXPECT_EQ(w.people.set_language(anna, "fr", "person:1").error().code, Code::bad_input);
+  EXPECT_EQ(w.people.set_language({99}, "da", "person:1").error().code, Code::not_found);
+}
+
 TEST(People, NobodySeesOrChangesAForeignMunicipalitysPeople) {
   World w;
   const auto anna = w.person({101}, "Anna Example");

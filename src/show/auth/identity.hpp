@@ -38,6 +38,8 @@ struct IdentityOptions {
 
 /// The rows of auth.*, to be put into the settings of hub and node.
 std::vector<Setting> identity_settings();
+/// Where the Client that Identity is given may go: providers on the internet, and those of auth.inside.
+net::EgressPolicy identity_egress(const Settings& settings);
 
 class Identity {
  public:
@@ -51,6 +53,8 @@ class Identity {
   /// here, or a browser wrote something that did not come from our own pages (neither Sec-Fetch-Site: same-origin, nor our Origin, nor
   /// X-Bavn: 1). For Router::authenticate.
   Result<event::Scope> authenticate(const net::Request& request) const;
+  /// Whether the session or key of this request would still be accepted; asking does not count as using it. For open streams.
+  bool still_valid(const net::Request& request) const;
 
   /// Dangerous acts (sending a warning, an order, people, keys) ask for a proof of the last minutes. The owner on the machine itself always
   /// has it, an API key never. forbidden says what to do.
