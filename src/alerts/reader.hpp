@@ -25,6 +25,20 @@ struct Alert {
   std::string state_by;
   std::int64_t state_at_us = 0;
   std::string state_why;
+  std::string was;  // of a closed one, as a person said: attack, test, harmless, false; empty: nobody said
+};
+
+/// What a person wrote: a note, or the reason of a change.
+struct AlertNote {
+  std::int64_t at_us = 0;
+  std::string by_whom, kind, text, was;  // kind: note, acknowledged, closed
+};
+
+/// The alerts of one rule together.
+struct AlertGroup {
+  std::string rule, title, level, kind;
+  std::int64_t alerts = 0, open = 0, count = 0, first_seen_us = 0, last_seen_us = 0, rank = 0;
+  std::vector<std::string> concerns;  // the newest few
 };
 
 struct Example {
@@ -39,7 +53,10 @@ struct Example {
 struct AlertFilter {
   std::string state, place, rule;  // empty: any
   std::optional<MunicipalityId> municipality;
-  std::int64_t before_id = 0;  // paging by id, newest first; 0: by rank, from the top
+  std::string least_level;                                     // this level and above
+  std::string text;                                            // in title or concern, ASCII case ignored
+  std::int64_t before_id = 0;                                  // paging by id, newest first; 0: by rank, from the top
+  std::optional<std::pair<std::int64_t, std::int64_t>> after;  // by rank: behind this (rank, id)
   std::int64_t limit = 100;
 };
 
@@ -68,13 +85,20 @@ class AlertReader {
   Result<AlertList> page_tasks(const event::Scope& scope, MunicipalityId municipality) const;
   Result<std::vector<RuleRow>> rules(const event::Scope& scope) const;
 
+  /// At most 500 rules, the most urgent first.
+  Result<std::vector<AlertGroup>> groups(const event::Scope& scope, const AlertFilter& filter) const;
+  /// Oldest first.
+  Result<std::vector<AlertNote>> notes(const event::Scope& scope, std::int64_t id) const;
+
   Result<void> acknowledge(const event::Scope& scope, std::int64_t id, std::string_view why);
-  Result<void> close(const event::Scope& scope, std::int64_t id, std::string_view why);
+  /// was: attack, test, harmless, false (the rule is wrong here), or empty.
+  Result<void> close(const event::Scope& scope, std::int64_t id, std::string_view why, std::string_view was = {});
+  Result<AlertNote> note(const event::Scope& scope, std::int64_t id, std::string_view text);
   /// A person's decision: count_only, live or demoted.
   Result<void> set_rule(const event::Scope& scope, std::string_view rule, std::string_view state, std::string_view why);
 
  private:
-  Result<void> change(const event::Scope& scope, std::int64_t id, std::string state, std::string why);
+  Result<void> change(const event::Scope& scope, std::int64_t id, std::string state, std::string why, std::string was);
   store::State& state_;
   Budget budget_;
 };

@@ -13,6 +13,7 @@
 #include "app/node_process.hpp"
 #include "app/process.hpp"
 #include "base/guarded.hpp"
+#include "base/json_writer.hpp"
 
 namespace bavn::app {
 
@@ -123,8 +124,12 @@ int node_command(const NodeCommand& c) {
     return kDone;
   }
   if (c.action == "token") {
-    const auto got = call_control(folder, net::Method::post,
-                                  fmt::format("/api/intake-tokens?source={}&format={}", c.words.front(), c.format));
+    std::string body;
+    JsonWriter w(body);
+    w.object().member("source", c.words.front());
+    if (!c.format.empty()) w.member("format", c.format);
+    w.end();
+    const auto got = call_control(folder, net::Method::post, "/api/intake-tokens", body);
     if (!got) return failed(got.error());
     const auto document = net::JsonDocument::parse(*got);
     const std::string token(document ? document->root()["token"].text_or("") : "");
@@ -139,11 +144,10 @@ int node_command(const NodeCommand& c) {
     if (!got) return failed(got.error());
     const auto document = net::JsonDocument::parse(*got);
     if (!document) return failed(document.error());
-    if (c.json) fmt::print("{}\n", *got);
+    if (c.json) fmt::print("{}\n", document->root()["items"].to_text());
     else
-      for (const net::JsonValue t : document->root())
-        fmt::print("{:>5}  {:<28}{:<16}{}\n", t["id"].integer().value_or(0), t["source"].text_or(""),
-                   t["format"].text_or(""),
+      for (const net::JsonValue t : document->root()["items"])
+        fmt::print("{:>5}  {:<28}{:<16}{}\n", t["id"].text_or(""), t["source"].text_or(""), t["format"].text_or(""),
                    t["revoked_at"].text() ? fmt::format("revoked {}", t["revoked_at"].text_or(""))
                                           : fmt::format("since {}", t["made_at"].text_or("")));
     return kDone;

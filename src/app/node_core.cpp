@@ -10,9 +10,7 @@
 
 #include "app/audit_head.hpp"
 #include "app/blocks_node.hpp"
-#include "app/contacts.hpp"
 #include "app/digest_keys.hpp"
-#include "app/notices_node.hpp"
 #include "app/purge_node.hpp"
 #include "app/purge_routes.hpp"
 #include "app/warnings.hpp"
@@ -30,7 +28,7 @@ namespace bavn::app {
 
 namespace {
 
-constexpr std::string_view kVersion = "0.1.0";
+constexpr std::string_view kVersion = kNodeVersion;
 
 constexpr Setting kSettings[] = {
     {"node.control_port",
@@ -148,6 +146,7 @@ std::vector<Setting> node_settings() {
   add(beacon_node_settings());
   add(show::web::settings(show::web::Serves::node));
   add(show::auth::identity_settings());
+  add(show::api::hunt_settings());
   return all;
 }
 
@@ -531,6 +530,7 @@ void NodeCore::start() {
 void NodeCore::stop() {
   if (!*alive_) return;
   *alive_ = false;
+  if (hunts_) hunts_->stop();
   if (beacon_) beacon_->stop();
   if (state_) state_->stop();
 }
@@ -638,50 +638,9 @@ std::vector<StatusView::Blind> NodeCore::blind(const std::vector<StatusView::Sou
   return out;
 }
 
-void NodeCore::add_web_routes(net::Router& /*router*/) {}
-
 void NodeCore::add_routes() {
-  live::add_alert_routes(control_, *alerts_);
-  live::add_record_routes(control_, *alerts_, pipeline_->history());
-  live::add_source_routes(control_, *sources_, runtime_);
+  add_api(control_);
   live::add_intake_routes(control_, *tokens_, *pipeline_);
-  control_.post("/api/intake-tokens", net::Needs::operate, [this](const net::Request& q) -> net::Reply {
-    const auto source = q.asked("source");
-    if (!source) return net::problem(Error{Code::bad_input, "say which source: ?source=NAME", ""});
-    const auto token =
-        tokens_->issue(q.scope, std::string(*source), home_, TenantId{}, std::string(q.asked("format").value_or("")));
-    if (!token) return net::problem(token.error());
-    std::string out;
-    JsonWriter(out).object().member("source", *source).member("token", *token).end();
-    return net::json(out, 201);
-  });
-  control_.get("/api/intake-tokens", net::Needs::operate, [this](const net::Request& q) -> net::Reply {
-    const auto all = tokens_->list(q.scope);
-    if (!all) return net::problem(all.error());
-    std::string out;
-    JsonWriter w(out);
-    w.array();
-    for (const auto& t : *all) {
-      w.object().member("id", t.id).member("source", t.source).member("format", t.format).member("made_by", t.made_by);
-      w.member("made_at", format_time(from_micros(t.made_at_us)));
-      if (t.revoked_at_us != 0) w.member("revoked_at", format_time(from_micros(t.revoked_at_us)));
-      w.end();
-    }
-    w.end();
-    return net::json(out);
-  });
-  control_.del("/api/intake-tokens/{id}", net::Needs::operate, [this](const net::Request& q) -> net::Reply {
-    std::int64_t id = 0;
-    const std::string_view text = q.param("id");
-    if (const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), id);
-        ec != std::errc{} || end != text.data() + text.size())
-      return net::problem(
-          Error{Code::bad_input, "a token is named by its number; `bavn node tokens` shows it", std::string(text)});
-    if (const auto done = tokens_->revoke(q.scope, id); !done) return net::problem(done.error());
-    net::Reply reply;
-    reply.status = 204;
-    return reply;
-  });
   control_.async(net::Method::post, "/api/fork/settle", net::Needs::operate,
                  [this](net::Request q, net::Respond respond) {
                    if (!beacon_) return respond(net::problem(Error{Code::not_found, "this node follows no hub", ""}));
@@ -709,14 +668,12 @@ void NodeCore::add_routes() {
   });
   if (noticing_) {
     const auto& own = options_.identity->municipalities;
-    add_notice_routes(control_, noticing_->notices());
     add_warning_routes_node(control_, *state_, noticing_->warnings(), own);
     add_block_routes_node(control_, noticing_->blocks());
     add_list_routes(control_, noticing_->blocks());
     add_purge_routes(control_, *state_, noticing_->purge());
     add_digest_routes(control_, runtime_, *state_, noticing_->digests(), own);
   }
-  if (night_) add_contact_routes(control_, runtime_, *state_, home_, *night_);
   control_.get("/metrics", net::Needs::operate, [this](const net::Request&) { return net::text(metrics_.text()); });
 }
 

@@ -23,16 +23,19 @@
 #include "base/settings.hpp"
 #include "beacon/node.hpp"
 #include "input/blind_spots.hpp"
+#include "input/book.hpp"
 #include "live/intake.hpp"
 #include "live/pipeline.hpp"
-#include "live/routes.hpp"
 #include "live/sources_reader.hpp"
 #include "net/client.hpp"
 #include "net/http.hpp"
+#include "show/api/node/node.hpp"
 #include "store/retention.hpp"
 #include "store/state.hpp"
 
 namespace bavn::app {
+
+inline constexpr std::string_view kNodeVersion = "0.1.0";
 
 /// What enrolment left: who this node is and whom it believes.
 struct NodeIdentity {
@@ -85,14 +88,22 @@ class NodeCore {
   beacon::NodeBeacon* beacon() { return beacon_.get(); }  // null: not enrolled
   live::IntakeTokens& tokens() { return *tokens_; }
   net::Router& control_router() { return control_; }
-  /// Alerts, sources, what left, intake, test: what the owner asks and does.
+  /// The control interface: the API, and what the machine's owner asks and does besides.
   void add_routes();
-  /// What the web address has beside what show::web brings: the operations of api/node.yaml.
-  void add_web_routes(net::Router& router);
+  /// The API of the municipality's people (api/node.yaml), for the control interface and for the web. Once per router.
+  void add_api(net::Router& router, const show::api::Proved& proved = {});
+  /// What the web address has beside what show::web brings: the same, and the lists that devices fetch.
+  void add_web_routes(net::Router& router, const show::api::Proved& proved = {});
   const Catalogue& texts() const { return texts_; }
   /// What the sources say of themselves, for the status page and the hub.
   using SourceStates = std::function<std::vector<input::SourceReport>()>;
   void use_source_states(SourceStates states) { source_states_ = std::move(states); }
+  /// Since when, and what they said before. Before add_routes(); must outlive the node. Without it only the last word is known.
+  void use_source_book(const input::Book* book) { source_book_ = book; }
+  /// What can be set, and as what it runs. Before add_routes().
+  void use_settings_table(const std::vector<Setting>* table) { settings_table_ = table; }
+  /// Before add_routes(); must outlive the routers.
+  void use_setup(show::api::SetupDesk* setup) { setup_ = setup; }
   Result<StatusView> status(const event::Scope& scope);
 
  private:
@@ -141,6 +152,16 @@ class NodeCore {
   std::unique_ptr<store::Retention> retention_;
   net::Router control_;
   SourceStates source_states_;
+  const input::Book* source_book_ = nullptr;
+  const std::vector<Setting>* settings_table_ = nullptr;
+  show::api::SetupDesk* setup_ = nullptr;
+  std::unique_ptr<show::api::Hunts> hunts_;
+  show::api::Parts api_;
+  const show::api::Parts& api();
+  show::api::NodeSources api_sources();
+  show::api::HubLink hub_link() const;
+  show::api::NodeHealth health() const;
+  Result<std::vector<show::api::SourceView>> source_views(const event::Scope& scope) const;
   std::vector<input::Sight> sights_;
   input::Seen seen_here() const;
 };

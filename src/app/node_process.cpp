@@ -177,6 +177,8 @@ Result<std::unique_ptr<NodeProcess>> NodeProcess::open(Runtime& runtime, Metrics
     for (const auto& status : book->all()) out.push_back(status.report);
     return out;
   });
+  node->core_->use_source_book(node->book_.get());
+  node->core_->use_settings_table(&node->table_);
   BAVN_CHECK(node->open_site(metrics));  // adds to the control interface, which is served from listen() on
   BAVN_CHECK(node->listen());            // asks for what was set above
   node->core_->start();

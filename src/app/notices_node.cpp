@@ -15,19 +15,14 @@ namespace bavn::app {
 
 namespace {
 
-struct Judged {
-  std::string state, why;
-};
-BOOST_DESCRIBE_STRUCT(Judged, (), (state, why))
-
 struct Asked {
   std::string data, id, kind, why;
   bool json = false, not_real = false;
 };
 
 std::string when(net::JsonValue v) {
-  const std::int64_t us = v.integer().value_or(0);
-  return us == 0 ? "-" : format_time(from_micros(us / 1'000'000 * 1'000'000));
+  const auto at = v.text() ? parse_time(*v.text()) : std::nullopt;
+  return !at ? "-" : format_time(from_micros(micros(*at) / 1'000'000 * 1'000'000));
 }
 std::int64_t n(net::JsonValue v) {
   return v.integer().value_or(0);
@@ -36,7 +31,7 @@ std::int64_t n(net::JsonValue v) {
 void print_notice(net::JsonValue v) {
   fmt::print("{}  {:<9}{:<11}{:<38} {:>6} mails to {:>5} ({} usual)  {}..{}  by {}, {} s late{}\n", v["id"].text_or(""),
              v["kind"].text_or(""), v["level"].text_or(""), v["concern"].text_or(""), n(v["mails"]), n(v["recipients"]),
-             n(v["usual"]), when(v["first_us"]), when(v["last_us"]), v["source"].text_or(""), n(v["late_s"]),
+             n(v["usual"]), when(v["first_at"]), when(v["last_at"]), v["source"].text_or(""), n(v["late_seconds"]),
              v["judged"].text_or("").empty() ? "" : fmt::format("  judged {}", v["judged"].text_or("")));
 }
 
@@ -44,36 +39,14 @@ int tell(const Asked& a, const std::string& path, const std::function<void(net::
   const auto got = call_control(Folder(a.data), net::Method::get, path);
   if (!got) return failed(got.error());
   const auto document = net::JsonDocument::parse(*got);
-  if (a.json || !document) fmt::print("{}\n", *got);
-  else print(document->root());
+  if (!document) return failed(document.error());
+  const net::JsonValue v = document->root()["items"] ? document->root()["items"] : document->root();
+  if (a.json) fmt::print("{}\n", v.to_text());
+  else print(v);
   return kDone;
 }
 
 }  // namespace
-
-void add_notice_routes(net::Router& control, notice::Desk& notices) {
-  using net::Needs;
-  control.get("/api/notices", Needs::alert_read, [&notices](const net::Request& q) -> net::Reply {
-    notice::NoticedFilter filter;
-    filter.kind = q.asked("kind").value_or("");
-    filter.before = q.asked("before").value_or("");
-    const auto found = notices.list(q.scope, filter);
-    return found ? net::json(net::to_json(*found)) : net::problem(found.error());
-  });
-  control.get("/api/notices/{id}", Needs::alert_read, [&notices](const net::Request& q) -> net::Reply {
-    const auto found = notices.show(q.scope, q.param("id"));
-    return found ? net::json(net::to_json(*found)) : net::problem(found.error());
-  });
-  control.post("/api/notices/{id}/judge", Needs::alert_write, [&notices](const net::Request& q) -> net::Reply {
-    const auto asked = net::from_json<Judged>(q.body, net::Unknown::refuse);
-    if (!asked) return net::problem(asked.error());
-    if (const auto done = notices.judge(q.scope, q.param("id"), asked->state, asked->why); !done)
-      return net::problem(done.error());
-    net::Reply reply;
-    reply.status = 204;
-    return reply;
-  });
-}
 
 void add_notice_commands(CLI::App& app, int& rc) {
   auto a = std::make_shared<Asked>();
@@ -88,16 +61,17 @@ void add_notice_commands(CLI::App& app, int& rc) {
     return sub;
   };
   leaf("list", "List them, newest first", [](const Asked& x) {
-    return tell(x, x.kind.empty() ? "/api/notices" : "/api/notices?kind=" + x.kind, [](net::JsonValue v) {
-      for (const net::JsonValue one : v) print_notice(one);
-    });
+    return tell(x, x.kind.empty() ? "/api/notices?limit=500" : "/api/notices?limit=500&kind=" + x.kind,
+                [](net::JsonValue v) {
+                  for (const net::JsonValue one : v) print_notice(one);
+                });
   })->add_option("--kind", a->kind, "sender, takeover, burst or harm");
   leaf("show", "Its signs, where the mail went, its Message-IDs",
        [](const Asked& x) {
          return tell(x, "/api/notices/" + x.id, [](net::JsonValue v) {
            print_notice(v["notice"]);
            for (const net::JsonValue s : v["signs"])
-             fmt::print("  {}  {}/{}  {}\n", when(s["at_us"]), s["group"].text_or(""), s["kind"].text_or(""),
+             fmt::print("  {}  {}/{}  {}\n", when(s["at"]), s["group"].text_or(""), s["kind"].text_or(""),
                         s["detail"].text_or(""));
            for (const net::JsonValue d : v["domains"])
              fmt::print("  to {:<34} {:>6} mails\n", d["domain"].text_or(""), n(d["mails"]));

@@ -1,7 +1,5 @@
 #pragma once
-// What was noticed here, on a node's control interface: /api/notices..., and `bavn notices ...`.
-#include "net/http.hpp"
-#include "notice/desk.hpp"
+// `bavn notices ...`: what was noticed here, asked of the running node (show/api/notices).
 
 namespace CLI {
 class App;
@@ -9,8 +7,6 @@ class App;
 
 namespace bavn::app {
 
-/// notices must outlive the router.
-void add_notice_routes(net::Router& control, notice::Desk& notices);
 /// rc: set by the command that runs.
 void add_notice_commands(CLI::App& app, int& rc);
 

@@ -1,6 +1,5 @@
 #include "live/intake.hpp"
 
-#include "live/routes.hpp"
 #include "live/testing.hpp"
 #include "net/json_value.hpp"
 
@@ -116,40 +115,6 @@ TEST_F(IntakeTest, FullIs503WithRetryAfterAndTheBodyNeedNotBeRead) {
   EXPECT_EQ(statuses[200] + statuses[503], 5);
   EXPECT_GT(statuses[503], 0);
   EXPECT_EQ(node.pipeline->history().stats().records, lines * static_cast<std::uint64_t>(statuses[200]));
-}
-
-TEST_F(IntakeTest, AlertsAndSourcesCanBeReadAndChangedOverHttp) {
-  ASSERT_EQ(ask(request(record(node.now(), "New-InboxRule", "kari", 1))).status, 200);
-  node.settle();
-  alerts::AlertReader alerts(*node.state, {});
-  const SourcesReader sources(*node.state);
-  net::Router api;
-  api.authenticate([](const net::Request&) -> Result<event::Scope> { return owner(); });
-  add_alert_routes(api, alerts);
-  add_record_routes(api, alerts, node.pipeline->history());
-  add_source_routes(api, sources, node.sim);
-  const auto get = [&](net::Method method, const std::string& path, const std::string& body = {}) {
-    net::Request q;
-    q.method = method;
-    q.path = path;
-    q.body = body;
-    net::Reply got;
-    api.handle(std::move(q), [&](net::Reply r) { got = std::move(r); });
-    return got;
-  };
-  const auto list = net::JsonDocument::parse(get(net::Method::get, "/api/alerts").body);
-  ASSERT_TRUE(list);
-  EXPECT_EQ(list->root()["queue"].integer(), 1);
-  EXPECT_EQ(list->root()["alerts"].at(0)["concern"]["value"].text_or(""), "kari@kommune.example.org");
-  EXPECT_NE(get(net::Method::get, "/api/alerts/1/records").body.find("New-InboxRule"), std::string::npos);
-  EXPECT_EQ(get(net::Method::get, "/api/alerts/99").status, 404);
-  EXPECT_EQ(get(net::Method::get, "/api/alerts/x").status, 400);
-  EXPECT_EQ(get(net::Method::post, "/api/alerts/1/acknowledge").status, 204);
-  EXPECT_EQ(get(net::Method::post, "/api/alerts/1/close", R"({"reason":"typo"})").status, 400);
-  EXPECT_EQ(get(net::Method::post, "/api/alerts/1/close", R"({"why":"a drill"})").status, 204);
-  EXPECT_EQ(get(net::Method::post, "/api/alerts/1/close", R"({"why":"a drill"})").status, 409);
-  EXPECT_NE(get(net::Method::get, "/api/rules/states").body.find("Mailbox rule that forwards"), std::string::npos);
-  EXPECT_NE(get(net::Method::get, "/api/sources").body.find("\"records\":1"), std::string::npos);
 }
 
 }  // namespace

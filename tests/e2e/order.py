@@ -89,7 +89,7 @@ class Order(unittest.TestCase):
         secret = json.loads(self.bavn("contact", "add", "Anna Example", "webhook", address, "--language", "da", "--outside",
                                       "--data", guest_folder, "--json"))["secret"]
         listed = json.loads(self.bavn("contact", "list", "--data", guest_folder, "--json"))
-        self.assertEqual([w["address"] for c in listed["contacts"] for w in c["ways"]], [address])
+        self.assertEqual([w["address"] for c in listed["items"] for w in c["ways"]], [address])
 
         # Two signatures: done, with the node's proof; the webhook rings.
         first = self.order("first.json", ["bo", "cy"])
@@ -135,7 +135,7 @@ class Order(unittest.TestCase):
         code = next(w for w in json.loads(Catcher.got[1][1])["data"]["text"].replace(".", " ").split() if len(w) == 9 and w[4] == "-" and w.isupper())
         self.bavn("contact", "confirm", "AAAA-AAAA", "--data", guest_folder, code=1)
         self.bavn("contact", "confirm", code, "--data", guest_folder)
-        self.assertIn("confirmed", json.loads(self.bavn("contact", "list", "--data", guest_folder, "--json"))["contacts"][0]["ways"][0])
+        self.assertIn("confirmed_at", json.loads(self.bavn("contact", "list", "--data", guest_folder, "--json"))["items"][0]["ways"][0])
 
 
 if __name__ == "__main__":

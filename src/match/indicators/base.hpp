@@ -123,6 +123,20 @@ class IndicatorBase {
     for (std::size_t i = 0; i < patterns_.size(); ++i) f(pattern_indicator(i));
   }
 
+  /// The same from a place on, for lists that are shown in pages: f(Indicator) until it returns false.
+  /// Where the next page begins; end_place() when there is none.
+  template <class F>
+  std::uint64_t walk(std::uint64_t place, F&& f) const {
+    IndicatorView view;
+    std::uint64_t at = place;
+    while (at < slots_ && next_record(at, view))
+      if (view.pattern_ == 0xFFFFFFFF && !f(view.to_indicator())) return at;
+    for (std::uint64_t i = at < slots_ ? 0 : at - slots_; i < patterns_.size(); ++i)
+      if (!f(pattern_indicator(i))) return slots_ + i + 1;
+    return end_place();
+  }
+  std::uint64_t end_place() const { return slots_ + patterns_.size(); }
+
   /// The bytes that a record of this value holds (binary for addresses and hashes).
   static std::string_view stored_form(event::Kind kind, std::string_view canonical, std::string& scratch);
   static std::uint64_t network_hash(const event::Ip& masked, unsigned prefix);
