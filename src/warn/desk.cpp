@@ -876,6 +876,11 @@ Result<std::vector<ReminderRow>> Desk::reminders(const event::Scope& scope, std:
   return rows;
 }
 
+Result<Case> Desk::about(store::Reader& db, std::string_view id) const {
+  BAVN_TRY(const auto row, inner_->row_of(db, id));
+  return case_of(row.about);
+}
+
 Result<bool> Desk::taken(store::Reader& db, MunicipalityId municipality) const {
   BAVN_TRY(const auto n,
            db.number("SELECT count(*) FROM warning_taken WHERE municipality = :m", {{"m", municipality}}));

@@ -227,6 +227,8 @@ class Desk {
   Result<std::vector<WarningSum>> sums_of(store::Reader& db, std::string_view campaign) const;
   /// Of those that the scope sees.
   Result<std::vector<ReminderRow>> reminders(const event::Scope& scope, std::string_view id) const;
+  /// What it is about, as it is known now.
+  Result<Case> about(store::Reader& db, std::string_view id) const;
   Result<bool> taken(store::Reader& db, MunicipalityId municipality) const;
   Result<std::vector<QuarterSummary>> summary(const event::Scope& scope, int year, int quarter) const;
 
