@@ -48,11 +48,6 @@ struct Installed {
 };
 BOOST_DESCRIBE_STRUCT(Installed, (), (keys))
 
-struct Installed {
-  std::int64_t keys = 0;
-};
-BOOST_DESCRIBE_STRUCT(Installed, (), (keys))
-
 Result<MunicipalityId> municipality_of(const net::Request& q, const std::vector<MunicipalityId>& own) {
   const auto asked = q.asked("municipality");
   if (!asked) return own.front();

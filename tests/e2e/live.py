@@ -76,9 +76,10 @@ class Doors(unittest.TestCase):
     def test_the_cookie_reads_and_does_not_write(self):
         cookie = {"Cookie": f"bavn_control={self.key}"}
         self.assertEqual(ask(self.url + "/", **cookie)[0], 200)
-        self.assertEqual(ask(self.url + "/api/municipalities?municipality=157", "POST", **cookie)[0], 403)
+        invitation = b'{"municipalities":["0157"]}'
+        self.assertEqual(ask(self.url + "/api/nodes/invitations", "POST", invitation, **cookie)[0], 403)
         bearer = {"Authorization": f"Bearer {self.key}"}
-        self.assertEqual(ask(self.url + "/api/municipalities?municipality=157", "POST", **bearer)[0], 201)
+        self.assertEqual(ask(self.url + "/api/nodes/invitations", "POST", invitation, **bearer)[0], 201)
 
     def test_the_key_file_is_the_owners_alone(self):
         self.assertEqual((self.hub / "run" / "control").stat().st_mode & 0o777, 0o600)
