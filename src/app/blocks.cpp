@@ -71,7 +71,8 @@ Result<std::string> post(const Asked& a, const std::string& path, std::string bo
 
 void print_entry(net::JsonValue e) {
   fmt::print("{}  {:<11} {:<7} {} {}  until {}  ({}; {})\n", e["id"].text_or(""), e["state"].text_or(""),
-             e["action"].text_or(""), e["kind"].text_or(""), e["value"].text_or(""), when(e["until_us"] ? e["until_us"] : e["until"]),
+             e["action"].text_or(""), e["kind"].text_or(""), e["value"].text_or(""),
+             when(e["until_us"] ? e["until_us"] : e["until"]),
              e["proposed_by"].text() ? e["proposed_by"].text_or("") : e["by"].text_or(""), e["reason"].text_or(""));
   if (!e["why"].text_or("").empty()) fmt::print("    {}\n", e["why"].text_or(""));
 }
@@ -345,10 +346,9 @@ void add_block_commands(CLI::App& app, int& rc) {
   sub = leaf("renew", "Hub: keep an entry longer", true);
   id(sub);
   sub->add_option("--hours", a->hours, "So long from now")->required();
-  sub->callback(
-      [a, &rc] {
-        rc = with_entry(*a, fmt::format("/api/blocks/{}/renew", encoded(a->id)), fmt::format("{{\"hours\":{}}}", a->hours));
-      });
+  sub->callback([a, &rc] {
+    rc = with_entry(*a, fmt::format("/api/blocks/{}/renew", encoded(a->id)), fmt::format("{{\"hours\":{}}}", a->hours));
+  });
   sub = leaf("kill", "Stop all blocking: at a node here, at a hub for one municipality or for everybody", true);
   sub->add_option("--reason", a->reason, "Why")->required();
   sub->add_option("--municipality", a->municipality, "Hub: this one, by its code");

@@ -83,8 +83,8 @@ int show(const Asked& a) {
       fmt::print("  {} {}\n", o["kind"].text_or(""), o["defanged"].text_or(""));
     for (const net::JsonValue v : f["victims"]) fmt::print("  {}: {}\n", v["kind"].text_or(""), n(v["count"]));
     const net::JsonValue m = f["minutes"];
-    fmt::print("  minutes from its first mail: noticed {}, known here {}, warned {}, emptied {}\n", minutes(m["to_notice"]),
-               minutes(m["to_hub"]), minutes(m["to_warning"]), minutes(m["to_emptied"]));
+    fmt::print("  minutes from its first mail: noticed {}, known here {}, warned {}, emptied {}\n",
+               minutes(m["to_notice"]), minutes(m["to_hub"]), minutes(m["to_warning"]), minutes(m["to_emptied"]));
   });
 }
 
@@ -184,7 +184,8 @@ void add_campaign_commands(CLI::App& app, int& rc) {
   mode->add_option("mode", a->mode, "shadow, live or confirm")->required();
   mode->add_option("--why", a->why, "For the record")->required();
   auto* trust = leaf("trust", "Believe a municipality's notices again after a false one", [](const Asked& x) {
-    return post(x, "/api/municipalities/" + net::percent_encoded(x.municipality) + "/trust", body_of([&](JsonWriter& w) { w.member("why", x.why); }));
+    return post(x, "/api/municipalities/" + net::percent_encoded(x.municipality) + "/trust",
+                body_of([&](JsonWriter& w) { w.member("why", x.why); }));
   });
   trust->add_option("municipality", a->municipality, "Its code")->required();
   trust->add_option("--why", a->why, "For the record")->required();

@@ -250,8 +250,8 @@ Result<std::string> standing(const Options& o) {
     const std::string when = !k["reserve"].boolean().value_or(false) ? day(k["from"]) + " to " + day(k["until"])
                              : !k["released_at"]                     ? std::string("reserve, on the shelf")
                                                                      : "reserve, in use since " + day(k["released_at"]);
-    out += fmt::format("{:>5}  {:<36} sealed to {} nodes, sent to {}  check {}\n", k["epoch"].integer().value_or(0), when,
-                       k["nodes"].integer().value_or(0), k["sent"].integer().value_or(0), k["check"].text_or(""));
+    out += fmt::format("{:>5}  {:<36} sealed to {} nodes, sent to {}  check {}\n", k["epoch"].integer().value_or(0),
+                       when, k["nodes"].integer().value_or(0), k["sent"].integer().value_or(0), k["check"].text_or(""));
   }
   return out;
 }

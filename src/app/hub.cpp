@@ -79,7 +79,8 @@ std::string towns(net::JsonValue all) {
 int add_guest(const HubCommand& c) {
   const Folder folder(c.data);
   for (const std::string& which : c.words) {
-    const auto invited = call_control(folder, net::Method::post, "/api/nodes/invitations", invitation({which}, "guest", ""));
+    const auto invited =
+        call_control(folder, net::Method::post, "/api/nodes/invitations", invitation({which}, "guest", ""));
     if (!invited) return failed(invited.error());
     const auto document = net::JsonDocument::parse(*invited);
     if (!document) return failed(document.error());
@@ -216,8 +217,7 @@ int publish_order(const HubCommand& c) {
       bool done = false;
       for (const net::JsonValue a : answers->root()["answers"]) {
         done = done || a["outcome"].text_or("") == "done";
-        if (!c.json)
-          fmt::print("{}: {}: {}\n", a["node"].text_or(""), a["outcome"].text_or(""), a["text"].text_or(""));
+        if (!c.json) fmt::print("{}: {}: {}\n", a["node"].text_or(""), a["outcome"].text_or(""), a["text"].text_or(""));
       }
       if (c.json) fmt::print("{}\n", *got);
       return done ? kDone : kFailed;
@@ -308,13 +308,13 @@ int hub_command(const HubCommand& c) {
   if (c.action == "municipality list")
     return said(call_control(folder, net::Method::get, "/api/municipalities?members=true&limit=500"), c.json,
                 [](net::JsonValue v) {
-      for (const net::JsonValue m : v["items"]) {
-        std::string domains;
-        for (const net::JsonValue d : m["domains"]) domains += fmt::format(" {}", d.text_or(""));
-        fmt::print("{} {:<22}{}{}\n", m["code"].text_or(""), m["name"].text_or(""), domains,
-                   m["may_be_named"].boolean().value_or(true) ? "" : "  (not to be named)");
-      }
-    });
+                  for (const net::JsonValue m : v["items"]) {
+                    std::string domains;
+                    for (const net::JsonValue d : m["domains"]) domains += fmt::format(" {}", d.text_or(""));
+                    fmt::print("{} {:<22}{}{}\n", m["code"].text_or(""), m["name"].text_or(""), domains,
+                               m["may_be_named"].boolean().value_or(true) ? "" : "  (not to be named)");
+                  }
+                });
   if (c.action == "municipality domains") {
     std::string body;
     JsonWriter w(body);

@@ -19,8 +19,8 @@ namespace mi = match::indicators;
 using event::Right;
 using net::Needs;
 
-constexpr std::size_t kPiece = 512U << 10U;   // of a list of indicators as one bulk item
-constexpr std::size_t kRowsAtOnce = 2'000;    // of the book in one unit: about 40 ms of the writer
+constexpr std::size_t kPiece = 512U << 10U;  // of a list of indicators as one bulk item
+constexpr std::size_t kRowsAtOnce = 2'000;   // of the book in one unit: about 40 ms of the writer
 
 Result<void> need(const event::Scope& scope, Right right, std::string_view doing) {
   if (scope.may(right)) return {};
@@ -69,7 +69,8 @@ BOOST_DESCRIBE_STRUCT(BookDelta, (), (id, who, payload))
 }  // namespace
 
 Result<show::api::SharedIndicators> HubCore::publish_indicators(const event::Scope& scope, std::string bytes,
-                                                                std::string_view name, const mi::LoadOptions& defaults) {
+                                                                std::string_view name,
+                                                                const mi::LoadOptions& defaults) {
   BAVN_CHECK(need(scope, Right::publish, "publish indicators"));
   std::vector<mi::Indicator> all;
   BAVN_TRY(const mi::LoadReport report, mi::load_bytes(
@@ -109,9 +110,9 @@ Result<show::api::SharedIndicators> HubCore::publish_indicators(const event::Sco
   if (change.add.size() > kMostChanges) {
     // Too many to send one by one to every node: they become part of the base, which guests of one machine share.
     BAVN_TRY(shared.base, make_base_now([&](mi::IndicatorBuilder& builder) -> Result<void> {
-      for (const mi::Indicator& i : change.add) BAVN_CHECK(builder.add(i));
-      return {};
-    }));
+               for (const mi::Indicator& i : change.add) BAVN_CHECK(builder.add(i));
+               return {};
+             }));
     BAVN_CHECK(write_book(*state_, change.add, scope.who()));
     BAVN_CHECK(state_->write_now([&](store::Tx& tx) -> Result<void> {
       BAVN_CHECK(tx.emit("indicators.changed", name, fmt::format("{{\"count\":{}}}", shared.indicators)));
@@ -162,8 +163,9 @@ Result<void> HubCore::withdraw_indicator(const event::Scope& scope, const mi::Re
 Result<void> HubCore::fill_book() {
   if (runtime_.single_threaded()) return {};  // a simulated hub begins empty
   BAVN_TRY(const auto there, state_->read([](store::Reader& r) {
-    return r.number("SELECT (SELECT count(*) FROM (SELECT 1 FROM hub_indicator LIMIT 1)) + (SELECT count(*) = 0 FROM "
-                    "hub_base) * (SELECT count(*) = 0 FROM hub_indicator_delta)");
+    return r.number(
+        "SELECT (SELECT count(*) FROM (SELECT 1 FROM hub_indicator LIMIT 1)) + (SELECT count(*) = 0 FROM "
+        "hub_base) * (SELECT count(*) = 0 FROM hub_indicator_delta)");
   }));
   if (there > 0) return {};
   runtime_.after(Duration{0}, bases_, [this, alive = alive_] {
@@ -222,16 +224,17 @@ Result<std::string> HubCore::publish_order(const event::Scope& scope, const std:
     return fail(Code::not_found, fmt::format("municipality {:04} has no node that could take an order", to.value));
   BAVN_CHECK(state_->write_now([&](store::Tx& tx) -> Result<void> {
     BAVN_TRY(const auto after, tx.number("SELECT coalesce(max(id), 0) FROM hub_shared"));
-    BAVN_CHECK(tx.exec("INSERT INTO hub_order (id, municipality, action, not_after_us, signatures, sent_us, sent_by, "
-                       "shared_after) VALUES (:id, :m, :action, :until, :n, :now, :who, :after)",
-                       {{"id", content.id},
-                        {"m", to},
-                        {"action", content.action},
-                        {"until", content.not_after},
-                        {"n", order.signatures.size()},
-                        {"now", tx.now()},
-                        {"who", scope.who()},
-                        {"after", after}}));
+    BAVN_CHECK(
+        tx.exec("INSERT INTO hub_order (id, municipality, action, not_after_us, signatures, sent_us, sent_by, "
+                "shared_after) VALUES (:id, :m, :action, :until, :n, :now, :who, :after)",
+                {{"id", content.id},
+                 {"m", to},
+                 {"action", content.action},
+                 {"until", content.not_after},
+                 {"n", order.signatures.size()},
+                 {"now", tx.now()},
+                 {"who", scope.who()},
+                 {"after", after}}));
     BAVN_CHECK(beacon_->urgent(tx, to, post("order", order.text())));
     return tx.audit({scope.who(), "order.sent", "order:" + content.id,
                      fmt::format("{{\"municipality\":{},\"signatures\":{}}}", to.value, order.signatures.size())});
@@ -283,16 +286,15 @@ show::api::HubParts HubCore::api_parts() {
   };
   p.make_base = [this] { return make_base_now(); };
   p.publish_content = [this](const event::Scope& scope, std::string_view kind, std::string_view name,
-                             std::string payload) {
-    return publish_content(scope, kind, name, std::move(payload));
-  };
+                             std::string payload) { return publish_content(scope, kind, name, std::move(payload)); };
   p.test_beacon = [this](const event::Scope& scope, std::optional<MunicipalityId> to, std::string_view observable) {
     return test_beacon(scope, to, observable);
   };
   p.send_order = [this](const event::Scope& scope, const std::string& text) { return publish_order(scope, text); };
   p.guests = options_.guests;
   if (options_.guests)
-    p.guest_wish = [folder = options_.folder + "/guests"](std::string_view code, std::string_view wish) -> Result<void> {
+    p.guest_wish = [folder = options_.folder + "/guests"](std::string_view code,
+                                                          std::string_view wish) -> Result<void> {
       const std::string which(code);
       if (wish == "restart") return Guests::restart(folder, which);
       return Guests::set_stopped(folder, which, wish == "stop");

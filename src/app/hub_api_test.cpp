@@ -39,7 +39,8 @@ class HubApi : public ::testing::Test {
     hub->add_web_routes(web);
     web.authenticate([this](const net::Request&) -> Result<event::Scope> { return asking; });
     hub->start();
-    for (const auto& [code, name] : {std::pair(157, "gentofte"), {173, "lyngby"}, {159, "gladsaxe"}}) member(code, name);
+    for (const auto& [code, name] : {std::pair(157, "gentofte"), {173, "lyngby"}, {159, "gladsaxe"}})
+      member(code, name);
     sim.advance(1s);
   }
   /// A municipality with a node whose certificate holds, as enrolment leaves it.
@@ -50,14 +51,13 @@ class HubApi : public ::testing::Test {
     ASSERT_TRUE(invited) << to_string(invited.error());
     ASSERT_TRUE(hub->domains().set(owner, id, {name + ".example"}, true));
     ASSERT_TRUE(hub->state().write_now([&](store::Tx& tx) -> Result<void> {
-      BAVN_CHECK(tx.exec("INSERT INTO certificate (serial, node, public_key, fingerprint, pem, not_before_us, "
-                         "not_after_us, issued_at_us) SELECT :s, id, '', '', '', :now, :until, :now FROM node WHERE name "
-                         "= :n",
-                         {{"s", fmt::format("{:02x}", code)},
-                          {"n", invited->node},
-                          {"now", tx.now()},
-                          {"until", tx.now() + 720h}}));
-      BAVN_CHECK(tx.exec("UPDATE node SET enrolled_at_us = :now WHERE name = :n", {{"now", tx.now()}, {"n", invited->node}}));
+      BAVN_CHECK(tx.exec(
+          "INSERT INTO certificate (serial, node, public_key, fingerprint, pem, not_before_us, "
+          "not_after_us, issued_at_us) SELECT :s, id, '', '', '', :now, :until, :now FROM node WHERE name "
+          "= :n",
+          {{"s", fmt::format("{:02x}", code)}, {"n", invited->node}, {"now", tx.now()}, {"until", tx.now() + 720h}}));
+      BAVN_CHECK(
+          tx.exec("UPDATE node SET enrolled_at_us = :now WHERE name = :n", {{"now", tx.now()}, {"n", invited->node}}));
       return tx.emit("node.enrolled", invited->node, "{}", id);
     }));
   }
@@ -94,7 +94,9 @@ class HubApi : public ::testing::Test {
   }
   /// Gentofte's taken mailbox writes to its neighbours and to a club; everything is noticed by Gentofte's own node.
   void october() {
-    event::TakeoverNotice taken{.id = "t1", .account = "mette@gentofte.example"};
+    event::TakeoverNotice taken;
+    taken.id = "t1";
+    taken.account = "mette@gentofte.example";
     taken.first_us = micros(sim.now() - 20min);
     taken.noticed_us = micros(sim.now());
     taken.level = "likely";
@@ -222,11 +224,14 @@ TEST_F(HubApi, APersonOfOneMunicipalitySeesItsOwnAndCountsOfTheOthers) {
   answer(warning, 173, 30, 2);
   answer(warning, 159, 10, 5);
   asking = town(173);
-  for (const std::string path : {"/api/campaigns", "/api/campaigns/1", "/api/suspicions", "/api/map", "/api/map?campaign=1",
-                                 "/api/overview", "/api/nodes", "/api/municipalities", "/api/brakes"}) {
+  for (const std::string path :
+       {"/api/campaigns", "/api/campaigns/1", "/api/suspicions", "/api/map", "/api/map?campaign=1", "/api/overview",
+        "/api/nodes", "/api/municipalities", "/api/brakes"}) {
     auto reply = ask(Method::get, path);
     ASSERT_EQ(reply.status, 200) << path << reply.body;
-    if (path.find("map") == std::string::npos) EXPECT_EQ(reply.body.find("0159"), std::string::npos) << path;
+    if (path.find("map") == std::string::npos) {
+      EXPECT_EQ(reply.body.find("0159"), std::string::npos) << path;
+    }
     EXPECT_EQ(reply.body.find("gladsaxe"), std::string::npos) << path;
   }
   const auto page = get("/api/campaigns/1");
@@ -312,8 +317,9 @@ TEST_F(HubApi, TheHandOverTellsTheSecondWriterThatThereIsANewerOne) {
 }
 
 TEST_F(HubApi, IndicatorsArePublishedFromPastedTextShownAndWithdrawn) {
-  const auto added = ask(Method::post, "/api/indicators",
-                         R"({"text":"see hxxps://profil[.]example/orbes, and evil.example.","source":"campaign:1","action":"warn"})");
+  const auto added =
+      ask(Method::post, "/api/indicators",
+          R"({"text":"see hxxps://profil[.]example/orbes, and evil.example.","source":"campaign:1","action":"warn"})");
   ASSERT_EQ(added.status, 200) << added.body;
   const auto list = get("/api/indicators?text=hxxps://profil");
   ASSERT_EQ(list.root()["items"].size(), 1U) << added.body;
@@ -321,8 +327,8 @@ TEST_F(HubApi, IndicatorsArePublishedFromPastedTextShownAndWithdrawn) {
   EXPECT_EQ(i["value"].text_or(""), "profil.example/orbes");
   EXPECT_EQ(i["defanged"].text_or(""), "profil[.]example/orbes");
   EXPECT_EQ(i["added_by"].text_or(""), "person:7");
-  const auto wrong = ask(Method::post, "/api/indicators",
-                         R"({"items":[{"kind":"domain","value":"not a domain"}],"source":"x"})");
+  const auto wrong =
+      ask(Method::post, "/api/indicators", R"({"items":[{"kind":"domain","value":"not a domain"}],"source":"x"})");
   EXPECT_EQ(wrong.status, 422);
   EXPECT_NE(wrong.body.find("/items/0/value"), std::string::npos);
   EXPECT_EQ(ask(Method::del, "/api/indicators/" + std::string(i["id"].text_or(""))).status, 204);
@@ -362,8 +368,8 @@ TEST_F(HubApi, ADangerousActAsksForAProofWhenThereIsADoorThatKnows) {
     return r;
   });
   hub->add_web_routes(guarded);
-  for (const std::string path : {"/api/campaigns/1/confirm", "/api/brakes/burst", "/api/block-switch/kill", "/api/orders",
-                                 "/api/nodes/gentofte/revoke", "/api/warnings/w-1/send"}) {
+  for (const std::string path : {"/api/campaigns/1/confirm", "/api/brakes/burst", "/api/block-switch/kill",
+                                 "/api/orders", "/api/nodes/gentofte/revoke", "/api/warnings/w-1/send"}) {
     std::optional<net::Reply> got;
     guarded.handle(net::request_for(Method::post, path).value(), [&](net::Reply r) { got = std::move(r); });
     ASSERT_TRUE(got);
@@ -377,7 +383,8 @@ TEST_F(HubApi, NoRouteAnswersWhoMayNothingAndHostileInputIsAnswered) {
   for (const auto& route : web.routes()) {
     std::string path = route.pattern;
     for (const char* name : {"{id}", "{code}", "{domain}", "{language}", "{kind}", "{name}", "{trigger}"})
-      if (const auto at = path.find(name); at != std::string::npos) path.replace(at, std::string_view(name).size(), "1");
+      if (const auto at = path.find(name); at != std::string::npos)
+        path.replace(at, std::string_view(name).size(), "1");
     EXPECT_NE(route.needs, net::Needs::anyone) << route.pattern;
     const int status = ask(route.method, path, "{}").status;
     EXPECT_TRUE(status == 401 || status == 403) << route.pattern << " " << status;

@@ -225,8 +225,7 @@ int subscriptions(const Command& c) {
     for (const net::JsonValue s : all)
       fmt::print("{:>4}  {:<28}up to TLP:{:<7}{}  {} waiting, last taken {}{}{}\n", s["id"].text_or(""),
                  s["name"].text_or(""), s["tlp"].text_or(""), s["url"].text_or(""), n(s["waiting"]),
-                 when(s["last_good_at"]),
-                 s["stopped"].boolean().value_or(false) ? ", stopped" : "",
+                 when(s["last_good_at"]), s["stopped"].boolean().value_or(false) ? ", stopped" : "",
                  s["trouble"].text_or("").empty() ? "" : fmt::format(", {}", s["trouble"].text_or("")));
     if (all.size() == 0) fmt::print("none\n");
   });
@@ -248,9 +247,8 @@ int taken(const Command& c) {
                   ? fail(Code::not_found, "")
                   : post(c, "/api/municipalities/" + net::percent_encoded(c.municipality) + "/taken", at_hub);
   if (!done && done.error().code == Code::not_found) done = post(c, "/api/taken", body);
-  return told(done, c.state == "on"
-                                               ? "details go outside the municipality's own mail from now on"
-                                               : "messages go by every way again");
+  return told(done, c.state == "on" ? "details go outside the municipality's own mail from now on"
+                                    : "messages go by every way again");
 }
 
 // ---- exposure ----

@@ -269,7 +269,8 @@ TEST(WarningRoutes, ANodeAnswersAWarningOnItsControlInterface) {
   const auto post = [&](net::Router& r, const std::string& path, std::string body = "{}") {
     return ask(r, Method::post, path, std::move(body)).status;
   };
-  auto about = warn::read_case(R"({"severity": "high", "look_for": [{"kind": "url", "value": "https://bio.link/orbes"}]})");
+  auto about =
+      warn::read_case(R"({"severity": "high", "look_for": [{"kind": "url", "value": "https://bio.link/orbes"}]})");
   ASSERT_TRUE(about);
   std::string id;
   ASSERT_TRUE(hub.state->write_now([&](store::Tx& tx) -> Result<void> {

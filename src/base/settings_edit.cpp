@@ -69,11 +69,12 @@ Result<std::string> with_setting(std::span<const Setting> table, std::string_vie
   if (const auto* n = std::get_if<std::int64_t>(&wanted); n != nullptr && setting->fallback.index() == 1)
     wanted = static_cast<double>(*n);
   if (wanted.index() != setting->fallback.index())
-    return fail(Code::bad_input, fmt::format("{} is {}", name,
-                                             setting->fallback.index() == 0   ? "a whole number"
-                                             : setting->fallback.index() == 1 ? "a number"
-                                             : setting->fallback.index() == 2 ? "true or false"
-                                                                              : "a text"),
+    return fail(Code::bad_input,
+                fmt::format("{} is {}", name,
+                            setting->fallback.index() == 0   ? "a whole number"
+                            : setting->fallback.index() == 1 ? "a number"
+                            : setting->fallback.index() == 2 ? "true or false"
+                                                             : "a text"),
                 std::string(name));
   const auto dot = name.find('.');
   const std::string_view of = name.substr(0, dot), key = name.substr(dot + 1);

@@ -39,15 +39,18 @@ TEST(SettingsEdit, WithoutAValueTheLineGoes) {
 }
 
 TEST(SettingsEdit, RefusesWhatTheFileWouldRefuse) {
-  EXPECT_EQ(with_setting(kTable, kFile, "f", "hub.porter", SettingValue{std::int64_t{1}}).error().code, Code::not_found);
-  EXPECT_EQ(with_setting(kTable, kFile, "f", "hub.port", SettingValue{std::int64_t{70000}}).error().code, Code::bad_input);
+  EXPECT_EQ(with_setting(kTable, kFile, "f", "hub.porter", SettingValue{std::int64_t{1}}).error().code,
+            Code::not_found);
+  EXPECT_EQ(with_setting(kTable, kFile, "f", "hub.port", SettingValue{std::int64_t{70000}}).error().code,
+            Code::bad_input);
   EXPECT_EQ(with_setting(kTable, kFile, "f", "hub.port", SettingValue{std::string("1")}).error().code, Code::bad_input);
-  EXPECT_EQ(with_setting(kTable, "[hub\n", "f", "hub.port", SettingValue{std::int64_t{1}}).error().code, Code::bad_input);
+  EXPECT_EQ(with_setting(kTable, "[hub\n", "f", "hub.port", SettingValue{std::int64_t{1}}).error().code,
+            Code::bad_input);
 }
 
 TEST(SettingsEdit, ATextOverSeveralLinesIsAPersonsToChange) {
-  const auto out = with_setting(kTable, "[hub]\nname = \"\"\"a\nport = 5\n\"\"\"\n", "f", "hub.port",
-                                SettingValue{std::int64_t{6}});
+  const auto out =
+      with_setting(kTable, "[hub]\nname = \"\"\"a\nport = 5\n\"\"\"\n", "f", "hub.port", SettingValue{std::int64_t{6}});
   EXPECT_FALSE(out);
 }
 

@@ -16,8 +16,8 @@ from support.bavn import BINARY
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 
 
-def ask(url, method="GET", **headers):
-    request = urllib.request.Request(url, method=method, headers=headers, data=b"" if method == "POST" else None)
+def ask(url, method="GET", body=None, **headers):
+    request = urllib.request.Request(url, method=method, headers=headers, data=body or b"" if method == "POST" else None)
     try:
         with urllib.request.urlopen(request, timeout=10) as answer:
             return answer.status, answer.read().decode()

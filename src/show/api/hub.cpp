@@ -16,7 +16,8 @@ constexpr Setting kSettings[] = {
      Unit::minutes,
      std::int64_t{966},
      {0, 100'000},
-     "What \"minutes won\" are counted against: in October 2024 the first mail was sent at about eight in the morning and "
+     "What \"minutes won\" are counted against: in October 2024 the first mail was sent at about eight in the morning "
+     "and "
      "all municipalities were told six minutes past midnight.",
      Restart::yes},
     {"campaigns.baseline_case",

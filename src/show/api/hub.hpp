@@ -95,7 +95,7 @@ struct HubParts {
   std::function<Result<std::string>(const event::Scope&, std::optional<MunicipalityId>, std::string_view observable)>
       test_beacon{};
   std::function<Result<std::string>(const event::Scope&, const std::string& text)> send_order{};  // its id
-  std::function<std::vector<HubGuest>()> guests{};                                                  // null: none are here
+  std::function<std::vector<HubGuest>()> guests{};                                                // null: none are here
   /// wish: start, stop, restart.
   std::function<Result<void>(std::string_view code, std::string_view wish)> guest_wish{};
   std::function<bool()> root_key_is_here{};

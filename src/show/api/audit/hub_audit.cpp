@@ -1,5 +1,5 @@
-#include "show/api/hub_inner.hpp"
 #include "base/encoding.hpp"
+#include "show/api/hub_inner.hpp"
 #include "store/audit.hpp"
 
 namespace bavn::show::api {
@@ -35,7 +35,8 @@ constexpr std::int64_t kLookedAt = 200'000;
 
 net::Reply list(const Hub& hub, const net::Request& q) {
   if (!q.scope.sees_all())
-    return net::problem(Error{Code::forbidden, "the hub's audit log names all municipalities; yours is at your node", ""});
+    return net::problem(
+        Error{Code::forbidden, "the hub's audit log names all municipalities; yours is at your node", ""});
   const auto page = web::page_of(q, "audit");
   if (!page) return net::problem(page.error());
   const auto cut = [&](std::string_view name, std::size_t most) {
@@ -89,8 +90,8 @@ net::Reply verify(const Hub& hub, const net::Request& q) {
                false,
                {}};
   for (const auto& f : report->findings)
-    v.findings.push_back({std::string(store::audit::name_of(f.fault)), std::to_string(f.first), std::to_string(f.last),
-                          f.text});
+    v.findings.push_back(
+        {std::string(store::audit::name_of(f.fault)), std::to_string(f.first), std::to_string(f.last), f.text});
   return net::json(net::to_json(v));
 }
 

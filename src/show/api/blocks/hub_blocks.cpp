@@ -231,7 +231,8 @@ void add_block_routes(net::Router& router, const HubPtr& hub) {
                     if (!m) return net::problem(m.error());
                     of = *m;
                   }
-                  if (const auto all = for_all(q); !all && (all.error().code == Code::bad_input || !of || !q.scope.sees(*of)))
+                  if (const auto all = for_all(q);
+                      !all && (all.error().code == Code::bad_input || !of || !q.scope.sees(*of)))
                     return net::problem(all.error());
                   return web::done(kill ? hub->blocks.kill(person(q), of, asked->why)
                                         : hub->blocks.revive(person(q), of, asked->why));

@@ -87,8 +87,8 @@ net::Reply brakes(const Hub& hub, const net::Request& q) {
     const Instant since = now - std::chrono::days(90);
     BAVN_TRY(const auto triggers, correlate::triggers(db, since));
     for (const auto& t : triggers) {
-      TriggerView view{t.name,       t.mode,        t.why, t.by_whom, at(t.since_us), t.opened,
-                       t.suspicions, t.would_light, t.lit, t.real,    t.not_real,     t.not_judged, {}};
+      TriggerView view{t.name,        t.mode, t.why,  t.by_whom,  at(t.since_us), t.opened, t.suspicions,
+                       t.would_light, t.lit,  t.real, t.not_real, t.not_judged,   {}};
       if (may && t.mode != "never")
         for (const char* mode : {"shadow", "live", "confirm"})
           if (t.mode != mode) view.may.emplace_back(mode);

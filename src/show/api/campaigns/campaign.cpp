@@ -13,9 +13,9 @@ struct Steps {
   std::vector<std::pair<std::int64_t, TimelineStep>> all{};
   void add(std::int64_t us, std::string kind, Values values = {}, std::int64_t municipality = 0) {
     if (us <= 0) return;
-    all.emplace_back(us, TimelineStep{at_always(us), std::move(kind),
-                                      municipality > 0 ? std::optional(hub.town(municipality)) : std::nullopt,
-                                      std::move(values)});
+    all.emplace_back(
+        us, TimelineStep{at_always(us), std::move(kind),
+                         municipality > 0 ? std::optional(hub.town(municipality)) : std::nullopt, std::move(values)});
   }
   std::vector<TimelineStep> in_order() {
     std::ranges::stable_sort(all, {}, [](const auto& s) { return s.first; });
@@ -187,9 +187,10 @@ Result<CampaignPage> campaign_page(const Hub& hub, const event::Scope& scope, st
                  {"state", version.state},
                  {"by", version.by}});
   for (const auto& call : calls)
-    steps.add(call.at_us, "call",
-              {{"made", call.made != 0 ? "yes" : "no"}, {"night", call.night != 0 ? "yes" : "no"}, {"reason", call.reason}},
-              call.municipality);
+    steps.add(
+        call.at_us, "call",
+        {{"made", call.made != 0 ? "yes" : "no"}, {"night", call.night != 0 ? "yes" : "no"}, {"reason", call.reason}},
+        call.municipality);
   for (const auto& [municipality, p] : parts) {
     if (!hub.sees(scope, municipality)) continue;
     steps.add(p.first_us, "reached", {{"mails", std::to_string(p.mails)}}, municipality);

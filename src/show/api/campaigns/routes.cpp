@@ -192,8 +192,8 @@ void add_campaign_routes(net::Router& router, const HubPtr& hub) {
     const auto id = web::id_of(q);
     if (!id) return net::problem(id.error());
     if (const auto all = for_all(q); !all) return net::problem(all.error());
-    return web::done(hub->change(
-        [&](store::Tx& tx) { return correlate::told_outside(tx, *id, q.param("domain"), person(q)); }));
+    return web::done(
+        hub->change([&](store::Tx& tx) { return correlate::told_outside(tx, *id, q.param("domain"), person(q)); }));
   });
   router.get("/api/campaigns/{id}/letters", Needs::publish, [hub](const net::Request& q) { return letters(*hub, q); });
 }

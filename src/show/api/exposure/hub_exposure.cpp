@@ -77,8 +77,16 @@ void add_exposure_routes(net::Router& router, const HubPtr& hub) {
     if (!found) return net::problem(found.error());
     std::vector<QuestionView> views;
     for (const auto& x : *found) {
-      QuestionView v{x.ask.id, x.ask.product, x.ask.versions, x.ask.cve, x.ask.why, x.ask.fixed_in,
-                     at_always(x.ask.asked_us), at_always(x.ask.until_us), x.ask.withdrawn, x.by,
+      QuestionView v{x.ask.id,
+                     x.ask.product,
+                     x.ask.versions,
+                     x.ask.cve,
+                     x.ask.why,
+                     x.ask.fixed_in,
+                     at_always(x.ask.asked_us),
+                     at_always(x.ask.until_us),
+                     x.ask.withdrawn,
+                     x.by,
                      Counts{x.asked, x.have, x.have_mended, x.do_not_have, x.do_not_know,
                             x.asked - x.have - x.have_mended - x.do_not_have - x.do_not_know, x.systems},
                      {}};

@@ -39,9 +39,10 @@ Result<std::optional<std::string>> name_of(store::Reader& db, std::string_view w
 }
 
 Result<std::vector<HandoverNote>> newest(store::Reader& db, std::int64_t n) {
-  BAVN_TRY(const auto rows, db.all<Row>("SELECT version, text, who, at_us FROM hub_handover ORDER BY version DESC LIMIT "
-                                        ":n",
-                                        {{"n", n}}));
+  BAVN_TRY(const auto rows,
+           db.all<Row>("SELECT version, text, who, at_us FROM hub_handover ORDER BY version DESC LIMIT "
+                       ":n",
+                       {{"n", n}}));
   std::vector<HandoverNote> notes;
   for (const auto& r : rows) {
     BAVN_TRY(auto name, name_of(db, r.who));

@@ -60,11 +60,13 @@ Result<bool> book_remove(store::Tx& tx, const match::indicators::Removal& r) {
 Result<std::vector<BookRow>> book_page(store::Reader& db, const BookFilter& f, Instant now) {
   const std::string prefix = book_prefix(f.text);
   // The index is named: which one shows a page without sorting is known here, and must not hang on statistics.
-  const std::string_view index = !prefix.empty() ? (f.source.empty() ? "hub_indicator_value" : "hub_indicator_source_value")
-                                 : !f.source.empty() ? (f.kind.empty() ? "hub_indicator_source" : "hub_indicator_source_kind")
-                                 : !f.kind.empty()   ? std::string_view("hub_indicator_kind")
-                                                     : std::string_view();
-  std::string sql = fmt::format("SELECT " BAVN_BOOK_COLUMNS " FROM hub_indicator {} WHERE (valid_until_us = 0 OR "
+  const std::string_view index =
+      !prefix.empty()     ? (f.source.empty() ? "hub_indicator_value" : "hub_indicator_source_value")
+      : !f.source.empty() ? (f.kind.empty() ? "hub_indicator_source" : "hub_indicator_source_kind")
+      : !f.kind.empty()   ? std::string_view("hub_indicator_kind")
+                          : std::string_view();
+  std::string sql = fmt::format("SELECT " BAVN_BOOK_COLUMNS
+                                " FROM hub_indicator {} WHERE (valid_until_us = 0 OR "
                                 "valid_until_us > :now) AND (:action = '' OR action = :action)",
                                 index.empty() ? std::string("NOT INDEXED") : fmt::format("INDEXED BY {}", index));
   sql += f.kind.empty() ? " AND :kind = ''" : " AND kind = :kind";

@@ -31,10 +31,10 @@ BOOST_DESCRIBE_STRUCT(BookRow, (),
                        added_us, added_by))
 
 struct BookFilter {
-  std::string kind, source, action;  // empty: all
-  std::string text;                  // what the value begins with, as people write it (defanged, with a scheme)
-  std::int64_t before_id = 0;        // paging without text: newest first
-  std::string after_value;           // paging with text: in order of value, then id
+  std::string kind{}, source{}, action{};  // empty: all
+  std::string text{};                      // what the value begins with, as people write it (defanged, with a scheme)
+  std::int64_t before_id = 0;              // paging without text: newest first
+  std::string after_value{};               // paging with text: in order of value, then id
   std::int64_t after_id = 0;
   std::size_t limit = 50;
 };

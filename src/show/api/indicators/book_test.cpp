@@ -47,7 +47,8 @@ class Book : public ::testing::Test {
 TEST_F(Book, ShowsTheNewestFirstAndFiltersByKindSourceActionAndText) {
   auto warns = indicator(event::Kind::url, "profil.example/orbes", "campaign:1");
   warns.action = mi::Action::warn;
-  add({indicator(event::Kind::domain, "bad.example"), indicator(event::Kind::domain, "badder.example", "other"), warns});
+  add({indicator(event::Kind::domain, "bad.example"), indicator(event::Kind::domain, "badder.example", "other"),
+       warns});
   EXPECT_EQ(values({}), (std::vector<std::string>{"profil.example/orbes", "badder.example", "bad.example"}));
   EXPECT_EQ(values({.kind = "domain"}), (std::vector<std::string>{"badder.example", "bad.example"}));
   EXPECT_EQ(values({.source = "other"}), (std::vector<std::string>{"badder.example"}));

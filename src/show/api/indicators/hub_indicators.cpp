@@ -79,8 +79,20 @@ struct ContentRow {
 BOOST_DESCRIBE_STRUCT(ContentRow, (), (kind, name, bytes, at_us))
 
 IndicatorView view_of(const Hub& hub, const BookRow& r) {
-  return {std::to_string(r.id), r.kind, r.value, hub.shown(r.kind, r.value).defanged, r.source, r.action, r.confidence,
-          r.tlp, at(r.valid_from_us), at(r.valid_until_us), r.comment, at_always(r.added_us), r.added_by, std::nullopt};
+  return {std::to_string(r.id),
+          r.kind,
+          r.value,
+          hub.shown(r.kind, r.value).defanged,
+          r.source,
+          r.action,
+          r.confidence,
+          r.tlp,
+          at(r.valid_from_us),
+          at(r.valid_until_us),
+          r.comment,
+          at_always(r.added_us),
+          r.added_by,
+          std::nullopt};
 }
 
 /// What is marked narrower than a person's ceiling is not theirs to see.
@@ -177,9 +189,11 @@ net::Reply add(const Hub& hub, const net::Request& q) {
   if (asked->source.empty() || asked->source.size() > 200)
     return net::problem(Error{Code::bad_input, "a source has 1 to 200 bytes", "/source"});
   if (asked->items && asked->items->size() > kMostItems)
-    return net::problem(Error{Code::bad_input, fmt::format("at most {} at a time; a file takes more", kMostItems), "/items"});
+    return net::problem(
+        Error{Code::bad_input, fmt::format("at most {} at a time; a file takes more", kMostItems), "/items"});
   if (asked->text && asked->text->size() > kMostPasted)
-    return net::problem(Error{Code::bad_input, fmt::format("at most {} bytes; a file takes more", kMostPasted), "/text"});
+    return net::problem(
+        Error{Code::bad_input, fmt::format("at most {} bytes; a file takes more", kMostPasted), "/text"});
   std::vector<mi::Indicator> all;
   const auto one = [&](const event::Observable& o) {
     mi::Indicator i;
@@ -197,9 +211,9 @@ net::Reply add(const Hub& hub, const net::Request& q) {
     const auto o = given.kind ? event::canonical(std::string_view(*given.kind), refanged) : event::guess(refanged);
     if (!o) {
       if (faults.size() < 100)
-        faults.push_back({fmt::format("/items/{}/value", n),
-                          given.kind ? fmt::format("this is no {}", given.kind->substr(0, 40))
-                                     : std::string("this is nothing that can be looked for")});
+        faults.push_back(
+            {fmt::format("/items/{}/value", n), given.kind ? fmt::format("this is no {}", given.kind->substr(0, 40))
+                                                           : std::string("this is nothing that can be looked for")});
       continue;
     }
     auto i = one(*o);
@@ -215,7 +229,8 @@ net::Reply add(const Hub& hub, const net::Request& q) {
           std::ranges::none_of(all, [&](const auto& i) { return i.kind == o.kind && i.value == o.value; }))
         all.push_back(one(o));
     });
-  if (all.empty()) return net::problem(Error{Code::bad_input, "there is nothing in it that can be looked for", "/text"});
+  if (all.empty())
+    return net::problem(Error{Code::bad_input, "there is nothing in it that can be looked for", "/text"});
   return report(hub.share(q.scope, std::move(all), asked->source));
 }
 
@@ -234,7 +249,8 @@ net::Reply remove(const Hub& hub, const net::Request& q) {
   const auto row = row_asked(hub, q);
   if (!row) return net::problem(row.error());
   const auto kind = event::parse_kind(row->kind);
-  if (!kind) return net::problem(Error{Code::conflict, "a pattern goes with its list: publish the list without it", ""});
+  if (!kind)
+    return net::problem(Error{Code::conflict, "a pattern goes with its list: publish the list without it", ""});
   return web::done(hub.unshare(q.scope, {*kind, row->value, row->source}));
 }
 

@@ -53,8 +53,9 @@ void add(Known& known, const TownPart& p, std::int64_t campaign) {
   const bool worse = is_empty_again(known.part) && !is_empty_again(p) && p.mails > 0;
   const std::int64_t mails = known.part.mails + p.mails;
   const bool sender = known.part.sender || p.sender;
-  const std::int64_t since = known.part.first_us == 0 ? p.first_us : p.first_us == 0 ? known.part.first_us
-                                                                                    : std::min(known.part.first_us, p.first_us);
+  const std::int64_t since = known.part.first_us == 0 ? p.first_us
+                             : p.first_us == 0        ? known.part.first_us
+                                                      : std::min(known.part.first_us, p.first_us);
   if (first || worse) known.part = p;
   known.part.mails = mails;
   known.part.sender = sender;
@@ -62,8 +63,8 @@ void add(Known& known, const TownPart& p, std::int64_t campaign) {
 }
 
 /// What correlation and the desk know together, as the hub itself sees it; what of it is shown is decided tile by tile.
-Result<void> read_campaign(const Hub& hub, const event::Scope& scope, std::int64_t id, std::map<std::int64_t, Known>& towns,
-                           TileMap* played) {
+Result<void> read_campaign(const Hub& hub, const event::Scope& scope, std::int64_t id,
+                           std::map<std::int64_t, Known>& towns, TileMap* played) {
   correlate::CampaignFacts facts;
   std::vector<warn::WarningSum> sums;
   BAVN_CHECK(hub.state.read([&](store::Reader& db) -> Result<void> {
@@ -77,7 +78,8 @@ Result<void> read_campaign(const Hub& hub, const event::Scope& scope, std::int64
     BAVN_TRY(auto w, hub.warnings.show(event::Scope::local_owner(), s.id));
     warnings.push_back(std::move(w));
   }
-  for (const auto& [municipality, part] : town_parts(facts, warnings)) add(towns[municipality], part, facts.campaign.id);
+  for (const auto& [municipality, part] : town_parts(facts, warnings))
+    add(towns[municipality], part, facts.campaign.id);
   if (played == nullptr) return {};
   played->campaign = std::to_string(facts.campaign.id);
   played->from = at(facts.campaign.first_us);

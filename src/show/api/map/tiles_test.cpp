@@ -44,7 +44,9 @@ TEST_F(Tiles, ADaneFindsWhatIsWhere) {
   EXPECT_LT(named("Odense").column, named("Slagelse").column);
   EXPECT_LT(named("Slagelse").column, named("København").column);
   for (const Tile& t : denmark_tiles())
-    if (t.municipality != named("Bornholm").municipality) EXPECT_LT(t.column, named("Bornholm").column);
+    if (t.municipality != named("Bornholm").municipality) {
+      EXPECT_LT(t.column, named("Bornholm").column);
+    }
   EXPECT_LT(named("Hjørring").row, named("Aalborg").row);
   EXPECT_LT(named("Aalborg").row, named("Aarhus").row);
   EXPECT_LT(named("Aarhus").row, named("Kolding").row);
@@ -55,8 +57,8 @@ TEST_F(Tiles, ADaneFindsWhatIsWhere) {
 
 TEST_F(Tiles, NeighboursAreNear) {
   const std::pair<const char*, const char*> pairs[] = {
-      {"Gentofte", "Lyngby-Taarbæk"}, {"København", "Frederiksberg"}, {"Aalborg", "Rebild"}, {"Esbjerg", "Fanø"},
-      {"Odense", "Kerteminde"},       {"Kolding", "Vejle"},           {"Aarhus", "Skanderborg"}, {"Roskilde", "Lejre"},
+      {"Gentofte", "Lyngby-Taarbæk"}, {"København", "Frederiksberg"}, {"Aalborg", "Rebild"},      {"Esbjerg", "Fanø"},
+      {"Odense", "Kerteminde"},       {"Kolding", "Vejle"},           {"Aarhus", "Skanderborg"},  {"Roskilde", "Lejre"},
       {"Herning", "Ikast-Brande"},    {"Svendborg", "Langeland"},     {"Hillerød", "Fredensborg"}};
   for (const auto& [a, b] : pairs) {
     const Tile &x = named(a), &y = named(b);

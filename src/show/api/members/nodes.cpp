@@ -95,8 +95,8 @@ Result<std::vector<NodeView>> node_views(const Hub& hub, const event::Scope& sco
     for (const auto& g : guests)
       for (const auto& town : v.municipalities)
         if (n.form == tenants::Form::guest && g.code == town.code)
-          v.guest = GuestView{g.state,    g.memory_mb,           g.restarts, g.user,
-                              at(micros(g.started)), g.last_end, filled(g.address)};
+          v.guest =
+              GuestView{g.state, g.memory_mb, g.restarts, g.user, at(micros(g.started)), g.last_end, filled(g.address)};
     views.push_back(std::move(v));
   }
   std::ranges::sort(views, {}, &NodeView::id);

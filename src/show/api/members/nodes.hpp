@@ -37,8 +37,8 @@ struct NodeView {
 };
 BOOST_DESCRIBE_STRUCT(NodeView, (),
                       (id, operator_, form, state, municipalities, version, enrolled_at, last_seen_at,
-                       certificate_until, clock_offset_ms, clock_marked, open_alerts, indicators, trouble,
-                       sources, guest))
+                       certificate_until, clock_offset_ms, clock_marked, open_alerts, indicators, trouble, sources,
+                       guest))
 
 /// Those with a municipality that the scope sees, by name. guests: with what their processes on this machine do.
 Result<std::vector<NodeView>> node_views(const Hub& hub, const event::Scope& scope, bool guests = true);

@@ -203,7 +203,8 @@ net::Reply answers(const Hub& hub, const net::Request& q) {
   BeaconView v;
   v.id = q.param("id");
   const auto read = hub.state.read([&](store::Reader& db) -> Result<void> {
-    BAVN_TRY(const auto sent, db.one<std::int64_t>("SELECT sent_at_us FROM hub_test_beacon WHERE id = :i", {{"i", v.id}}));
+    BAVN_TRY(const auto sent,
+             db.one<std::int64_t>("SELECT sent_at_us FROM hub_test_beacon WHERE id = :i", {{"i", v.id}}));
     if (!sent) return fail(Code::not_found, "there is no such test beacon");
     v.sent_at = at_always(*sent);
     BAVN_TRY(const auto rows, db.all<AnswerRow>("SELECT node, municipality, applied_at_us, received_at_us, hits FROM "
@@ -211,8 +212,8 @@ net::Reply answers(const Hub& hub, const net::Request& q) {
                                                 {{"i", v.id}}));
     for (const auto& r : rows)
       if (hub.sees(q.scope, r.municipality))
-        v.answers.push_back({r.node, hub.town(r.municipality), at_always(r.applied_at_us), at_always(r.received_at_us),
-                             r.hits});
+        v.answers.push_back(
+            {r.node, hub.town(r.municipality), at_always(r.applied_at_us), at_always(r.received_at_us), r.hits});
     return {};
   });
   return read ? net::json(net::to_json(v)) : net::problem(read.error());
@@ -222,7 +223,8 @@ void add_nodes(net::Router& router, const HubPtr& hub) {
   router.get("/api/nodes", Needs::tenants_read, [hub](const net::Request& q) -> net::Reply {
     auto nodes = node_views(*hub, q.scope);
     if (!nodes) return net::problem(nodes.error());
-    if (const auto state = q.asked("state")) std::erase_if(*nodes, [&](const NodeView& n) { return n.state != *state; });
+    if (const auto state = q.asked("state"))
+      std::erase_if(*nodes, [&](const NodeView& n) { return n.state != *state; });
     return part_of(q, "nodes", *nodes, [](const NodeView& n) { return n.id; });
   });
   router.post("/api/nodes/invitations", Needs::tenants_write, [hub](const net::Request& q) -> net::Reply {
@@ -275,8 +277,7 @@ void add_member_routes(net::Router& router, const HubPtr& hub) {
       std::erase_if(*found, [&](const auto& m) { return m.country != *country; });
     return part_of(q, "municipalities", *found, [](const MunicipalityView& m) { return m.code; });
   });
-  router.get("/api/municipalities/{code}", Needs::tenants_read,
-             [hub](const net::Request& q) { return show(*hub, q); });
+  router.get("/api/municipalities/{code}", Needs::tenants_read, [hub](const net::Request& q) { return show(*hub, q); });
   router.put("/api/municipalities/{code}/domains", Needs::tenants_write, [hub](const net::Request& q) -> net::Reply {
     const auto id = municipality_of(*hub, q);
     if (!id) return net::problem(id.error());
@@ -302,8 +303,7 @@ void add_member_routes(net::Router& router, const HubPtr& hub) {
     if (!id) return net::problem(id.error());
     const auto asked = body_of<Because>(q);
     if (!asked) return net::problem(asked.error());
-    const auto done =
-        hub->change([&](store::Tx& tx) { return hub->correlator.trust(tx, *id, person(q), asked->why); });
+    const auto done = hub->change([&](store::Tx& tx) { return hub->correlator.trust(tx, *id, person(q), asked->why); });
     return done ? show(*hub, q) : net::problem(done.error());
   });
   router.post("/api/test-beacons", Needs::publish, [hub](const net::Request& q) { return test_beacon(*hub, q); });

@@ -45,12 +45,13 @@ constexpr std::string_view kColumns =
     "SELECT number, id, municipality, action, not_after_us, signatures, sent_us, sent_by, shared_after FROM hub_order ";
 
 Result<OrderView> view_of(const Hub& hub, store::Reader& db, const OrderRow& r) {
-  OrderView v{r.id, hub.town(r.municipality), at_always(r.sent_us), r.sent_by, r.action, at_always(r.not_after_us),
-              r.signatures, {}};
-  BAVN_TRY(const auto rows,
-           db.all<AnswerRow>("SELECT node, at_us, received_at_us, body FROM hub_shared WHERE id > :a AND kind = 'answer' "
-                             "AND municipality = :m AND json_extract(body, '$.order') = :o ORDER BY id LIMIT 200",
-                             {{"a", r.shared_after}, {"m", r.municipality}, {"o", r.id}}));
+  OrderView v{r.id,     hub.town(r.municipality),  at_always(r.sent_us), r.sent_by,
+              r.action, at_always(r.not_after_us), r.signatures,         {}};
+  BAVN_TRY(
+      const auto rows,
+      db.all<AnswerRow>("SELECT node, at_us, received_at_us, body FROM hub_shared WHERE id > :a AND kind = 'answer' "
+                        "AND municipality = :m AND json_extract(body, '$.order') = :o ORDER BY id LIMIT 200",
+                        {{"a", r.shared_after}, {"m", r.municipality}, {"o", r.id}}));
   for (const auto& a : rows) {
     const auto said = net::from_json<Said>(a.body, net::Unknown::ignore);
     if (!said) continue;

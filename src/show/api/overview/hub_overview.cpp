@@ -82,11 +82,15 @@ struct Due {
 };
 
 Result<void> read_clocks(store::Reader& db, std::vector<Due>& due) {
-  BAVN_TRY(const auto timers,
-           db.all<TimerRow>("SELECT kind, subject, due_us FROM timer WHERE kind IN ('warn.remind', 'warn.update') ORDER "
-                            "BY due_us LIMIT 50"));
+  BAVN_TRY(
+      const auto timers,
+      db.all<TimerRow>("SELECT kind, subject, due_us FROM timer WHERE kind IN ('warn.remind', 'warn.update') ORDER "
+                       "BY due_us LIMIT 50"));
   for (const auto& t : timers) {
-    Clock c{t.kind == "warn.remind" ? "warning_reminder" : "warning_update", at_always(t.due_us), t.subject, {},
+    Clock c{t.kind == "warn.remind" ? "warning_reminder" : "warning_update",
+            at_always(t.due_us),
+            t.subject,
+            {},
             "/warnings/" + t.subject};
     if (t.kind == "warn.remind") {
       BAVN_TRY(const auto silent,
@@ -106,13 +110,19 @@ Result<void> read_more_clocks(const Hub& hub, const event::Scope& scope, std::ve
   BAVN_TRY(const auto blocks, hub.blocks.list(false, 200));
   for (const auto& b : blocks)
     if (b.until_us > now && b.until_us < soon)
-      due.push_back({b.until_us, Clock{"block_ends", at_always(b.until_us), b.id,
-                                       {{"value", hub.shown(b.kind, b.value).defanged}}, "/blocks/" + b.id}});
+      due.push_back({b.until_us, Clock{"block_ends",
+                                       at_always(b.until_us),
+                                       b.id,
+                                       {{"value", hub.shown(b.kind, b.value).defanged}},
+                                       "/blocks/" + b.id}});
   BAVN_TRY(const auto questions, hub.warnings.questions(scope));
   for (const auto& q : questions)
     if (!q.ask.withdrawn && q.ask.until_us > now)
-      due.push_back({q.ask.until_us, Clock{"exposure_ends", at_always(q.ask.until_us), q.ask.id,
-                                           {{"product", q.ask.product}}, "/exposure/" + q.ask.id}});
+      due.push_back({q.ask.until_us, Clock{"exposure_ends",
+                                           at_always(q.ask.until_us),
+                                           q.ask.id,
+                                           {{"product", q.ask.product}},
+                                           "/exposure/" + q.ask.id}});
   return {};
 }
 
@@ -128,16 +138,20 @@ Result<void> read_nodes(const Hub& hub, const event::Scope& scope, Overview& v) 
     else ++counts.away;
     if (n.state == "away" || n.state == "expired") {
       std::string since = n.last_seen_at.value_or("never");
-      v.trouble.push_back({"node_away", town, {{"node", n.id}, {"since", since}},
+      v.trouble.push_back({"node_away",
+                           town,
+                           {{"node", n.id}, {"since", since}},
                            fmt::format("The node of {} is not connected (last heard: {}).", who, since)});
     }
     if (n.clock_marked)
-      v.trouble.push_back({"clock_off", town,
+      v.trouble.push_back({"clock_off",
+                           town,
                            {{"node", n.id}, {"ms", std::to_string(n.clock_offset_ms.value_or(0))}},
                            fmt::format("The clock of {} is off by {} ms; its times are not used.", who,
                                        n.clock_offset_ms.value_or(0))});
     if (n.state == "connected")
-      for (const auto& t : n.trouble) v.trouble.push_back({"node", town, {{"node", n.id}}, fmt::format("{}: {}", who, t)});
+      for (const auto& t : n.trouble)
+        v.trouble.push_back({"node", town, {{"node", n.id}}, fmt::format("{}: {}", who, t)});
   }
   return {};
 }
@@ -203,11 +217,15 @@ net::Reply overview(const Hub& hub, const net::Request& q) {
   if (all) {
     if (const auto more = read_more_clocks(hub, q.scope, due); !more) return net::problem(more.error());
     if (hub.root_key_is_here && hub.root_key_is_here())
-      v.trouble.push_back({"root_key_here", std::nullopt, {},
+      v.trouble.push_back({"root_key_here",
+                           std::nullopt,
+                           {},
                            "The root key lies beside the others: move trust/root.key to a safe place away from this "
                            "machine."});
     if (v.suspicions.waiting > 0)
-      v.trouble.push_back({"suspicions_wait", std::nullopt, {{"n", std::to_string(v.suspicions.waiting)}},
+      v.trouble.push_back({"suspicions_wait",
+                           std::nullopt,
+                           {{"n", std::to_string(v.suspicions.waiting)}},
                            fmt::format("{} suspicions wait for the next shift.", v.suspicions.waiting)});
   }
   std::ranges::stable_sort(due, {}, &Due::us);

@@ -105,7 +105,11 @@ net::Reply change(const Hub& hub, const net::Request& q) {
   if (!after) return net::problem(after.error());
   // Noted first: a change that nobody can find in the log must not exist.
   std::string detail;
-  JsonWriter(detail).object().member("value", asked->value ? asked->value->text : "").member("why", asked->why.value_or("").substr(0, 500)).end();
+  JsonWriter(detail)
+      .object()
+      .member("value", asked->value ? asked->value->text : "")
+      .member("why", asked->why.value_or("").substr(0, 500))
+      .end();
   const auto done = hub.change([&](store::Tx& tx) -> Result<void> {
     BAVN_CHECK(tx.audit({person(q), "setting.changed", std::string(q.param("name")), detail}));
     DiskFiles files;

@@ -1,8 +1,8 @@
 #include <algorithm>
 
 #include "base/catalogue.hpp"
-#include "show/api/hub_inner.hpp"
 #include "show/api/campaigns/rows.hpp"
+#include "show/api/hub_inner.hpp"
 #include "warn/case.hpp"
 #include "warn/never_block.hpp"
 
@@ -498,7 +498,8 @@ void add_warning_routes(net::Router& router, const HubPtr& hub) {
   router.get("/api/warnings", Needs::alert_read, [hub](const net::Request& q) { return list(*hub, q); });
   router.get("/api/warnings/{id}", Needs::alert_read,
              [hub](const net::Request& q) { return show(*hub, q, q.param("id")); });
-  router.get("/api/warnings/{id}/preview", Needs::alert_read, [hub](const net::Request& q) { return preview(*hub, q); });
+  router.get("/api/warnings/{id}/preview", Needs::alert_read,
+             [hub](const net::Request& q) { return preview(*hub, q); });
   router.get("/api/warnings-summary", Needs::alert_read, [hub](const net::Request& q) { return summary(*hub, q); });
   router.post("/api/warnings", Needs::publish, [hub](const net::Request& q) { return draft(*hub, q); });
   router.put("/api/warnings/{id}/texts/{language}", Needs::publish,
@@ -555,7 +556,8 @@ void add_warning_routes(net::Router& router, const HubPtr& hub) {
     if (!asked) return net::problem(asked.error());
     const auto m = hub->named(asked->municipality);
     if (!m) return net::problem(m.error());
-    if (!q.scope.sees(*m)) return net::problem(Error{Code::not_found, "there is no such municipality", "/municipality"});
+    if (!q.scope.sees(*m))
+      return net::problem(Error{Code::not_found, "there is no such municipality", "/municipality"});
     const auto done = hub->change([&](store::Tx& tx) {
       return hub->warnings.note_ended(tx, q.param("id"), *m, asked->at.value_or(tx.now()), person(q));
     });
