@@ -104,7 +104,8 @@ net::Reply outside(const Hub& hub, const net::Request& q) {
   const auto facts = facts_asked(hub, q);
   if (!facts) return net::problem(facts.error());
   const std::string* accept = q.headers.find("Accept");
-  if (accept != nullptr && accept->find("text/csv") != std::string::npos)
+  const bool csv = q.asked("format") == "csv" || (accept != nullptr && accept->find("text/csv") != std::string::npos);
+  if (csv)
     return net::text(correlate::outside_csv(*facts), "text/csv; charset=utf-8");
   std::vector<Outside> rows;
   for (const auto& o : facts->outside)
