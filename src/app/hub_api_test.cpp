@@ -8,6 +8,8 @@
 #include "base/temp_folder.hpp"
 #include "net/json_value.hpp"
 #include "net/json_views.hpp"
+#include "net/sim.hpp"
+#include "tenants/people.hpp"
 
 namespace bavn::app {
 namespace {
@@ -31,6 +33,7 @@ class HubApi : public ::testing::Test {
     correlate::Options noticing;
     noticing.first_mode = "live";
     options.noticing = noticing;
+    options.client = client.get();
     ASSERT_TRUE(sim.files().make_dirs(options.folder));
     ASSERT_TRUE(tenants::Trust::init(sim, options.folder + "/trust", {"hub.example"}));
     auto opened = HubCore::open(sim, metrics, options);
@@ -152,6 +155,7 @@ class HubApi : public ::testing::Test {
   TempFolder folder;
   Sim sim{11, *parse_time("2024-10-25T06:00:00Z")};
   Metrics metrics;
+  std::unique_ptr<net::Client> client = net::sim_client(sim, {.address = "192.0.2.9"});
   std::unique_ptr<HubCore> hub;
   net::Router web;
   event::Scope asking = cert();
@@ -303,6 +307,43 @@ TEST_F(HubApi, WordsAreEditedByWhoReadTheNewestAndAFalseCampaignIsTakenBack) {
   ASSERT_GE(audit.root()["items"].size(), 1U);
   EXPECT_EQ(audit.root()["items"].at(0)["who"].text_or(""), "person:7");
   EXPECT_TRUE(get("/api/audit/verification").root()["ok"].boolean().value_or(false));
+}
+
+TEST_F(HubApi, WhoDoesNotAnswerIsRemindedByTheHubsOwnWaysAndTheSendersDutyContactIsCalled) {
+  tenants::People people(sim, hub->state());
+  const auto owner = event::Scope::local_owner();
+  for (const int code : {157, 173}) {
+    const auto id =
+        people.add(owner, {MunicipalityId{static_cast<std::uint16_t>(code)}, fmt::format("Vagt {}", code), ""});
+    ASSERT_TRUE(id) << to_string(id.error());
+    ASSERT_TRUE(people.give_role(owner, *id, tenants::Role::duty_contact));
+    ASSERT_TRUE(people.add_way(owner, *id, {.kind = tenants::WayKind::mail, .address = "vagt@post.example"}));
+  }
+  october();
+  const auto messages = [&](std::string_view kind, int of) {
+    return hub->state()
+        .read([&](store::Reader& r) {
+          return r.number("SELECT count(*) FROM notify_message WHERE kind = :k AND municipality = :m",
+                          {{"k", kind}, {"m", of}});
+        })
+        .value();
+  };
+  EXPECT_EQ(messages("call_me", 157), 1) << "its mailbox sends: it is called";
+  const std::string warning(get("/api/campaigns").root()["items"].at(0)["warning"]["id"].text_or(""));
+  answer(warning, 157, 0, 0);
+  answer(warning, 159, 10, 0);
+  ASSERT_TRUE(get("/api/warnings/" + warning).root()["next_reminder_at"]);
+  bool clock = false;
+  for (const net::JsonValue c : get("/api/overview").root()["clocks"])
+    clock = clock || (c["kind"].text_or("") == "warning_reminder" && c["values"]["silent"].text_or("") == "1");
+  EXPECT_TRUE(clock);
+  sim.advance(16min);
+  EXPECT_EQ(messages("warning", 173), 1) << "its node is silent";
+  EXPECT_EQ(messages("warning", 159), 0) << "it answered";
+  const auto shown = get("/api/warnings/" + warning);
+  ASSERT_EQ(shown.root()["reminders"].size(), 1U);
+  EXPECT_EQ(shown.root()["reminders"].at(0)["municipality"]["code"].text_or(""), "0173");
+  EXPECT_EQ(shown.root()["reminders"].at(0)["messages"].integer().value_or(0), 1);
 }
 
 TEST_F(HubApi, TheHandOverTellsTheSecondWriterThatThereIsANewerOne) {

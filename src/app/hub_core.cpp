@@ -165,6 +165,10 @@ Result<std::unique_ptr<HubCore>> HubCore::open(Runtime& runtime, Metrics& metric
   hub->members_ = std::make_unique<HubMembers>(*hub->directory_, *hub->domains_);
   BAVN_CHECK(hub->members_->refresh());
   hub->add_reports();
+  if (o.client != nullptr) {
+    BAVN_TRY(hub->notify_, HubNotify::open(runtime, *hub->state_, *o.client, hub->texts_, o.settings,
+                                           o.name.empty() ? "CERT" : o.name));
+  }
   BAVN_TRY(hub->noticing_,
            BeaconHub::open({.runtime = runtime,
                             .state = *hub->state_,
@@ -177,7 +181,8 @@ Result<std::unique_ptr<HubCore>> HubCore::open(Runtime& runtime, Metrics& metric
                             .options = o.noticing,
                             .known = [h = hub.get()](store::Tx& tx, std::string_view kind, std::string_view value) {
                               return h->indicators_->listed(tx, kind, value);
-                            }}));
+                            },
+                            .remind = hub->notify_ ? hub->notify_->remind() : warn::Remind{}}));
   hub->use_block_guard(
       [h = hub.get()](const event::Observable& what) { return h->noticing_->blocks().never_block()->check(what); });
   hub->beacon_->witness(audit_head);

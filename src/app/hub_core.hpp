@@ -11,6 +11,7 @@
 
 #include "app/beacon_hub.hpp"
 #include "app/hub_members.hpp"
+#include "app/hub_notify.hpp"
 #include "app/shared_indicators.hpp"
 #include "app/status_page.hpp"
 #include "base/metrics.hpp"
@@ -160,6 +161,7 @@ class HubCore {
   std::shared_ptr<Alive> alive_ = std::make_shared<Alive>();
   Catalogue texts_ = Catalogue::embedded();
   std::unique_ptr<HubMembers> members_;
+  std::unique_ptr<HubNotify> notify_;  // null: there is no way out
   std::unique_ptr<BeaconHub> noticing_;
   net::Router nodes_router_, control_;
   std::function<void(const std::string&)> cut_;

@@ -65,6 +65,7 @@ std::vector<Setting> hub_settings() {
   std::vector<Setting> all(std::begin(kSettings), std::end(kSettings));
   for (Setting& s : beacon_hub_settings()) all.push_back(std::move(s));
   for (Setting& s : show::web::settings(show::web::Serves::hub)) all.push_back(std::move(s));
+  for (Setting& s : HubNotify::settings_table()) all.push_back(std::move(s));
   const auto desk = show::api::hub_desk_settings();
   all.insert(all.end(), desk.begin(), desk.end());
   return all;

@@ -105,8 +105,7 @@ net::Reply outside(const Hub& hub, const net::Request& q) {
   if (!facts) return net::problem(facts.error());
   const std::string* accept = q.headers.find("Accept");
   const bool csv = q.asked("format") == "csv" || (accept != nullptr && accept->find("text/csv") != std::string::npos);
-  if (csv)
-    return net::text(correlate::outside_csv(*facts), "text/csv; charset=utf-8");
+  if (csv) return net::text(correlate::outside_csv(*facts), "text/csv; charset=utf-8");
   std::vector<Outside> rows;
   for (const auto& o : facts->outside)
     rows.push_back({o.domain, o.kind, at_always(o.first_us), filled(o.told_by), at(o.told_us)});
