@@ -8,6 +8,7 @@
 #include <memory>
 #include <thread>
 
+#include "app/answers.hpp"
 #include "app/blocks.hpp"
 #include "app/commands.hpp"
 #include "app/data.hpp"
@@ -52,7 +53,7 @@ std::int64_t n(net::JsonValue v) {
 int said(const Asked& a, const Result<std::string>& answer, const std::function<void(net::JsonValue)>& show) {
   if (!answer) return failed(answer.error());
   if (a.json || answer->empty()) {
-    fmt::print("{}\n", answer->empty() ? "done" : *answer);
+    fmt::print("{}\n", answer->empty() ? "done" : plain(*answer));
     return kDone;
   }
   const auto document = net::JsonDocument::parse(*answer);

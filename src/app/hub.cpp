@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <thread>
 
+#include "app/answers.hpp"
 #include "app/commands.hpp"
 #include "app/data.hpp"
 #include "app/hub_process.hpp"
@@ -23,7 +24,7 @@ namespace {
 int said(const Result<std::string>& answer, bool json, const std::function<void(net::JsonValue)>& tell) {
   if (!answer) return failed(answer.error());
   const auto document = net::JsonDocument::parse(*answer);
-  if (json || !document) fmt::print("{}\n", *answer);
+  if (json || !document) fmt::print("{}\n", plain(*answer));
   else tell(document->root());
   return kDone;
 }

@@ -4,6 +4,7 @@
 
 #include <memory>
 
+#include "app/answers.hpp"
 #include "app/commands.hpp"
 #include "app/data.hpp"
 #include "app/folder.hpp"
@@ -41,7 +42,7 @@ std::string minutes(net::JsonValue v) {
 int said(const Result<std::string>& answer, bool json, const std::function<void(net::JsonValue)>& tell) {
   if (!answer) return failed(answer.error());
   if (json || answer->empty()) {
-    fmt::print("{}\n", answer->empty() ? "done" : *answer);
+    fmt::print("{}\n", answer->empty() ? "done" : plain(*answer));
     return kDone;
   }
   const auto document = net::JsonDocument::parse(*answer);

@@ -126,7 +126,7 @@ class Doors(unittest.TestCase):
         again = json.loads(self.bavn("hub", "node", "code", "--data", self.hub, "--json", made["node"]))["code"]
         self.assertIn("--again", self.bavn("node", "enrol", again, "--data", node, code=1))
         self.bavn("node", "enrol", again, "--again", "--data", node)
-        self.assertIn("enrolled", self.bavn("hub", "node", "list", "--data", self.hub))
+        self.assertIn("away", self.bavn("hub", "node", "list", "--data", self.hub), "enrolled, and not running")
 
     def test_the_settings_are_explained_and_checked(self):
         for what in ("hub", "node", "sources"):
