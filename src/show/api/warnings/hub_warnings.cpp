@@ -161,6 +161,9 @@ struct MadeSubscription {
 };
 BOOST_DESCRIBE_STRUCT(MadeSubscription, (), (id, secret))
 
+constexpr std::string_view kNone = "none-";      // what a warning of no campaign is filed under
+constexpr std::string_view kByHand = "by-hand";  // what a case file without a campaign is read as
+
 std::string_view name_of(warn::Advice a) {
   switch (a) {
     case warn::Advice::purge: return "purge";
@@ -184,7 +187,7 @@ std::string_view name_of(warn::Advice a) {
 
 void fill(RowView& v, const warn::WarningRow& w) {
   v.id = w.id;
-  v.campaign = w.campaign;
+  if (!w.campaign.starts_with(kNone)) v.campaign = w.campaign;
   v.state = w.state;
   v.severity = w.severity;
   v.tlp = w.tlp;
@@ -413,7 +416,9 @@ net::Reply draft(const Hub& hub, const net::Request& q) {
   if (!asked) return net::problem(asked.error());
   std::string id;
   const auto done = hub.change([&](store::Tx& tx) -> Result<void> {
-    BAVN_TRY(const auto c, case_asked(hub, tx, *asked));
+    BAVN_TRY(auto c, case_asked(hub, tx, *asked));
+    // Of no campaign: a name of its own, for there is one open warning a campaign.
+    if (c.campaign.empty() || c.campaign == kByHand) c.campaign = fmt::format("{}{}", kNone, micros(tx.now()));
     BAVN_TRY(id, hub.warnings.draft(tx, c, person(q)));
     return {};
   });
@@ -537,7 +542,7 @@ void add_warning_routes(net::Router& router, const HubPtr& hub) {
                   base.subjects = w.subjects;
                 }
                 BAVN_TRY(auto c, merged(*hub, std::move(base), asked));
-                if (asked.case_ && c.campaign.empty()) c.campaign = w.campaign;
+                if (asked.case_ && (c.campaign.empty() || c.campaign == kByHand)) c.campaign = w.campaign;
                 c.lit_by_itself = false;  // a person looked at it
                 return hub->warnings.update(tx, q.param("id"), c, person(q));
               }));
