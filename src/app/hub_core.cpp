@@ -170,19 +170,19 @@ Result<std::unique_ptr<HubCore>> HubCore::open(Runtime& runtime, Metrics& metric
                                            o.name.empty() ? "CERT" : o.name));
   }
   BAVN_TRY(hub->noticing_,
-           BeaconHub::open({.runtime = runtime,
-                            .state = *hub->state_,
-                            .metrics = metrics,
-                            .texts = hub->texts_,
-                            .beacon = *hub->beacon_,
-                            .members = *hub->members_,
-                            .client = o.client,
-                            .settings = o.settings,
-                            .options = o.noticing,
-                            .known = [h = hub.get()](store::Tx& tx, std::string_view kind, std::string_view value) {
-                              return h->indicators_->listed(tx, kind, value);
-                            },
-                            .remind = hub->notify_ ? hub->notify_->remind() : warn::Remind{}}));
+           BeaconHub::open(
+               {.runtime = runtime,
+                .state = *hub->state_,
+                .metrics = metrics,
+                .texts = hub->texts_,
+                .beacon = *hub->beacon_,
+                .members = *hub->members_,
+                .client = o.client,
+                .settings = o.settings,
+                .options = o.noticing,
+                .known = [h = hub.get()](store::Tx& tx, std::string_view kind,
+                                         std::string_view value) { return h->indicators_->listed(tx, kind, value); },
+                .remind = hub->notify_ ? hub->notify_->remind() : warn::Remind{}}));
   hub->use_block_guard(
       [h = hub.get()](const event::Observable& what) { return h->noticing_->blocks().never_block()->check(what); });
   hub->beacon_->witness(audit_head);
