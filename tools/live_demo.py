@@ -288,7 +288,8 @@ def main(binary, folder, *more):
         answers = json.loads(demo.bavn("hub", "test-beacon", "--data", demo.hub, "--json", "--seconds", "30"))
         if len(answers["answers"]) < len(TOWNS):
             raise RuntimeError(f"only {len(answers['answers'])} of {len(TOWNS)} nodes answered the test beacon")
-        slowest = max(a["applied_at_us"] - answers["sent_at_us"] for a in answers["answers"]) / 1000
+        sent = datetime.datetime.fromisoformat(answers["sent_at"])
+        slowest = max((datetime.datetime.fromisoformat(a["applied_at"]) - sent).total_seconds() for a in answers["answers"]) * 1000
         say(f"check: all answered a test beacon, the slowest after {slowest:.0f} ms")
         demo.add_people()
         if not check:

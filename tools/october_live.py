@@ -12,6 +12,12 @@ import threading
 import time
 import urllib.request
 
+
+def us(text):
+    """Microseconds of a time as the hub says it."""
+    return round(datetime.datetime.fromisoformat(text).timestamp() * 1e6)
+
+
 SENDER, SECOND = "0157", "0173"  # Gentofte, Lyngby-Taarbæk
 FIRST_WAVE, SECOND_WAVE = 1426, 750
 TO_NEIGHBOUR = 791
@@ -248,11 +254,11 @@ class Replay:
         self.line(f"the first mail leaves {sender}")
         self.until("the sender's node to notice", 60, lambda: [n for n in self.ask("notices", "list", "--kind", "sender", "--data", self.demo.guest(SENDER))
                                                              if n["concern"] == sender])
-        warned = self.until("the warning to be sent", 60, lambda: [w for w in self.ask("warnings", "list", "--data", self.demo.hub) if w["sent_us"] > 0])[0]
+        warned = self.until("the warning to be sent", 60, lambda: [w for w in self.ask("warnings", "list", "--data", self.demo.hub) if w.get("sent_at")])[0]
         lit = self.until("the campaign to be lit", 60, lambda: [c for c in self.ask("campaigns", "list", "--data", self.demo.hub) if c["state"] == "lit"])[0]
         self.campaign, self.warning = lit, warned
-        self.line(f"noticed in {self.names[SENDER]}: mail to many by an account that looks taken", "noticed", lit["noticed_us"])
-        self.line(f"warned, {'without a person' if warned['lit_by_itself'] else 'by a person'}, severity {warned['severity']}: \"{warned['title']}\"", "warned", warned["sent_us"])
+        self.line(f"noticed in {self.names[SENDER]}: mail to many by an account that looks taken", "noticed", us(lit["noticed_at"]))
+        self.line(f"warned, {'without a person' if warned['lit_by_itself'] else 'by a person'}, severity {warned['severity']}: \"{warned['title']}\"", "warned", us(warned["sent_at"]))
         self.until("every duty contact's telephone to ring", 90, lambda: {r[0] for r in self.phones.rung if r[3] >= self.first} >= set(self.towns))
         last = max(min(r[3] for r in self.phones.rung if r[0] == code and r[3] >= self.first) for code in self.towns)
         self.line(f"the duty contacts of all {len(self.towns)} towns were told, outside their mail", "called", last.timestamp() * 1e6)
@@ -276,7 +282,7 @@ class Replay:
     def found_here(self, towns):
         def all_answered():
             shown = self.ask("warnings", "show", self.warning["id"], "--data", self.demo.hub)
-            answers = {f"{a['municipality']:04}": a["answer"] for a in shown["answers"] if a.get("answer")}
+            answers = {a["municipality"]["code"]: a for a in shown["answers"] if a.get("state")}
             self.last = str({c: (answers.get(c) or {}).get("hits") for c in towns})
             return answers if all(answers.get(c, {}).get("hits", 0) >= n for c, n in towns.items()) else None
         try:

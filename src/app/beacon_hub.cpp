@@ -142,6 +142,7 @@ Result<std::unique_ptr<BeaconHub>> BeaconHub::open(BeaconHubParts parts) {
                                  if (m.connected) all.push_back({m.id, m.name});
                                return all;
                              },
+                             .remind = p.remind,
                              .client = p.client,
                              .settings = p.settings}));
   BAVN_TRY(hub->blocks_, warn::blocks::HubBlocks::open(

@@ -33,6 +33,7 @@ struct BeaconHubParts {
   const Settings* settings = nullptr;         // null: defaults
   std::optional<correlate::Options> options;  // simulations; empty: from settings
   correlate::Intelligence known = {};         // indicators that are trusted; null: none
+  warn::Remind remind{};                      // empty: the outbox alone says that somebody does not answer
 };
 
 /// Every setting of correlation, warnings and block lists at the hub.

@@ -8,7 +8,8 @@
 #include <memory>
 #include <thread>
 
-#include "app/blocks_hub.hpp"
+#include "app/answers.hpp"
+#include "app/blocks.hpp"
 #include "app/commands.hpp"
 #include "app/data.hpp"
 #include "app/folder.hpp"
@@ -38,7 +39,9 @@ struct Asked {
 std::string encoded(std::string_view s) {
   return net::percent_encoded(s);
 }
+/// A hub says times as text, a node in microseconds.
 std::string when(net::JsonValue v) {
+  if (v.text()) return std::string(v.text_or(""));
   const std::int64_t us = v.integer().value_or(0);
   return us == 0 ? "-" : format_time(from_micros(us / 1'000'000 * 1'000'000));
 }
@@ -50,7 +53,7 @@ std::int64_t n(net::JsonValue v) {
 int said(const Asked& a, const Result<std::string>& answer, const std::function<void(net::JsonValue)>& show) {
   if (!answer) return failed(answer.error());
   if (a.json || answer->empty()) {
-    fmt::print("{}\n", answer->empty() ? "done" : *answer);
+    fmt::print("{}\n", answer->empty() ? "done" : plain(*answer));
     return kDone;
   }
   const auto document = net::JsonDocument::parse(*answer);
@@ -69,22 +72,24 @@ Result<std::string> post(const Asked& a, const std::string& path, std::string bo
 
 void print_entry(net::JsonValue e) {
   fmt::print("{}  {:<11} {:<7} {} {}  until {}  ({}; {})\n", e["id"].text_or(""), e["state"].text_or(""),
-             e["action"].text_or(""), e["kind"].text_or(""), e["value"].text_or(""), when(e["until_us"]),
+             e["action"].text_or(""), e["kind"].text_or(""), e["value"].text_or(""),
+             when(e["until_us"] ? e["until_us"] : e["until"]),
              e["proposed_by"].text() ? e["proposed_by"].text_or("") : e["by"].text_or(""), e["reason"].text_or(""));
   if (!e["why"].text_or("").empty()) fmt::print("    {}\n", e["why"].text_or(""));
 }
 
 void print_preview(net::JsonValue e) {
-  fmt::print("    would have hit {} times, {} people, in {} municipalities ({} of {} nodes answered)\n", n(e["hits"]),
-             n(e["people"]), n(e["municipalities"]), n(e["answered"]), n(e["asked"]));
-  fmt::print("    can block exactly this: {}, only the whole host: {}, nothing: {}\n", n(e["can_path"]),
-             n(e["can_host"]), n(e["can_nothing"]));
+  const net::JsonValue p = e["preview"], can = e["can"];
+  fmt::print("    would have hit {} times, {} people, in {} municipalities ({} of {} nodes answered)\n", n(p["hits"]),
+             n(p["people"]), n(p["municipalities"]), n(p["answered"]), n(p["asked"]));
+  fmt::print("    can block exactly this: {}, only the whole host: {}, nothing: {}\n", n(can["path"]), n(can["host"]),
+             n(can["nothing"]));
   if (const auto two = e["needs_two"].boolean(); two && *two)
     fmt::print("    needs a second person: {}{}\n", e["needs_two_why"].text_or(""),
                e["approved_by"].text_or("").empty() ? "" : fmt::format(" (yes: {})", e["approved_by"].text_or("")));
   if (n(e["sent_to"]) != 0)
-    fmt::print("    at {} municipalities; since then {} hits, {} people\n", n(e["sent_to"]), n(e["hits_since"]),
-               n(e["people_since"]));
+    fmt::print("    at {} municipalities; since then {} hits, {} people\n", n(e["sent_to"]), n(e["since"]["hits"]),
+               n(e["since"]["people"]));
   if (e["ended_why"].text_or("").empty()) return;
   if (e["state"].text_or("") == "asked") fmt::print("    it cannot be blocked: {}\n", e["ended_why"].text_or(""));
   else fmt::print("    ended by {}: {}\n", e["ended_by"].text_or(""), e["ended_why"].text_or(""));
@@ -108,8 +113,8 @@ int show(const Asked& a) {
     print_entry(v["entry"]);
     print_preview(v["entry"]);
     for (const net::JsonValue p : v["parts"]) {
-      const bool answered = p["answered_us"].integer().has_value();
-      fmt::print("    {:04}  {:<28} {:<8} stage {:<4} {}{}\n", n(p["municipality"]),
+      const bool answered = p["answered_at"].text().has_value();
+      fmt::print("    {}  {:<28} {:<8} stage {:<4} {}{}\n", p["municipality"]["code"].text_or(""),
                  answered ? fmt::format("{} hits, {} people, {} days", n(p["hits"]), n(p["people"]), n(p["days"]))
                           : "no answer",
                  p["can"].text_or(""), n(p["stage"]), p["state"].text_or(""),
@@ -121,7 +126,9 @@ int show(const Asked& a) {
 /// Waits until the nodes have answered or their time is over. Kind and value instead of an id: only a question, nothing is proposed.
 int preview(Asked a) {
   if (!a.value.empty()) {
-    const auto asked = post(a, "/api/block-questions?kind=" + encoded(a.id) + "&value=" + encoded(a.value));
+    std::string body;
+    JsonWriter(body).object().member("kind", a.id).member("value", a.value).end();
+    const auto asked = post(a, "/api/block-questions", body);
     const auto document = asked ? net::JsonDocument::parse(*asked) : std::unexpected(asked.error());
     if (!document) return failed(document.error());
     a.id = document->root()["id"].text_or("");
@@ -132,7 +139,7 @@ int preview(Asked a) {
     const auto document = net::JsonDocument::parse(*answer);
     if (!document) return failed(document.error());
     const net::JsonValue e = document->root()["entry"];
-    const bool question = e["state"].text_or("") == "asked" && n(e["answered"]) < n(e["asked"]);
+    const bool question = e["state"].text_or("") == "asked" && n(e["preview"]["answered"]) < n(e["preview"]["asked"]);
     if (e["state"].text_or("") != "preview" && !question) break;
     std::this_thread::sleep_for(std::chrono::milliseconds(250));
   }
@@ -141,12 +148,12 @@ int preview(Asked a) {
 
 int list(const Asked& a) {
   return said(a, get(a, a.all ? "/api/blocks?all=1" : "/api/blocks"), [](net::JsonValue v) {
-    if (v.is_array()) {  // of a hub
-      for (const net::JsonValue e : v) {
+    if (v["items"]) {  // of a hub
+      for (const net::JsonValue e : v["items"]) {
         print_entry(e);
         print_preview(e);
       }
-      if (v.size() == 0) fmt::print("nothing is blocked\n");
+      if (v["items"].size() == 0) fmt::print("nothing is blocked\n");
       return;
     }
     if (const auto stopped = v["stopped"].text_or(""); !stopped.empty()) fmt::print("STOPPED here: {}\n", stopped);
@@ -159,8 +166,8 @@ int list(const Asked& a) {
   });
 }
 
-int with_entry(const Asked& a, const std::string& path) {
-  return said(a, post(a, path), [](net::JsonValue e) {
+int with_entry(const Asked& a, const std::string& path, std::string body = {}) {
+  return said(a, post(a, path, std::move(body)), [](net::JsonValue e) {
     print_entry(e);
     print_preview(e);
   });
@@ -176,9 +183,12 @@ int kill(const Asked& a) {
     fmt::print(stderr, "say --municipality CODE or --everything\n");
     return kUsage;
   }
-  std::string path = fmt::format("/api/block-switch/{}?{}", verb, reason);
-  if (!a.municipality.empty()) path += "&municipality=" + encoded(a.municipality);
-  return said(a, post(a, path), [](net::JsonValue) {});
+  std::string body;
+  JsonWriter w(body);
+  w.object().member("why", a.reason);
+  if (!a.municipality.empty()) w.member("municipality", a.municipality);
+  w.end();
+  return said(a, post(a, fmt::format("/api/block-switch/{}", verb), body), [](net::JsonValue) {});
 }
 
 int override_(const Asked& a) {
@@ -329,12 +339,17 @@ void add_block_commands(CLI::App& app, int& rc) {
   sub = leaf("stop", "Hub: withdraw an entry everywhere", true);
   id(sub);
   sub->add_option("--reason", a->reason, "Why")->required();
-  sub->callback([a, &rc] { rc = with_entry(*a, "/api/blocks/" + encoded(a->id) + "/stop?why=" + encoded(a->reason)); });
+  sub->callback([a, &rc] {
+    std::string body;
+    JsonWriter(body).object().member("why", a->reason).end();
+    rc = with_entry(*a, "/api/blocks/" + encoded(a->id) + "/stop", body);
+  });
   sub = leaf("renew", "Hub: keep an entry longer", true);
   id(sub);
   sub->add_option("--hours", a->hours, "So long from now")->required();
-  sub->callback(
-      [a, &rc] { rc = with_entry(*a, fmt::format("/api/blocks/{}/renew?hours={}", encoded(a->id), a->hours)); });
+  sub->callback([a, &rc] {
+    rc = with_entry(*a, fmt::format("/api/blocks/{}/renew", encoded(a->id)), fmt::format("{{\"hours\":{}}}", a->hours));
+  });
   sub = leaf("kill", "Stop all blocking: at a node here, at a hub for one municipality or for everybody", true);
   sub->add_option("--reason", a->reason, "Why")->required();
   sub->add_option("--municipality", a->municipality, "Hub: this one, by its code");

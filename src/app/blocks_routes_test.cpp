@@ -1,7 +1,6 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
-#include "app/blocks_hub.hpp"
 #include "app/blocks_node.hpp"
 #include "base/encoding.hpp"
 #include "base/sim.hpp"
@@ -115,42 +114,6 @@ TEST_F(NodeRoutes, WhatPeopleAskIsAnswered) {
                 .status,
             403);
   EXPECT_EQ(ask(router_, net::Method::post, "/api/blocks/tokens/x/revoke?as=Ida%20Lund").status, 400);
-}
-
-TEST(HubRoutes, AProposalIsAskedForShownApprovedAndStopped) {
-  Sim sim{3};
-  auto state = *store::State::open(sim, {.path = ":memory:", .schema = {"core", "hub"}});
-  auto blocks = *warn::blocks::HubBlocks::open(
-      sim, *state, [](store::Reader&) -> Result<std::vector<warn::blocks::Connected>> { return {}; },
-      [](auto&&...) -> Result<void> { return {}; }, nullptr);
-  blocks->use_never_block(never());
-  state->start();
-  net::Router router;
-  router.authenticate([](const net::Request&) -> Result<event::Scope> { return event::Scope::local_owner(); });
-  add_block_routes_hub(router, *blocks);
-  const std::string body = R"({"kind":"url","value":"evil.example/x","action":"block","reason":"a phish"})";
-  EXPECT_EQ(ask(router, net::Method::post, "/api/blocks", body).status, 400);
-  const auto made = ask(router, net::Method::post, "/api/blocks?as=Mette", body);
-  ASSERT_EQ(made.status, 201) << made.body;
-  const std::string id(net::JsonDocument::parse(made.body)->root()["id"].text_or(""));
-  EXPECT_TRUE(made.body.contains(R"("state":"waits")"));  // nobody is connected
-  EXPECT_EQ(ask(router, net::Method::post, fmt::format("/api/blocks/{}/approve?as=mette", id)).status, 403);
-  EXPECT_EQ(ask(router, net::Method::post, fmt::format("/api/blocks/{}/approve?as=Jens", id)).status, 200);
-  EXPECT_TRUE(ask(router, net::Method::get, "/api/blocks").body.contains(R"("state":"in_force")"));
-  EXPECT_EQ(ask(router, net::Method::post, fmt::format("/api/blocks/{}/renew?as=Jens&hours=many", id)).status, 400);
-  EXPECT_EQ(ask(router, net::Method::post, fmt::format("/api/blocks/{}/stop?as=Jens&why=wrong+one", id)).status, 200);
-  EXPECT_EQ(ask(router, net::Method::get, "/api/blocks").body, "[]");
-  EXPECT_EQ(ask(router, net::Method::get, "/api/blocks/nothing").status, 404);
-  const auto question = ask(router, net::Method::post, "/api/block-questions?as=Mette&kind=domain&value=borger.dk");
-  EXPECT_EQ(question.status, 201);
-  EXPECT_TRUE(question.body.contains("service of the state"));
-  EXPECT_EQ(ask(router, net::Method::post, "/api/block-switch/kill?as=Jens&why=all+of+it&municipality=x").status, 400);
-  EXPECT_EQ(ask(router, net::Method::post, "/api/block-switch/kill?as=Jens&why=all+of+it").status, 204);
-  EXPECT_EQ(ask(router, net::Method::post, "/api/blocks?as=Mette", body).status, 403);
-  const auto no = ask(router, net::Method::post, "/api/blocks?as=Mette",
-                      R"({"kind":"domain","value":"microsoft.com","action":"block","reason":"a phish"})");
-  EXPECT_EQ(no.status, 403);
-  EXPECT_TRUE(no.body.contains("never blocked"));
 }
 
 }  // namespace

@@ -4,7 +4,8 @@
 
 #include <memory>
 
-#include "app/campaigns_hub.hpp"
+#include "app/answers.hpp"
+#include "app/campaigns.hpp"
 #include "app/commands.hpp"
 #include "app/data.hpp"
 #include "app/folder.hpp"
@@ -23,9 +24,8 @@ struct Asked {
   bool json = false, not_real = false, name_sender = false;
 };
 
-std::string when(net::JsonValue v) {
-  const std::int64_t us = v.integer().value_or(0);
-  return us == 0 ? "-" : format_time(from_micros(us / 1'000'000 * 1'000'000));
+std::string_view when(net::JsonValue v) {
+  return v.text_or("-");
 }
 
 std::int64_t n(net::JsonValue v) {
@@ -35,7 +35,7 @@ std::int64_t n(net::JsonValue v) {
 int said(const Result<std::string>& answer, bool json, const std::function<void(net::JsonValue)>& tell) {
   if (!answer) return failed(answer.error());
   if (json || answer->empty()) {
-    fmt::print("{}\n", answer->empty() ? "done" : *answer);
+    fmt::print("{}\n", answer->empty() ? "done" : plain(*answer));
     return kDone;
   }
   const auto document = net::JsonDocument::parse(*answer);
@@ -45,44 +45,53 @@ int said(const Result<std::string>& answer, bool json, const std::function<void(
 }
 
 void print_campaign(net::JsonValue c) {
-  fmt::print("{:>5}  {:<10} severity {}  {:>3} municipalities {:>6} mails {:>4} clicks  since {}  {}{}\n", n(c["id"]),
-             c["state"].text_or(""), n(c["severity"]), n(c["municipalities"]), n(c["mails"]), n(c["clicks"]),
-             when(c["first_us"]), c["cause"].text_or(""),
+  const net::JsonValue counts = c["counts"];
+  fmt::print("{:>5}  {:<10} {:<8}  {:>3} municipalities {:>6} mails {:>4} clicks  since {}  {}{}\n",
+             c["id"].text_or(""), c["state"].text_or(""), c["severity"].text_or(""), n(counts["municipalities"]),
+             n(counts["mails"]), n(counts["clicks"]), when(c["first_mail_at"]), c["cause"].text_or(""),
              c["lit_by"].text_or("").empty() ? "" : fmt::format(", lit by {}", c["lit_by"].text_or("")));
 }
 
 int list(const Asked& a) {
   return said(call_control(Folder(a.data), net::Method::get,
-                           a.state.empty() ? "/api/campaigns" : "/api/campaigns?state=" + a.state),
+                           a.state.empty() ? "/api/campaigns?limit=200" : "/api/campaigns?limit=200&state=" + a.state),
               a.json, [](net::JsonValue v) {
-                for (const net::JsonValue c : v) print_campaign(c);
+                for (const net::JsonValue c : v["items"]) print_campaign(c);
               });
+}
+
+std::string_view town(net::JsonValue v) {
+  return v["name"].text_or(v["code"].text_or("?"));
+}
+std::string minutes(net::JsonValue v) {
+  const auto m = v.number();
+  return m ? fmt::format("{:.1f}", *m) : "-";
 }
 
 int show(const Asked& a) {
   return said(call_control(Folder(a.data), net::Method::get, "/api/campaigns/" + a.id), a.json, [](net::JsonValue f) {
-    print_campaign(f["campaign"]);
+    print_campaign(f);
     for (const net::JsonValue s : f["senders"])
-      fmt::print("  from {:<40} {:>6} mails since {}{}\n", s["address"].text_or(""), n(s["mails"]), when(s["first_us"]),
-                 n(s["takeover"]) != 0 ? "  (its account looks taken)" : "");
-    for (const net::JsonValue e : f["edges"])
-      fmt::print("  {:04} -> {:<8} {:>6} mails since {}\n", n(e["from"]),
-                 n(e["to"]) == 0 ? std::string("outside") : fmt::format("{:04}", n(e["to"])), n(e["mails"]),
-                 when(e["first_us"]));
+      fmt::print("  from {:<40} {:>6} mails since {}{}\n", s["address"].text_or(""), n(s["mails"]), when(s["first_at"]),
+                 s["takeover"].boolean().value_or(false) ? "  (its account looks taken)" : "");
+    for (const net::JsonValue e : f["arrows"])
+      fmt::print("  {} -> {:<20} {:>6} mails since {}\n", town(e["from"]), e["to"] ? town(e["to"]) : "outside",
+                 n(e["mails"]), when(e["first_at"]));
     for (const net::JsonValue s : f["signs"])
-      fmt::print("  sign {}/{} {} x{} {}\n", s["group"].text_or(""), s["kind"].text_or(""), when(s["at_us"]),
+      fmt::print("  sign {}/{} {} x{} {}\n", s["group"].text_or(""), s["kind"].text_or(""), when(s["at"]),
                  n(s["count"]), s["detail"].text_or(""));
     for (const net::JsonValue o : f["observables"])
-      fmt::print("  {} {}\n", o["kind"].text_or(""), o["value"].text_or(""));
+      fmt::print("  {} {}\n", o["kind"].text_or(""), o["defanged"].text_or(""));
     for (const net::JsonValue v : f["victims"]) fmt::print("  {}: {}\n", v["kind"].text_or(""), n(v["count"]));
-    fmt::print("  seconds from its first mail: noticed {}, known here {}, lit {}\n", n(f["seconds_to_notice"]),
-               n(f["seconds_to_hub"]), n(f["seconds_to_lit"]));
+    const net::JsonValue m = f["minutes"];
+    fmt::print("  minutes from its first mail: noticed {}, known here {}, warned {}, emptied {}\n",
+               minutes(m["to_notice"]), minutes(m["to_hub"]), minutes(m["to_warning"]), minutes(m["to_emptied"]));
   });
 }
 
 int noticing(const Asked& a) {
-  return said(call_control(Folder(a.data), net::Method::get, "/api/noticing"), a.json, [](net::JsonValue v) {
-    const net::JsonValue f = v["false_warnings"];
+  return said(call_control(Folder(a.data), net::Method::get, "/api/brakes"), a.json, [](net::JsonValue v) {
+    const net::JsonValue f = v["false_warnings_90"];
     fmt::print("false warnings in {:.0f} days: {} of {}; at most {:.2f} a month (95 %)\n",
                f["days"].number().value_or(0), n(f["not_real"]), n(f["lit"]), f["at_most"].number().value_or(0));
     for (const net::JsonValue t : v["triggers"])
@@ -91,9 +100,10 @@ int noticing(const Asked& a) {
                  t["why"].text_or(""));
     for (const net::JsonValue c : v["candidates"])
       fmt::print("candidates by {:<14} {:>6}, {} still open\n", c["cause"].text_or(""), n(c["opened"]), n(c["open"]));
-    fmt::print("suspicions open {}, waiting for the next shift {}\n", n(v["suspicions"]), n(v["waiting"]));
+    fmt::print("suspicions open {}, waiting for the next shift {}\n", n(v["shift"]["suspicions"]),
+               n(v["shift"]["waiting"]));
     for (const net::JsonValue r : v["refused"])
-      fmt::print("refused from {:04}: {} {} x{} ({})\n", n(r["municipality"]), r["kind"].text_or(""),
+      fmt::print("refused from {}: {} {} x{} ({})\n", town(r["municipality"]), r["kind"].text_or(""),
                  r["reason"].text_or(""), n(r["count"]), r["example"].text_or(""));
   });
 }
@@ -101,16 +111,17 @@ int noticing(const Asked& a) {
 int letters(const Asked& a) {
   const auto query = fmt::format("/api/campaigns/{}/letters?language={}&cert={}&phone={}&mail={}&name_sender={}", a.id,
                                  a.language, net::percent_encoded(a.cert), net::percent_encoded(a.phone),
-                                 net::percent_encoded(a.mail), a.name_sender ? "yes" : "no");
+                                 net::percent_encoded(a.mail), a.name_sender ? "true" : "false");
   return said(call_control(Folder(a.data), net::Method::get, query), a.json, [](net::JsonValue v) {
-    for (const net::JsonValue l : v)
+    for (const net::JsonValue l : v["items"])
       fmt::print("--- {} ({})\n{}\n\n{}\n\n", l["domain"].text_or(""), l["kind"].text_or(""), l["subject"].text_or(""),
                  l["body"].text_or(""));
   });
 }
 
 int post(const Asked& a, const std::string& path, const std::string& body) {
-  return said(call_control(Folder(a.data), net::Method::post, path, body), a.json, [](net::JsonValue) {});
+  return said(call_control(Folder(a.data), net::Method::post, path, body), a.json,
+              [](net::JsonValue) { fmt::print("done\n"); });
 }
 
 std::string body_of(const std::function<void(JsonWriter&)>& fill) {
@@ -159,20 +170,23 @@ void add_campaign_commands(CLI::App& app, int& rc) {
   l->add_option("--mail", a->mail, "How to reach them");
   l->add_flag("--name-sender", a->name_sender, "Name the sending domain (agreed with it)");
   named(leaf("outside", "Recipients outside the community, as a list", [](const Asked& x) {
-    const auto got = call_control(Folder(x.data), net::Method::get, "/api/campaigns/" + x.id + "/outside.csv");
-    if (!got) return failed(got.error());
-    fmt::print("{}", *got);
-    return kDone;
+    return said(call_control(Folder(x.data), net::Method::get, "/api/campaigns/" + x.id + "/outside"), x.json,
+                [](net::JsonValue v) {
+                  fmt::print("domain,kind,first_seen\n");
+                  for (const net::JsonValue o : v["items"])
+                    fmt::print("{},{},{}\n", o["domain"].text_or(""), o["kind"].text_or(""), o["first_at"].text_or(""));
+                });
   }));
   auto* mode = leaf("trigger", "Set how a trigger may light a warning", [](const Asked& x) {
-    return post(x, "/api/triggers/" + x.trigger,
+    return post(x, "/api/brakes/" + x.trigger,
                 body_of([&](JsonWriter& w) { w.member("mode", x.mode).member("why", x.why); }));
   });
   mode->add_option("trigger", a->trigger, "sender_notice or burst")->required();
   mode->add_option("mode", a->mode, "shadow, live or confirm")->required();
   mode->add_option("--why", a->why, "For the record")->required();
   auto* trust = leaf("trust", "Believe a municipality's notices again after a false one", [](const Asked& x) {
-    return post(x, "/api/trust/" + x.municipality, body_of([&](JsonWriter& w) { w.member("why", x.why); }));
+    return post(x, "/api/municipalities/" + net::percent_encoded(x.municipality) + "/trust",
+                body_of([&](JsonWriter& w) { w.member("why", x.why); }));
   });
   trust->add_option("municipality", a->municipality, "Its code")->required();
   trust->add_option("--why", a->why, "For the record")->required();

@@ -5,8 +5,8 @@
 
 #include <csignal>
 
-#include "app/blocks_hub.hpp"
-#include "app/campaigns_hub.hpp"
+#include "app/blocks.hpp"
+#include "app/campaigns.hpp"
 #include "app/commands.hpp"
 #include "app/contacts.hpp"
 #include "app/digest_keys.hpp"

@@ -240,16 +240,18 @@ Result<std::string> nodes(const Options& o) {
 Result<std::string> standing(const Options& o) {
   BAVN_TRY(const auto text, call_control(Folder(o.data), net::Method::get, "/api/digest-keys"));
   if (o.json) return text + "\n";
-  BAVN_TRY(const auto rows, net::from_json<std::vector<correlate::KeyStanding>>(text, net::Unknown::ignore));
-  if (rows.empty())
+  BAVN_TRY(const auto document, net::JsonDocument::parse(text));
+  const net::JsonValue epochs = document.root()["epochs"];
+  if (epochs.size() == 0)
     return std::string("no keys: nodes learn, and tell nothing. docs/digests.md says how stewards make them\n");
   std::string out;
-  for (const auto& k : rows) {
-    const std::string when = k.replaces == 0      ? day_of(k.from_us) + " to " + day_of(k.until_us)
-                             : k.released_us == 0 ? std::string("reserve, on the shelf")
-                                                  : "reserve, in use since " + day_of(k.released_us);
-    out += fmt::format("{:>5}  {:<36} sealed to {} nodes, sent to {}  check {}\n", k.epoch, when, k.nodes, k.sent,
-                       k.check);
+  const auto day = [](net::JsonValue v) { return std::string(v.text_or("").substr(0, 10)); };
+  for (const net::JsonValue k : epochs) {
+    const std::string when = !k["reserve"].boolean().value_or(false) ? day(k["from"]) + " to " + day(k["until"])
+                             : !k["released_at"]                     ? std::string("reserve, on the shelf")
+                                                                     : "reserve, in use since " + day(k["released_at"]);
+    out += fmt::format("{:>5}  {:<36} sealed to {} nodes, sent to {}  check {}\n", k["epoch"].integer().value_or(0),
+                       when, k["nodes"].integer().value_or(0), k["sent"].integer().value_or(0), k["check"].text_or(""));
   }
   return out;
 }
@@ -302,29 +304,6 @@ Result<std::string> say(const Options& o, bool yes) {
 }
 
 }  // namespace
-
-void add_digest_key_routes(net::Router& control, store::State& state, correlate::DigestKeyShelf& shelf) {
-  control.get("/api/digest-keys", Needs::tenants_read, [&state](const net::Request&) -> net::Reply {
-    const auto rows = state.read([](store::Reader& db) { return correlate::DigestKeyShelf::standing(db); });
-    return rows ? net::json(net::to_json(*rows)) : net::problem(rows.error());
-  });
-  control.get("/api/digest-keys/nodes", Needs::tenants_read, [&state](const net::Request&) -> net::Reply {
-    const auto rows = state.read([](store::Reader& db) { return correlate::DigestKeyShelf::addresses(db); });
-    return rows ? net::json(net::to_json(*rows)) : net::problem(rows.error());
-  });
-  control.post("/api/digest-keys", Needs::publish,
-               [&state, &shelf](const net::Request& q) -> net::Reply {
-                 const auto keys = net::from_json<std::vector<event::SealedKey>>(q.body, net::Unknown::refuse);
-                 if (!keys) return net::problem(keys.error());
-                 Installed done;
-                 const auto ok = state.write_now([&](store::Tx& tx) -> Result<void> {
-                   BAVN_TRY(done.keys, shelf.install(tx, *keys, q.scope.who()));
-                   return {};
-                 });
-                 return ok ? net::json(net::to_json(done)) : net::problem(ok.error());
-               },
-               {.max_body = kMaxFile});
-}
 
 void add_digest_routes(net::Router& control, Runtime& runtime, store::State& state, notice::DigestDesk& desk,
                        std::vector<MunicipalityId> municipalities) {

@@ -15,8 +15,6 @@ class App;
 
 namespace bavn::app {
 
-/// At the hub: /api/digest-keys, /api/digest-keys/nodes. shelf and state must outlive the router.
-void add_digest_key_routes(net::Router& control, store::State& state, correlate::DigestKeyShelf& shelf);
 /// At a node: /api/digests, /api/reveals. desk and state must outlive the router; with its first municipality when none is asked for.
 void add_digest_routes(net::Router& control, Runtime& runtime, store::State& state, notice::DigestDesk& desk,
                        std::vector<MunicipalityId> municipalities);

@@ -158,6 +158,7 @@ Result<std::string> call_control(const Folder& folder, net::Method method, std::
   request.url = control.url + std::string(path_and_query);
   request.body = std::move(body);
   request.headers.set("Authorization", "Bearer " + control.key);
+  request.headers.set("If-Match", "*");  // whoever types a command means what is there now
   BAVN_TRY(net::ClientReply reply, call(runtime, *client, std::move(request)));
   if (reply.status >= 200 && reply.status < 300) return std::move(reply.body);
   const auto problem = net::JsonDocument::parse(reply.body);

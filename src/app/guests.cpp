@@ -136,7 +136,7 @@ void Guests::look_once() {
           it = all.erase(it);
           continue;
         }
-        look_at(it->second, restart, one_restarting);
+        look_at(it->second, std::max(restart, changed_at(it->second.guest.folder + "/restart")), one_restarting);
         ++it;
       }
     });
@@ -319,6 +319,13 @@ Result<void> Guests::set_stopped(const std::string& folder, const std::string& c
   std::filesystem::remove(path + "/stopped", ec);
   if (ec) return fail(Code::unavailable, ec.message(), path + "/stopped");
   return {};
+}
+
+Result<void> Guests::restart(const std::string& folder, const std::string& code) {
+  const std::string guest = folder + "/" + code;
+  if (!is_code(code) || !std::filesystem::is_directory(guest))
+    return fail(Code::not_found, "there is no guest node of this municipality here", code);
+  return touch(guest + "/restart");
 }
 
 Result<void> Guests::restart_all(const std::string& folder) {

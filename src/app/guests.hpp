@@ -54,6 +54,8 @@ class Guests {
   static Result<std::string> add(const std::string& folder, const std::string& code);
   static Result<void> set_stopped(const std::string& folder, const std::string& code, bool stopped);
   static Result<void> restart_all(const std::string& folder);
+  /// This one alone; not_found: there is none of this code.
+  static Result<void> restart(const std::string& folder, const std::string& code);
   /// What is there, seen from outside: folders, locks, processes.
   static std::vector<Guest> look(const std::string& folder);
 

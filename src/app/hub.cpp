@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <thread>
 
+#include "app/answers.hpp"
 #include "app/commands.hpp"
 #include "app/data.hpp"
 #include "app/hub_process.hpp"
@@ -23,7 +24,7 @@ namespace {
 int said(const Result<std::string>& answer, bool json, const std::function<void(net::JsonValue)>& tell) {
   if (!answer) return failed(answer.error());
   const auto document = net::JsonDocument::parse(*answer);
-  if (json || !document) fmt::print("{}\n", *answer);
+  if (json || !document) fmt::print("{}\n", plain(*answer));
   else tell(document->root());
   return kDone;
 }
@@ -56,18 +57,36 @@ int list_guests(const std::string& folder, bool json) {
   return kDone;
 }
 
+std::string invitation(const std::vector<std::string>& municipalities, std::string_view form, std::string_view by) {
+  std::string body;
+  JsonWriter w(body);
+  w.object().key("municipalities").array();
+  for (const std::string& m : municipalities) w.value(m);
+  w.end().member("form", form);
+  if (!by.empty()) w.member("operator", by);
+  w.end();
+  return body;
+}
+
+/// "0157 Gentofte, 0173 Lyngby-Taarbæk".
+std::string towns(net::JsonValue all) {
+  std::string out;
+  for (const net::JsonValue m : all)
+    out += fmt::format("{}{} {}", out.empty() ? "" : ", ", m["code"].text_or(""), m["name"].text_or(""));
+  return out;
+}
+
 /// A guest: folder, code, enrolment. The hub must run.
 int add_guest(const HubCommand& c) {
   const Folder folder(c.data);
   for (const std::string& which : c.words) {
     const auto invited =
-        call_control(folder, net::Method::post,
-                     fmt::format("/api/municipalities?form=guest&municipality={}", net::percent_encoded(which)));
+        call_control(folder, net::Method::post, "/api/nodes/invitations", invitation({which}, "guest", ""));
     if (!invited) return failed(invited.error());
     const auto document = net::JsonDocument::parse(*invited);
     if (!document) return failed(document.error());
-    const std::string who(document->root()["municipality"].text_or(""));
-    const std::string number = who.substr(0, 4);
+    const std::string who = towns(document->root()["municipalities"]);
+    const std::string number(document->root()["municipalities"].at(0)["code"].text_or(""));
     auto path = Guests::add(folder.at("guests"), number);
     if (!path) return failed(path.error());
     Threads runtime;
@@ -142,10 +161,13 @@ void tell_status(net::JsonValue v) {
 /// Waits for answers until `seconds` went by or everybody who is connected answered.
 int test_beacon(const HubCommand& c) {
   const Folder folder(c.data);
-  std::string path = "/api/test-beacons?";
-  if (!c.words.empty()) path += "municipality=" + net::percent_encoded(c.words.front()) + "&";
-  if (!c.observable.empty()) path += "observable=" + net::percent_encoded(c.observable);
-  const auto lit = call_control(folder, net::Method::post, path);
+  std::string body;
+  JsonWriter w(body);
+  w.object();
+  if (!c.words.empty()) w.member("municipality", c.words.front());
+  if (!c.observable.empty()) w.member("observable", c.observable);
+  w.end();
+  const auto lit = call_control(folder, net::Method::post, "/api/test-beacons", body);
   if (!lit) return failed(lit.error());
   const auto document = net::JsonDocument::parse(*lit);
   const std::string id(document ? document->root()["id"].text_or("") : "");
@@ -167,10 +189,11 @@ int test_beacon(const HubCommand& c) {
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
   }
   return said(got, c.json, [&](net::JsonValue v) {
-    const std::int64_t sent = v["sent_at_us"].integer().value_or(0);
+    const auto us = [](net::JsonValue t) { return micros(parse_time(t.text_or("")).value_or(Instant{})); };
+    const std::int64_t sent = us(v["sent_at"]);
     for (const net::JsonValue a : v["answers"]) {
-      fmt::print("  {:04} answered after {:.0f} ms", a["municipality"].integer().value_or(0),
-                 static_cast<double>(a["applied_at_us"].integer().value_or(0) - sent) / 1000);
+      fmt::print("  {} answered after {:.0f} ms", a["municipality"]["code"].text_or(""),
+                 static_cast<double>(us(a["applied_at"]) - sent) / 1000);
       if (const auto hits = a["hits"].integer()) fmt::print(", {} hits", *hits);
       fmt::print("\n");
     }
@@ -188,21 +211,17 @@ int publish_order(const HubCommand& c) {
   if (!sent) return failed(sent.error());
   const auto document = net::JsonDocument::parse(*sent);
   if (!document) return failed(document.error());
-  const std::string path =
-      fmt::format("/api/orders/{}?after={}", net::percent_encoded(document->root()["order"].text_or("")),
-                  document->root()["after"].integer().value_or(0));
+  const std::string path = "/api/orders/" + net::percent_encoded(document->root()["id"].text_or(""));
   for (unsigned n = 0; n < c.seconds * 10; ++n) {
     const auto got = call_control(folder, net::Method::get, path);
     if (!got) return failed(got.error());
     const auto answers = net::JsonDocument::parse(*got);
     if (!answers) return failed(answers.error());
-    if (answers->root().size() > 0) {
+    if (answers->root()["answers"].size() > 0) {
       bool done = false;
-      for (const net::JsonValue a : answers->root()) {
-        const net::JsonValue said = a["answer"];
-        done = done || said["outcome"].text_or("") == "done";
-        if (!c.json)
-          fmt::print("{}: {}: {}\n", a["node"].text_or(""), said["outcome"].text_or(""), said["text"].text_or(""));
+      for (const net::JsonValue a : answers->root()["answers"]) {
+        done = done || a["outcome"].text_or("") == "done";
+        if (!c.json) fmt::print("{}: {}: {}\n", a["node"].text_or(""), a["outcome"].text_or(""), a["text"].text_or(""));
       }
       if (c.json) fmt::print("{}\n", *got);
       return done ? kDone : kFailed;
@@ -230,15 +249,16 @@ int publish(const HubCommand& c) {
       fmt::print("published {}\n", name);
       continue;
     }
-    std::string query = "/api/indicators?name=" + net::percent_encoded(name);
+    std::string query = "/api/indicators/lists?name=" + net::percent_encoded(name);
     if (!c.source.empty()) query += "&source=" + net::percent_encoded(c.source);
     if (!c.indicator_action.empty()) query += "&action=" + net::percent_encoded(c.indicator_action);
     const int code =
         said(call_control(Folder(c.data), net::Method::post, query, *bytes), c.json, [&](net::JsonValue v) {
-          fmt::print("{}: {} indicators published\n", name, v["published"].integer().value_or(0));
-          for (const net::JsonValue r : v["refused"])
-            fmt::print("  refused {}: {} (first: {})\n", r["count"].integer().value_or(0), r["reason"].text_or(""),
-                       r["first"].text_or(""));
+          fmt::print("{}: {} indicators published\n", name, v["indicators"].integer().value_or(0));
+          for (const char* list : {"refused", "never_blocked"})
+            for (const net::JsonValue r : v[list])
+              fmt::print("  refused {}: {} (first: {})\n", r["count"].integer().value_or(0), r["reason"].text_or(""),
+                         r["first"].text_or(""));
         });
     if (code != kDone) return code;
   }
@@ -281,27 +301,24 @@ int hub_command(const HubCommand& c) {
     return kDone;
   }
   if (c.action == "municipality add") {
-    std::string list;
-    for (const std::string& w : c.words) list += (list.empty() ? "" : ",") + w;
-    return said(
-        call_control(folder, net::Method::post,
-                     fmt::format("/api/municipalities?municipality={}&form={}&operator={}", net::percent_encoded(list),
-                                 net::percent_encoded(c.form), net::percent_encoded(c.by))),
-        c.json, [](net::JsonValue v) {
-          fmt::print("{}: node {}\nEnrolment code, for one use until {}; hand it over by a way you trust:\n\n  {}\n",
-                     v["municipality"].text_or(""), v["node"].text_or(""), v["expires"].text_or(""),
-                     v["code"].text_or(""));
-        });
+    return said(call_control(folder, net::Method::post, "/api/nodes/invitations", invitation(c.words, c.form, c.by)),
+                c.json, [](net::JsonValue v) {
+                  fmt::print(
+                      "{}: node {}\nEnrolment code, for one use until {}; hand it over by a way you trust:\n\n  {}\n",
+                      towns(v["municipalities"]), v["node"].text_or(""), v["expires_at"].text_or(""),
+                      v["code"].text_or(""));
+                });
   }
   if (c.action == "municipality list")
-    return said(call_control(folder, net::Method::get, "/api/community"), c.json, [](net::JsonValue v) {
-      for (const net::JsonValue m : v) {
-        std::string domains;
-        for (const net::JsonValue d : m["domains"]) domains += fmt::format(" {}", d.text_or(""));
-        fmt::print("{} {:<22}{}{}\n", m["code"].text_or(""), m["name"].text_or(""), domains,
-                   m["may_be_named"].boolean().value_or(true) ? "" : "  (not to be named)");
-      }
-    });
+    return said(call_control(folder, net::Method::get, "/api/municipalities?members=true&limit=500"), c.json,
+                [](net::JsonValue v) {
+                  for (const net::JsonValue m : v["items"]) {
+                    std::string domains;
+                    for (const net::JsonValue d : m["domains"]) domains += fmt::format(" {}", d.text_or(""));
+                    fmt::print("{} {:<22}{}{}\n", m["code"].text_or(""), m["name"].text_or(""), domains,
+                               m["may_be_named"].boolean().value_or(true) ? "" : "  (not to be named)");
+                  }
+                });
   if (c.action == "municipality domains") {
     std::string body;
     JsonWriter w(body);
@@ -316,22 +333,23 @@ int hub_command(const HubCommand& c) {
     return kDone;
   }
   if (c.action == "node list")
-    return said(call_control(folder, net::Method::get, "/api/nodes"), c.json, [](net::JsonValue v) {
-      for (const net::JsonValue n : v)
-        fmt::print("{:<28}{:<9}{:<10}{}\n", n["name"].text_or(""), n["form"].text_or(""), n["state"].text_or(""),
+    return said(call_control(folder, net::Method::get, "/api/nodes?limit=500"), c.json, [](net::JsonValue v) {
+      for (const net::JsonValue n : v["items"])
+        fmt::print("{:<28}{:<9}{:<10}{}\n", n["id"].text_or(""), n["form"].text_or(""), n["state"].text_or(""),
                    n["certificate_until"].text_or(""));
     });
   if (c.action == "node code")
     return said(
         call_control(folder, net::Method::post, "/api/nodes/" + net::percent_encoded(c.words.front()) + "/code"),
         c.json, [](net::JsonValue v) {
-          fmt::print("Enrolment code, for one use until {}:\n\n  {}\n", v["expires"].text_or(""),
+          fmt::print("Enrolment code, for one use until {}:\n\n  {}\n", v["expires_at"].text_or(""),
                      v["code"].text_or(""));
         });
   if (c.action == "node revoke") {
-    const auto done = call_control(
-        folder, net::Method::post,
-        fmt::format("/api/nodes/{}/revoke?why={}", net::percent_encoded(c.words.front()), net::percent_encoded(c.why)));
+    std::string body;
+    JsonWriter(body).object().member("why", c.why).end();
+    const auto done = call_control(folder, net::Method::post,
+                                   fmt::format("/api/nodes/{}/revoke", net::percent_encoded(c.words.front())), body);
     if (!done) return failed(done.error());
     fmt::print("revoked; its connections were cut\n");
     return kDone;

@@ -10,12 +10,7 @@
 #include <map>
 #include <mutex>
 
-#include "act/order.hpp"
 #include "app/audit_head.hpp"
-#include "app/blocks_hub.hpp"
-#include "app/campaigns_hub.hpp"
-#include "app/digest_keys.hpp"
-#include "app/warnings.hpp"
 #include "base/encoding.hpp"
 #include "base/json_writer.hpp"
 #include "base/log.hpp"
@@ -36,7 +31,6 @@ using event::Right;
 using net::Needs;
 
 constexpr std::string_view kVersion = "0.1.0";
-constexpr std::size_t kPiece = 512U << 10U;  // of a list of indicators as one bulk item
 constexpr Duration kAwayAfter = std::chrono::minutes(3);
 
 struct ContentRow {
@@ -72,20 +66,6 @@ struct TestAnswer {
   std::optional<std::int64_t> hits;
 };
 BOOST_DESCRIBE_STRUCT(TestAnswer, (), (test_beacon, applied_at_us, hits))
-
-struct AnswerRow {
-  std::int64_t id = 0;
-  std::string node;
-  std::int64_t municipality = 0, at_us = 0, received_at_us = 0;
-  std::string body;
-};
-BOOST_DESCRIBE_STRUCT(AnswerRow, (), (id, node, municipality, at_us, received_at_us, body))
-
-struct DomainsAsk {
-  std::vector<std::string> domains;
-  bool may_be_named = true;
-};
-BOOST_DESCRIBE_STRUCT(DomainsAsk, (), (domains, may_be_named))
 
 std::vector<store::RetentionRule> hub_retention() {
   auto rules = store::core_retention();
@@ -124,13 +104,6 @@ Result<void> need(const event::Scope& scope, Right right, std::string_view doing
 }
 
 constexpr const char* kStopping = "the hub is stopping";
-
-net::Reply reply_of(const Result<void>& done) {
-  if (!done) return net::problem(done.error());
-  net::Reply reply;
-  reply.status = 204;
-  return reply;
-}
 
 }  // namespace
 
@@ -192,19 +165,24 @@ Result<std::unique_ptr<HubCore>> HubCore::open(Runtime& runtime, Metrics& metric
   hub->members_ = std::make_unique<HubMembers>(*hub->directory_, *hub->domains_);
   BAVN_CHECK(hub->members_->refresh());
   hub->add_reports();
+  if (o.client != nullptr) {
+    BAVN_TRY(hub->notify_, HubNotify::open(runtime, *hub->state_, *o.client, hub->texts_, o.settings,
+                                           o.name.empty() ? "CERT" : o.name));
+  }
   BAVN_TRY(hub->noticing_,
-           BeaconHub::open({.runtime = runtime,
-                            .state = *hub->state_,
-                            .metrics = metrics,
-                            .texts = hub->texts_,
-                            .beacon = *hub->beacon_,
-                            .members = *hub->members_,
-                            .client = o.client,
-                            .settings = o.settings,
-                            .options = o.noticing,
-                            .known = [h = hub.get()](store::Tx& tx, std::string_view kind, std::string_view value) {
-                              return h->indicators_->listed(tx, kind, value);
-                            }}));
+           BeaconHub::open(
+               {.runtime = runtime,
+                .state = *hub->state_,
+                .metrics = metrics,
+                .texts = hub->texts_,
+                .beacon = *hub->beacon_,
+                .members = *hub->members_,
+                .client = o.client,
+                .settings = o.settings,
+                .options = o.noticing,
+                .known = [h = hub.get()](store::Tx& tx, std::string_view kind,
+                                         std::string_view value) { return h->indicators_->listed(tx, kind, value); },
+                .remind = hub->notify_ ? hub->notify_->remind() : warn::Remind{}}));
   hub->use_block_guard(
       [h = hub.get()](const event::Observable& what) { return h->noticing_->blocks().never_block()->check(what); });
   hub->beacon_->witness(audit_head);
@@ -302,10 +280,10 @@ void HubCore::start() {
     return n != 0 ? Result<void>() : tx.set_timer(tx.now() + std::chrono::hours(24), "hub.base", "all");
   });
   if (!set) log::error("timer_not_set", {{"reason", to_string(set.error())}});
+  if (const auto filled = fill_book(); !filled)
+    log::error("indicators_not_listed", {{"reason", to_string(filled.error())}});
   beacon_->start();
 }
-
-void HubCore::add_web_routes(net::Router& /*router*/) {}
 
 void HubCore::stop() {
   {
@@ -331,60 +309,6 @@ Result<HubCore::Invitation> HubCore::invite(const event::Scope& scope, const std
   BAVN_TRY(const tenants::NewCode code, directory_->admit(scope, admission, options_.address));
   BAVN_TRY(const tenants::Node node, directory_->node(scope, code.node));
   return Invitation{names, node.name, code.code, code.expires};
-}
-
-Result<std::string> HubCore::publish_indicators(const event::Scope& scope, std::string bytes, std::string_view name,
-                                                const mi::LoadOptions& defaults) {
-  BAVN_CHECK(need(scope, Right::publish, "publish indicators"));
-  IndicatorChange change;
-  mi::IndicatorBuilder check;
-  std::map<std::string, std::pair<std::uint64_t, std::string>> never_blocked;  // why -> how many, the first
-  const auto take = [&](const mi::Indicator& i) -> Result<void> {
-    const bool blocks = (i.action == mi::Action::hold || i.action == mi::Action::block) && warn::can_be_listed(i.kind);
-    if (const auto refusal = blocks && block_guard_ ? block_guard_({i.kind, i.value}) : std::nullopt) {
-      auto& [count, first] = never_blocked[refusal->reason];
-      if (count++ == 0) first = i.value;
-      return {};
-    }
-    BAVN_CHECK(check.add(i));
-    change.add.push_back(i);
-    return {};
-  };
-  BAVN_TRY(const mi::LoadReport report, mi::load_bytes(bytes, name, take, defaults));
-  if (change.add.empty())
-    return never_blocked.empty() ? fail(Code::bad_input, "nothing in this list can be used", std::string(name))
-                                 : fail(Code::forbidden, never_blocked.begin()->first, std::string(name));
-  if (change.add.size() > kMostChanges) {
-    // Too many to send one by one to every node: they become part of the base, which guests of one machine share.
-    BAVN_CHECK(make_base_now([&](mi::IndicatorBuilder& builder) -> Result<void> {
-      for (const mi::Indicator& i : change.add) BAVN_CHECK(builder.add(i));
-      return {};
-    }));
-    BAVN_CHECK(state_->write_now([&](store::Tx& tx) {
-      return tx.audit({scope.who(), "indicators.published", std::string(name),
-                       fmt::format("{{\"count\":{},\"as\":\"base\"}}", change.add.size())});
-    }));
-  } else {
-    const auto parts = pieces(change, kPiece);
-    BAVN_CHECK(state_->write_now([&](store::Tx& tx) -> Result<void> {
-      for (const std::string& part : parts) {
-        BAVN_CHECK(HubIndicators::note(tx, scope.who(), part));
-        BAVN_CHECK(beacon_->bulk(tx, "all", post("indicators", part)));
-      }
-      return tx.audit(
-          {scope.who(), "indicators.published", std::string(name), fmt::format("{{\"count\":{}}}", change.add.size())});
-    }));
-  }
-  std::string out;
-  JsonWriter w(out);
-  w.object().member("published", static_cast<std::uint64_t>(change.add.size())).member("format", report.format);
-  w.key("refused").array();
-  for (const auto& [reason, r] : report.refused)
-    w.object().member("reason", reason).member("count", r.count).member("first", r.first_where).end();
-  for (const auto& [reason, r] : never_blocked)
-    w.object().member("reason", reason).member("count", r.first).member("first", r.second).end();
-  w.end().end();
-  return out;
 }
 
 Result<void> HubCore::publish_content(const event::Scope& scope, std::string_view kind, std::string_view name,
@@ -431,51 +355,6 @@ Result<std::string> HubCore::test_beacon(const event::Scope& scope, std::optiona
     return tx.audit({scope.who(), "test_beacon.lit", id, "{}"});
   }));
   return id;
-}
-
-Result<HubCore::SentOrder> HubCore::publish_order(const event::Scope& scope, const std::string& text) {
-  BAVN_CHECK(need(scope, Right::order, "send orders"));
-  BAVN_TRY(const auto order, act::SignedOrder::parse(text));
-  BAVN_TRY(const auto content, order.content());
-  const MunicipalityId to = content.municipality;
-  if (!scope.sees(to)) return fail(Code::forbidden, fmt::format("{} sends no orders to {:04}", scope.who(), to.value));
-  if (content.not_after <= runtime_.now())
-    return fail(Code::bad_input, "the order ended " + format_time(content.not_after), content.id);
-  BAVN_TRY(const auto nodes, directory_->nodes(scope));
-  const bool has_node = std::any_of(nodes.begin(), nodes.end(), [&](const tenants::Node& n) {
-    return n.state != tenants::NodeState::revoked && n.state != tenants::NodeState::retired &&
-           std::find(n.municipalities.begin(), n.municipalities.end(), to) != n.municipalities.end();
-  });
-  if (!has_node)
-    return fail(Code::not_found, fmt::format("municipality {:04} has no node that could take an order", to.value));
-  SentOrder sent{content.id, 0};
-  BAVN_CHECK(state_->write_now([&](store::Tx& tx) -> Result<void> {
-    BAVN_TRY(sent.after, tx.number("SELECT coalesce(max(id), 0) FROM hub_shared"));
-    BAVN_CHECK(beacon_->urgent(tx, to, post("order", order.text())));
-    return tx.audit({scope.who(), "order.sent", "order:" + content.id,
-                     fmt::format("{{\"municipality\":{},\"signatures\":{}}}", to.value, order.signatures.size())});
-  }));
-  return sent;
-}
-
-Result<std::string> HubCore::answers_to(const event::Scope& scope, std::string_view order, std::int64_t after) {
-  BAVN_CHECK(need(scope, Right::order, "see answers to orders"));
-  BAVN_TRY(const auto rows, state_->read([&](store::Reader& r) {
-    return r.all<AnswerRow>(
-        "SELECT id, node, municipality, at_us, received_at_us, body FROM hub_shared WHERE kind = 'answer' AND id > :a "
-        "AND json_extract(body, '$.order') = :o ORDER BY id LIMIT 200",
-        {{"a", after}, {"o", order}});
-  }));
-  std::string out;
-  JsonWriter w(out);
-  w.array();
-  for (const auto& row : rows) {
-    if (!scope.sees({static_cast<std::uint16_t>(row.municipality)})) continue;
-    w.object().member("id", row.id).member("node", row.node).member("municipality", row.municipality);
-    w.member("at_us", row.at_us).member("received_at_us", row.received_at_us).key("answer").raw(row.body).end();
-  }
-  w.end();
-  return out;
 }
 
 Result<HubCore::Answers> HubCore::answers(const event::Scope& scope, std::string_view id) {
@@ -738,148 +617,6 @@ void HubCore::show_waves(StatusView& view) {
   const auto quality =
       state_->read([&](store::Reader& r) { return correlate::false_warnings(r, view.now, std::chrono::days(90)); });
   if (quality) view.figures.push_back({"False warnings, 90 days", std::to_string(quality->not_real)});
-}
-
-void HubCore::add_domain_routes() {
-  control_.get("/api/community", Needs::tenants_read, [this](const net::Request&) {
-    std::string out;
-    JsonWriter w(out);
-    w.array();
-    for (const auto& m : domains_->all()) {
-      const auto* known = directory_->municipalities().find(m.municipality);
-      w.object().member("code", fmt::format("{:04}", m.municipality.value));
-      w.member("name", known != nullptr ? std::string_view(known->name) : "").member("may_be_named", m.may_be_named);
-      w.key("domains").array();
-      for (const std::string& d : m.domains) w.value(d);
-      w.end().end();
-    }
-    w.end();
-    return net::json(out);
-  });
-  control_.put("/api/municipalities/{which}/domains", Needs::tenants_write,
-               [this](const net::Request& q) -> net::Reply {
-                 const auto m = directory_->municipalities().named(q.param("which"));
-                 if (!m) return net::problem(m.error());
-                 const auto asked = net::from_json<DomainsAsk>(q.body, net::Unknown::refuse);
-                 if (!asked) return net::problem(asked.error());
-                 return reply_of(domains_->set(q.scope, (*m)->id, asked->domains, asked->may_be_named));
-               });
-}
-
-void HubCore::add_control_routes() {
-  add_domain_routes();
-  add_campaign_routes(control_, runtime_, *state_, noticing_->correlator(), noticing_->options(), texts_);
-  add_warning_routes_hub(control_, *state_, noticing_->warnings(), noticing_->blocks().never_block());
-  add_digest_key_routes(control_, *state_, noticing_->digest_keys());
-  add_block_routes_hub(control_, noticing_->blocks());
-  control_.post("/api/municipalities", Needs::tenants_write, [this](const net::Request& q) -> net::Reply {
-    std::vector<std::string> which;
-    for (const auto each : split(q.asked("municipality").value_or(""), ','))
-      if (!trim(each).empty()) which.emplace_back(trim(each));
-    if (which.empty()) return net::problem(Error{Code::bad_input, "say which: ?municipality=CODE or name", ""});
-    const auto done = invite(q.scope, which, q.asked("form").value_or("package"), q.asked("operator").value_or(""));
-    if (!done) return net::problem(done.error());
-    std::string out;
-    JsonWriter(out)
-        .object()
-        .member("municipality", done->municipality)
-        .member("node", done->node)
-        .member("code", done->code)
-        .member("expires", format_time(done->expires))
-        .end();
-    return net::json(out, 201);
-  });
-  control_.get("/api/nodes", Needs::tenants_read, [this](const net::Request& q) -> net::Reply {
-    const auto nodes = directory_->nodes(q.scope);
-    if (!nodes) return net::problem(nodes.error());
-    std::string out;
-    JsonWriter w(out);
-    w.array();
-    for (const auto& n : *nodes) {
-      w.object()
-          .member("name", n.name)
-          .member("form", tenants::to_string(n.form))
-          .member("state", tenants::to_string(n.state));
-      if (n.certificate_until) w.member("certificate_until", format_time(*n.certificate_until));
-      w.key("municipalities").array();
-      for (const MunicipalityId m : n.municipalities) w.value(static_cast<std::uint64_t>(m.value));
-      w.end().end();
-    }
-    w.end();
-    return net::json(out);
-  });
-  control_.post("/api/nodes/{name}/revoke", Needs::tenants_write, [this](const net::Request& q) -> net::Reply {
-    const auto id = directory_->node_named(q.scope, q.param("name"));
-    if (!id) return net::problem(id.error());
-    return reply_of(directory_->revoke_node(q.scope, *id, q.asked("why").value_or("")));
-  });
-  control_.post("/api/nodes/{name}/code", Needs::tenants_write, [this](const net::Request& q) -> net::Reply {
-    const auto id = directory_->node_named(q.scope, q.param("name"));
-    if (!id) return net::problem(id.error());
-    const auto code = directory_->new_code(q.scope, *id, options_.address);
-    if (!code) return net::problem(code.error());
-    std::string out;
-    JsonWriter(out).object().member("code", code->code).member("expires", format_time(code->expires)).end();
-    return net::json(out, 201);
-  });
-  control_.post("/api/indicators", Needs::publish,
-                [this](const net::Request& q) -> net::Reply {
-                  mi::LoadOptions defaults;
-                  defaults.source = std::string(q.asked("source").value_or(""));
-                  if (const auto action = q.asked("action")) {
-                    const auto a = mi::parse_action(*action);
-                    if (!a) return net::problem(Error{Code::bad_input, "action is watch, warn, hold or block", ""});
-                    defaults.action = *a;
-                  }
-                  const auto done = publish_indicators(q.scope, q.body, q.asked("name").value_or("list"), defaults);
-                  return done ? net::json(*done) : net::problem(done.error());
-                },
-                {.max_body = 512U << 20U, .deadline = std::chrono::seconds(300)});
-  control_.post("/api/content/{kind}/{name}", Needs::publish, [this](const net::Request& q) -> net::Reply {
-    const std::string kind(q.param("kind"));
-    if (kind != "rules" && kind != "settings" && kind != "content")
-      return net::problem(Error{Code::bad_input, "content is rules, settings or content", kind});
-    return reply_of(publish_content(q.scope, kind, q.param("name"), q.body));
-  });
-  control_.del("/api/content/{kind}/{name}", Needs::publish, [this](const net::Request& q) -> net::Reply {
-    return reply_of(publish_content(q.scope, q.param("kind"), q.param("name"), ""));
-  });
-  control_.post("/api/bases", Needs::publish,
-                [this](const net::Request&) -> net::Reply {
-                  const auto done = make_base_now();
-                  return done ? net::json(fmt::format("{{\"indicators\":{}}}", *done)) : net::problem(done.error());
-                },
-                {.deadline = std::chrono::seconds(300)});
-  control_.post("/api/test-beacons", Needs::publish, [this](const net::Request& q) -> net::Reply {
-    std::optional<MunicipalityId> to;
-    if (const auto which = q.asked("municipality")) {
-      const auto m = directory_->municipalities().named(*which);
-      if (!m) return net::problem(m.error());
-      to = (*m)->id;
-    }
-    const auto id = test_beacon(q.scope, to, q.asked("observable").value_or(""));
-    return id ? net::json(fmt::format("{{\"id\":\"{}\"}}", *id), 201) : net::problem(id.error());
-  });
-  control_.get("/api/test-beacons/{id}", Needs::tenants_read, [this](const net::Request& q) -> net::Reply {
-    const auto a = answers(q.scope, q.param("id"));
-    if (!a) return net::problem(a.error());
-    return net::json(fmt::format("{{\"sent_at_us\":{},\"answers\":{}}}", a->sent_at_us, net::to_json(a->answers)));
-  });
-  control_.post("/api/orders", Needs::order, [this](const net::Request& q) -> net::Reply {
-    const auto sent = publish_order(q.scope, q.body);
-    if (!sent) return net::problem(sent.error());
-    std::string out;
-    JsonWriter(out).object().member("order", sent->order).member("after", sent->after).end();
-    return net::json(out, 201);
-  });
-  control_.get("/api/orders/{id}", Needs::order, [this](const net::Request& q) -> net::Reply {
-    std::int64_t after = 0;
-    for (const char c : q.asked("after").value_or("").substr(0, 18))
-      after = ascii_digit(c) ? after * 10 + (c - '0') : 0;
-    const auto a = answers_to(q.scope, q.param("id"), after);
-    return a ? net::json(*a) : net::problem(a.error());
-  });
-  control_.get("/metrics", Needs::operate, [this](const net::Request&) { return net::text(metrics_.text()); });
 }
 
 }  // namespace bavn::app

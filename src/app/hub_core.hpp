@@ -11,6 +11,7 @@
 
 #include "app/beacon_hub.hpp"
 #include "app/hub_members.hpp"
+#include "app/hub_notify.hpp"
 #include "app/shared_indicators.hpp"
 #include "app/status_page.hpp"
 #include "base/metrics.hpp"
@@ -18,6 +19,7 @@
 #include "beacon/hub.hpp"
 #include "match/indicators/load.hpp"
 #include "net/http.hpp"
+#include "show/api/hub.hpp"
 #include "store/retention.hpp"
 #include "store/state.hpp"
 #include "tenants/directory.hpp"
@@ -37,6 +39,9 @@ struct HubOptions {
   const Settings* settings = nullptr;          // of hub_settings(); null: defaults
   net::Client* client = nullptr;               // to partners' machines; null: none
   std::optional<correlate::Options> noticing;  // simulations
+  std::span<const Setting> settings_table{};   // what settings is of, for those who look at it; must outlive the core
+  std::string settings_file{};                 // what the next start reads; empty: there is none
+  std::function<std::vector<show::api::HubGuest>()> guests{};  // of this machine; empty: none are
 };
 
 /// What a handful of indicators may cost on the urgent way to nodes; larger lists become a base.
@@ -60,6 +65,10 @@ class HubCore {
   /// What the web address has beside what show::web brings: the operations of api/hub.yaml.
   void add_web_routes(net::Router& router);
   const Catalogue& texts() const { return texts_; }
+  /// Who asks for dangerous acts on the web must have proved who they are lately. Before add_web_routes().
+  void use_proof(std::function<std::optional<net::Reply>(const net::Request&)> proof_missing) {
+    proof_missing_ = std::move(proof_missing);
+  }
   store::State& state() { return *state_; }
   tenants::Trust& trust() { return *trust_; }
   tenants::Directory& directory() { return *directory_; }
@@ -80,9 +89,14 @@ class HubCore {
   /// municipalities: codes or names. by: the operator; empty: the first municipality itself.
   Result<Invitation> invite(const event::Scope& scope, const std::vector<std::string>& municipalities,
                             std::string_view form, std::string_view by);
-  /// Any list that `bavn indicators` reads. Returns how many, and the lines refused with reasons as JSON.
-  Result<std::string> publish_indicators(const event::Scope& scope, std::string bytes, std::string_view name,
-                                         const match::indicators::LoadOptions& defaults);
+  /// Any list that `bavn indicators` reads. forbidden: all of it may only be watched for; bad_input: nothing in it can be used.
+  Result<show::api::SharedIndicators> publish_indicators(const event::Scope& scope, std::string bytes,
+                                                         std::string_view name,
+                                                         const match::indicators::LoadOptions& defaults);
+  Result<show::api::SharedIndicators> publish_indicators(const event::Scope& scope,
+                                                         std::vector<match::indicators::Indicator> indicators,
+                                                         std::string_view name);
+  Result<void> withdraw_indicator(const event::Scope& scope, const match::indicators::Removal& removal);
   Result<void> publish_content(const event::Scope& scope, std::string_view kind, std::string_view name,
                                std::string payload);
   /// The id; answers() tells who applied it when.
@@ -93,15 +107,9 @@ class HubCore {
     std::vector<BeaconAnswer> answers;
   };
   Result<Answers> answers(const event::Scope& scope, std::string_view id);
-  /// A signed order's text as `bavn order sign` makes it, to the node of its municipality, which alone judges it. The answers that come
-  /// have ids above `after`: answers_to(order, after).
-  struct SentOrder {
-    std::string order;
-    std::int64_t after = 0;
-  };
-  Result<SentOrder> publish_order(const event::Scope& scope, const std::string& text);
-  /// JSON: [{"id", "node", "municipality", "at_us", "received_at_us", "answer": {order, outcome, text, proof}}], oldest first.
-  Result<std::string> answers_to(const event::Scope& scope, std::string_view order, std::int64_t after);
+  /// A signed order's text as `bavn order sign` makes it, to the node of its municipality, which alone judges it. Its id; the table
+  /// hub_order says it went out, GET /api/orders/{id} what came back.
+  Result<std::string> publish_order(const event::Scope& scope, const std::string& text);
   using More = std::function<Result<void>(match::indicators::IndicatorBuilder&)>;
   /// Builds a new base of what is published (with `more`: a list too long to send one by one) and offers it to all. done: how many
   /// indicators it holds; called once, on a queue of this.
@@ -122,7 +130,8 @@ class HubCore {
                         std::move_only_function<void(HubCore&, BaseInTheMaking&)> step);
   Result<void> offer_base(const std::shared_ptr<BaseInTheMaking>& base, std::uint64_t tip);
   void add_control_routes();
-  void add_domain_routes();
+  show::api::HubParts api_parts();
+  Result<void> fill_book();
   /// What nodes must know of the community; again whenever it changes.
   Result<void> publish_community();
   Result<void> welcome(MunicipalityId of);
@@ -152,10 +161,12 @@ class HubCore {
   std::shared_ptr<Alive> alive_ = std::make_shared<Alive>();
   Catalogue texts_ = Catalogue::embedded();
   std::unique_ptr<HubMembers> members_;
+  std::unique_ptr<HubNotify> notify_;  // null: there is no way out
   std::unique_ptr<BeaconHub> noticing_;
   net::Router nodes_router_, control_;
   std::function<void(const std::string&)> cut_;
   warn::BlockGuard block_guard_;
+  std::function<std::optional<net::Reply>(const net::Request&)> proof_missing_;
 };
 
 }  // namespace bavn::app

@@ -66,6 +66,9 @@ std::vector<Setting> hub_settings() {
   for (Setting& s : beacon_hub_settings()) all.push_back(std::move(s));
   for (Setting& s : show::web::settings(show::web::Serves::hub)) all.push_back(std::move(s));
   for (Setting& s : show::auth::identity_settings()) all.push_back(std::move(s));
+  for (Setting& s : HubNotify::settings_table()) all.push_back(std::move(s));
+  const auto desk = show::api::hub_desk_settings();
+  all.insert(all.end(), desk.begin(), desk.end());
   return all;
 }
 
@@ -107,6 +110,34 @@ Result<std::unique_ptr<HubProcess>> HubProcess::open(Runtime& runtime, Metrics& 
   o.address = hub->public_;
   o.try_commands = std::move(try_commands);
   o.settings = &settings;
+  o.settings_table = hub->table_;
+  o.settings_file = hub->folder_.at("settings.toml");
+  // Reading the memory of 98 processes takes longer than a page may: what is some seconds old is good enough for people.
+  struct Seen {
+    Duration at{};
+    std::vector<show::api::HubGuest> guests;
+  };
+  o.guests = [&runtime, folder = hub->folder_.at("guests"), seen = std::make_shared<Guarded<Seen>>()] {
+    const Duration now = runtime.steady();
+    auto known = seen->with([&](const Seen& s) {
+      return now - s.at < std::chrono::seconds(5) && s.at != Duration{} ? std::optional(s.guests) : std::nullopt;
+    });
+    if (known) return *std::move(known);
+    std::vector<show::api::HubGuest> all;
+    for (const Guest& g : Guests::look(folder)) {
+      show::api::HubGuest guest;
+      guest.code = g.code;
+      guest.state = to_string(g.state);
+      guest.user = g.user;
+      guest.last_end = g.last_end;
+      guest.memory_mb = g.private_mb;
+      guest.restarts = g.restarts;
+      guest.started = g.started;
+      all.push_back(std::move(guest));
+    }
+    seen->with([&](Seen& s) { s = {now, all}; });
+    return all;
+  };
   hub->client_ = net::curl_client(runtime, {});  // partners' webhooks
   o.client = hub->client_.get();
   o.guest_memory = [folder = hub->folder_.at("guests")](MunicipalityId m) {

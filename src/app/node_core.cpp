@@ -11,6 +11,7 @@
 #include "app/audit_head.hpp"
 #include "app/blocks_node.hpp"
 #include "app/digest_keys.hpp"
+#include "app/mail_out.hpp"
 #include "app/purge_node.hpp"
 #include "app/purge_routes.hpp"
 #include "app/warnings.hpp"
@@ -61,26 +62,6 @@ constexpr Setting kSettings[] = {
      {0, 2000},
      "Hosts on the inside (names or addresses, commas between) that this node may ask: a proxy, a webhook, a test "
      "server.",
-     Restart::yes},
-    {"notify.smtp_host",
-     Unit::none,
-     std::string_view(""),
-     {0, 250},
-     "Mail server for messages to duty contacts, best one outside the own tenant; empty: none.",
-     Restart::yes},
-    {"notify.smtp_port",
-     Unit::none,
-     std::int64_t{587},
-     {1, 65535},
-     "Its port: 465 speaks TLS at once, any other STARTTLS; no mail leaves in the clear.",
-     Restart::yes},
-    {"notify.smtp_from", Unit::none, std::string_view(""), {0, 250}, "The sender's address.", Restart::yes},
-    {"notify.smtp_user", Unit::none, std::string_view(""), {0, 250}, "The login; empty: none.", Restart::yes},
-    {"notify.smtp_password_file",
-     Unit::none,
-     std::string_view(""),
-     {0, 1000},
-     "File that holds the password of the login and nothing else.",
      Restart::yes},
     {"share.alerts",
      Unit::none,
@@ -142,6 +123,7 @@ std::vector<Setting> node_settings() {
   add(live::settings());
   add(alerts::settings());
   add(input::settings());
+  add(mail_settings());
   add(notify::sms_settings());
   add(beacon_node_settings());
   add(show::web::settings(show::web::Serves::node));

@@ -10,6 +10,7 @@
 #include <mutex>
 
 #include "app/blocks_node.hpp"
+#include "app/mail_out.hpp"
 #include "base/log.hpp"
 #include "base/text.hpp"
 #include "net/json_value.hpp"
@@ -49,24 +50,6 @@ net::EgressPolicy policy_for(std::vector<std::string> inside) {
   policy.ports = {};  // hubs and proxies of municipalities listen on ports of their choice
   policy.inside = std::move(inside);
   return policy;
-}
-
-/// Null when no mail server is set up.
-Result<std::unique_ptr<notify::MailCarrier>> mail_of(Runtime& runtime, const Settings& settings) {
-  notify::SmtpOptions o;
-  o.host = settings.text("notify.smtp_host");
-  if (o.host.empty()) return std::unique_ptr<notify::MailCarrier>();
-  o.port = static_cast<std::uint16_t>(settings.integer("notify.smtp_port"));
-  o.tls = o.port == 465 ? notify::MailTls::tls : notify::MailTls::starttls;
-  o.user = settings.text("notify.smtp_user");
-  o.from = settings.text("notify.smtp_from");
-  std::string password;
-  if (const std::string& file = settings.text("notify.smtp_password_file"); !file.empty()) {
-    DiskFiles files;
-    BAVN_TRY(const std::string text, read_file(files, file, 4096));
-    password = trim(text);
-  }
-  return notify::smtp_carrier(runtime, std::move(o), Secret<std::string>(std::move(password)));
 }
 
 }  // namespace

@@ -1,6 +1,6 @@
 #pragma once
-// Warnings and questions about exposure on the control interfaces of hub and node (/api/warnings..., /api/exposure..., /api/subscriptions), the
-// commands that ask them, and what puts notify behind a node's `Deliver` and a hub's `Remind`.
+// Warnings and questions about exposure: the routes of a node, the commands that ask hub and node, and what puts notify behind a node's
+// `Deliver` and a hub's `Remind`.
 // Thread rules: handlers run on the server's queue; what is given must outlive the router.
 #include <memory>
 
@@ -19,9 +19,6 @@ class App;
 
 namespace bavn::app {
 
-/// never_block: finds shared hosts in a case that a person drafts; may be null.
-void add_warning_routes_hub(net::Router& control, store::State& state, warn::Desk& desk,
-                            std::shared_ptr<const warn::NeverBlock> never_block = {});
 void add_warning_routes_node(net::Router& control, store::State& state, warn::NodeDesk& desk,
                              std::vector<MunicipalityId> municipalities);
 /// `bavn warnings`, `bavn exposure`. rc: set by the command that runs.

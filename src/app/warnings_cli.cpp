@@ -4,6 +4,7 @@
 
 #include <memory>
 
+#include "app/answers.hpp"
 #include "app/commands.hpp"
 #include "app/data.hpp"
 #include "app/folder.hpp"
@@ -24,7 +25,9 @@ struct Command {
   bool json = false;
 };
 
+/// A hub says times as text, a node in microseconds.
 std::string when(net::JsonValue v) {
+  if (v.text()) return std::string(v.text_or(""));
   const std::int64_t us = v.integer().value_or(0);
   return us == 0 ? "-" : format_time(from_micros(us / 1'000'000 * 1'000'000));
 }
@@ -39,7 +42,7 @@ std::string minutes(net::JsonValue v) {
 int said(const Result<std::string>& answer, bool json, const std::function<void(net::JsonValue)>& tell) {
   if (!answer) return failed(answer.error());
   if (json || answer->empty()) {
-    fmt::print("{}\n", answer->empty() ? "done" : *answer);
+    fmt::print("{}\n", answer->empty() ? "done" : plain(*answer));
     return kDone;
   }
   const auto document = net::JsonDocument::parse(*answer);
@@ -72,13 +75,13 @@ Result<std::string> contents(const std::string& path) {
 }
 
 // A hub's list is flat; a node's holds the entry and the answer.
-void print_list(net::JsonValue all) {
-  const auto texts = Catalogue::embedded();
+void print_list(net::JsonValue said) {
+  const net::JsonValue all = said["items"] ? said["items"] : said;
   for (const net::JsonValue w : all) {
     if (!w["entry"]) {
       fmt::print("{:<28}{:<11}{:<9}v{:<3}{} of {} answered, seen in {}  {}  {}{}\n", w["id"].text_or(""),
                  w["state"].text_or(""), w["severity"].text_or(""), n(w["version"]), n(w["answered"]), n(w["asked"]),
-                 n(w["seen_here"]), when(w["sent_us"]), w["title"].text_or(""),
+                 n(w["seen_here"]), when(w["sent_at"]), w["title"].text_or(""),
                  w["lit_by_itself"].boolean().value_or(false) ? "  (not confirmed yet)" : "");
       continue;
     }
@@ -90,11 +93,13 @@ void print_list(net::JsonValue all) {
 }
 
 void print_answer(net::JsonValue a) {
-  fmt::print("{:<24}{:<12}", a["name"].text_or(""), a["answer"] ? a["answer"]["state"].text_or("") : "no answer");
-  if (a["answer"])
+  const net::JsonValue town = a["municipality"];
+  fmt::print("{:<24}{:<12}", town["name"].text_or(town["code"].text_or("")),
+             a["state"] ? a["state"].text_or("") : "no answer");
+  if (a["state"])
     fmt::print("{:>7} hits {:>5} clicks {:>7} removed {:>5} left   minutes: warned {}, emptied {}, sessions ended {}",
-               n(a["answer"]["hits"]), n(a["answer"]["clicks"]), n(a["answer"]["purged"]), n(a["answer"]["purge_left"]),
-               minutes(a["minutes_to_warned"]), minutes(a["minutes_to_emptied"]), minutes(a["minutes_to_ended"]));
+               n(a["hits"]), n(a["clicks"]), n(a["emptied"]), n(a["left"]), minutes(a["minutes_to_warned"]),
+               minutes(a["minutes_to_emptied"]), minutes(a["minutes_to_ended"]));
   else fmt::print("{} reminders", n(a["reminders"]));
   fmt::print("\n");
 }
@@ -102,7 +107,7 @@ void print_answer(net::JsonValue a) {
 int show(const Command& c) {
   return said(get(c, one(c) + of(c)), c.json, [&](net::JsonValue w) {
     const bool hub = !w["entry"];
-    const net::JsonValue row = hub ? w["warning"] : w["entry"];
+    const net::JsonValue row = hub ? w : w["entry"];
     fmt::print("{}  {}, severity {}, version {}, TLP:{}\n", row["id"].text_or(""), row["state"].text_or(""),
                row["severity"].text_or(""), n(row["version"]), row["tlp"].text_or(""));
     if (hub) {
@@ -113,7 +118,7 @@ int show(const Command& c) {
           minutes(m["drafted"]), minutes(m["sent"]), minutes(m["first_warned"]), minutes(m["all_warned"]),
           minutes(m["emptied"]), minutes(m["ended"]));
       for (const net::JsonValue v : w["versions"])
-        fmt::print("  v{} {} {} by {} {}\n", n(v["version"]), when(v["at_us"]), v["state"].text_or(""),
+        fmt::print("  v{} {} {} by {} {}\n", n(v["version"]), when(v["at"]), v["state"].text_or(""),
                    v["by"].text_or(""), v["why"].text_or(""));
       for (const net::JsonValue a : w["answers"]) print_answer(a);
     } else {
@@ -140,7 +145,15 @@ int text(const Command& c) {
       fmt::print(stderr, "either --case FILE, or a warning's id and --data DIR\n");
       return kUsage;
     }
-    const auto got = get(c, one(c) + "/text?language=" + (c.language.empty() ? "en" : c.language) + of(c, "&"));
+    const std::string language = "language=" + (c.language.empty() ? "en" : c.language);
+    const auto at_hub = get(c, one(c) + "/preview?" + language);
+    if (at_hub) {
+      const auto document = net::JsonDocument::parse(*at_hub);
+      if (!document) return failed(document.error());
+      fmt::print("{}", document->root()["mail"].text_or(""));
+      return kDone;
+    }
+    const auto got = get(c, one(c) + "/text?" + language + of(c, "&"));
     if (!got) return failed(got.error());
     fmt::print("{}", *got);
     return kDone;
@@ -172,8 +185,9 @@ int text(const Command& c) {
 int draft(const Command& c, bool update) {
   const auto json = contents(c.file);
   if (!json) return failed(json.error());
-  if (update) return told(post(c, one(c) + "/update", *json), "updated");
-  return said(post(c, "/api/warnings", *json), c.json, [&](net::JsonValue made) {
+  const std::string body = "{\"case\":" + *json + "}";
+  if (update) return told(post(c, one(c) + "/update", body), "updated");
+  return said(post(c, "/api/warnings", body), c.json, [&](net::JsonValue made) {
     fmt::print("{}\nRead it: bavn warnings text {} --data {}    Send it: bavn warnings send {} --data {}\n",
                made["id"].text_or(""), made["id"].text_or(""), c.data, made["id"].text_or(""), c.data);
   });
@@ -189,9 +203,9 @@ int summary(const Command& c) {
   return said(get(c, "/api/warnings-summary?quarter=" + net::percent_encoded(c.id)), c.json, [](net::JsonValue all) {
     fmt::print("{:<24}{:>9}{:>10}{:>10}{:>7}{:>8}{:>9}   median minutes to warned, emptied, sessions ended\n", "",
                "warnings", "answered", "concerned", "hits", "clicks", "removed");
-    for (const net::JsonValue s : all)
-      fmt::print("{:<24}{:>9}{:>10}{:>10}{:>7}{:>8}{:>9}   {}, {}, {}\n", s["name"].text_or(""), n(s["warnings"]),
-                 n(s["answered"]), n(s["concerned"]), n(s["hits"]), n(s["clicks"]), n(s["purged"]),
+    for (const net::JsonValue s : all["items"])
+      fmt::print("{:<24}{:>9}{:>10}{:>10}{:>7}{:>8}{:>9}   {}, {}, {}\n", s["municipality"]["name"].text_or(""),
+                 n(s["warnings"]), n(s["answered"]), n(s["concerned"]), n(s["hits"]), n(s["clicks"]), n(s["emptied"]),
                  minutes(s["median_minutes_to_warned"]), minutes(s["median_minutes_to_emptied"]),
                  minutes(s["median_minutes_to_ended"]));
   });
@@ -201,17 +215,18 @@ int subscribe(const Command& c) {
   std::string body;
   JsonWriter(body).object().member("name", c.name).member("url", c.url).member("tlp", c.tlp).end();
   return said(post(c, "/api/subscriptions", body), c.json, [](net::JsonValue made) {
-    fmt::print("subscription {}\nIts secret, shown this once (Standard Webhooks): {}\n", n(made["id"]),
+    fmt::print("subscription {}\nIts secret, shown this once (Standard Webhooks): {}\n", made["id"].text_or(""),
                made["secret"].text_or(""));
   });
 }
 
 int subscriptions(const Command& c) {
-  return said(get(c, "/api/subscriptions"), c.json, [](net::JsonValue all) {
+  return said(get(c, "/api/subscriptions"), c.json, [](net::JsonValue v) {
+    const net::JsonValue all = v["items"];
     for (const net::JsonValue s : all)
-      fmt::print("{:>4}  {:<28}up to TLP:{:<7}{}  {} waiting, last taken {}{}{}\n", n(s["id"]), s["name"].text_or(""),
-                 s["tlp"].text_or(""), s["url"].text_or(""), n(s["waiting"]), when(s["last_good_us"]),
-                 s["stopped"].boolean().value_or(false) ? ", stopped" : "",
+      fmt::print("{:>4}  {:<28}up to TLP:{:<7}{}  {} waiting, last taken {}{}{}\n", s["id"].text_or(""),
+                 s["name"].text_or(""), s["tlp"].text_or(""), s["url"].text_or(""), n(s["waiting"]),
+                 when(s["last_good_at"]), s["stopped"].boolean().value_or(false) ? ", stopped" : "",
                  s["trouble"].text_or("").empty() ? "" : fmt::format(", {}", s["trouble"].text_or("")));
     if (all.size() == 0) fmt::print("none\n");
   });
@@ -222,14 +237,19 @@ int taken(const Command& c) {
     fmt::print(stderr, "taken is on or off\n");
     return kUsage;
   }
-  std::string body;
+  // A hub says it of a municipality, a node of its own, with the reason.
+  std::string at_hub, body;
+  JsonWriter(at_hub).object().member("taken", c.state == "on").end();
   JsonWriter w(body);
   w.object();
   if (!c.municipality.empty()) w.member("municipality", c.municipality);
   w.member("taken", c.state == "on").member("why", c.why).end();
-  return told(post(c, "/api/taken", body), c.state == "on"
-                                               ? "details go outside the municipality's own mail from now on"
-                                               : "messages go by every way again");
+  auto done = c.municipality.empty()
+                  ? fail(Code::not_found, "")
+                  : post(c, "/api/municipalities/" + net::percent_encoded(c.municipality) + "/taken", at_hub);
+  if (!done && done.error().code == Code::not_found) done = post(c, "/api/taken", body);
+  return told(done, c.state == "on" ? "details go outside the municipality's own mail from now on"
+                                    : "messages go by every way again");
 }
 
 // ---- exposure ----
@@ -246,16 +266,18 @@ int ask(const Command& c) {
 }
 
 int answers(const Command& c) {
-  return said(get(c, "/api/exposure"), c.json, [](net::JsonValue all) {
+  return said(get(c, "/api/exposure"), c.json, [](net::JsonValue v) {
+    const net::JsonValue all = v["items"] ? v["items"] : v;
     for (const net::JsonValue q : all) {
-      fmt::print("{}  {} {}{}\n", q["ask"]["id"].text_or(""), q["ask"]["product"].text_or(""),
-                 q["ask"]["versions"].text_or(""),
-                 q["ask"]["withdrawn"].boolean().value_or(false) ? "  (withdrawn)" : "");
-      if (q["asked"]) {  // the hub's
-        fmt::print("  asked {}: have {} ({} systems), have mended {}, do not have {}, do not know {}\n", n(q["asked"]),
-                   n(q["have"]), n(q["systems"]), n(q["have_mended"]), n(q["do_not_have"]), n(q["do_not_know"]));
+      const net::JsonValue ask = q["ask"] ? q["ask"] : q;
+      fmt::print("{}  {} {}{}\n", ask["id"].text_or(""), ask["product"].text_or(""), ask["versions"].text_or(""),
+                 ask["withdrawn"].boolean().value_or(false) ? "  (withdrawn)" : "");
+      if (q["counts"]) {  // the hub's
+        const net::JsonValue k = q["counts"];
+        fmt::print("  asked {}: have {} ({} systems), have mended {}, do not have {}, do not know {}\n", n(k["asked"]),
+                   n(k["have"]), n(k["systems"]), n(k["have_mended"]), n(k["do_not_have"]), n(k["do_not_know"]));
         for (const net::JsonValue a : q["answers"])
-          fmt::print("  {:<24}{:<14}{}\n", a["name"].text_or(""),
+          fmt::print("  {:<24}{:<14}{}\n", a["municipality"]["name"].text_or(""),
                      a["state"].text_or("").empty() ? "no answer" : a["state"].text_or(""), n(a["systems"]));
       } else {
         fmt::print("  {} {} by {}, until {}\n",

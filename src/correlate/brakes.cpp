@@ -206,6 +206,21 @@ Result<void> Correlator::answer(store::Tx& tx, std::string_view notice, Municipa
   return inner_->evaluate(tx, row->campaign);
 }
 
+Result<std::int64_t> Correlator::merge(store::Tx& tx, std::int64_t campaign, std::int64_t other, std::string_view who,
+                                       std::string_view why) {
+  BAVN_TRY(const auto a, inner_->need_campaign(tx, campaign));
+  BAVN_TRY(const auto b, inner_->need_campaign(tx, other));
+  if (a.id == b.id) return fail(Code::conflict, fmt::format("{} and {} are one campaign already", campaign, other));
+  for (const CampaignRow* c : {&a, &b})
+    if (c->judged == 0)
+      return fail(Code::conflict, fmt::format("campaign {} was judged false; judge it real first", c->id));
+  BAVN_TRY(const auto left, inner_->merge(tx, a.id, b.id));
+  BAVN_CHECK(tx.audit({std::string(who), "campaign.merged", std::to_string(left),
+                       fmt::format(R"({{"with":{},"why":{}}})", left == a.id ? b.id : a.id, quoted(why))}));
+  BAVN_CHECK(inner_->evaluate(tx, left));
+  return left;
+}
+
 Result<void> Correlator::close(store::Tx& tx, std::int64_t campaign, std::string_view who) {
   BAVN_TRY(auto c, inner_->need_campaign(tx, campaign));
   if (c.state == "over" || c.state == "false") return {};

@@ -88,11 +88,13 @@ Result<std::vector<Campaign>> campaigns(store::Reader& db, const CampaignFilter&
     BAVN_TRY(auto rows,
              db.all<Campaign>("SELECT " BAVN_SHOWN_COLUMNS
                               " FROM corr_campaign WHERE state = :s AND opened_us >= :o AND (:b = 0 OR id < :b) AND "
-                              "(:all OR state <> 'over' OR suspicion_us > 0 OR lit_us > 0) ORDER BY id DESC LIMIT :l",
+                              "(:all OR state <> 'over' OR suspicion_us > 0 OR lit_us > 0) AND (NOT :lit OR lit_us > "
+                              "0) ORDER BY id DESC LIMIT :l",
                               {{"s", state},
                                {"o", filter.since_us},
                                {"b", filter.before_id},
                                {"all", !filter.states.empty()},
+                               {"lit", filter.only_lit},
                                {"l", limit}}));
     out.insert(out.end(), std::make_move_iterator(rows.begin()), std::make_move_iterator(rows.end()));
   }
@@ -124,6 +126,13 @@ Result<CampaignFacts> facts_of(store::Reader& db, std::int64_t campaign) {
   std::map<std::pair<std::string, std::string>, CampaignObservable> observables;
   std::map<std::string, std::set<std::int64_t>> seen_by;  // thing -> municipalities
   for (const auto& r : p.reach) seen_by[r.thing].insert(r.municipality);
+  std::map<std::int64_t, std::int64_t> noticed;
+  for (const auto& t : p.things)
+    if (t.municipality != 0 && t.noticed_us > 0) {
+      const auto at = noticed.try_emplace(t.municipality, t.noticed_us).first;
+      at->second = std::min(at->second, t.noticed_us);
+    }
+  for (const auto& [municipality, at] : noticed) f.noticed.push_back({municipality, at});
   std::set<std::string> taken;
   for (const auto& s : p.signs)
     if (event::takeover_sign(s.kind) ||
@@ -229,21 +238,39 @@ Result<CampaignFacts> facts_of(store::Reader& db, std::int64_t campaign) {
 }
 
 CampaignFacts for_municipality(CampaignFacts facts, MunicipalityId of) {
-  const std::int64_t me = of.value;
-  std::erase_if(facts.edges, [&](const CampaignEdge& e) { return e.to != me && e.from != me; });
+  return for_municipalities(std::move(facts), {of});
+}
+
+CampaignFacts for_municipalities(CampaignFacts facts, const std::vector<MunicipalityId>& own) {
+  const auto mine = [&](std::int64_t id) {
+    return std::any_of(own.begin(), own.end(), [&](MunicipalityId m) { return m.value == id; });
+  };
+  std::erase_if(facts.edges, [&](const CampaignEdge& e) { return !mine(e.to) && !mine(e.from); });
   for (auto& e : facts.edges)
-    if (e.from == me && e.to != me) e.to = 0;  // to somebody
-  std::erase_if(facts.signs, [&](const CampaignSign& s) { return s.municipality != me && s.municipality != 0; });
+    if (mine(e.from) && !mine(e.to)) e.to = 0;  // to somebody
+  std::erase_if(facts.signs, [&](const CampaignSign& s) { return s.municipality != 0 && !mine(s.municipality); });
+  std::erase_if(facts.noticed, [&](const CampaignNoticed& n) { return !mine(n.municipality); });
   std::erase_if(facts.senders, [&](const CampaignSender& s) {
-    return s.municipality != me && std::none_of(facts.edges.begin(), facts.edges.end(), [&](const CampaignEdge& e) {
-             return e.from == s.municipality && e.to == me;
-           });
+    return !mine(s.municipality) && std::none_of(facts.edges.begin(), facts.edges.end(), [&](const CampaignEdge& e) {
+      return e.from == s.municipality && mine(e.to);
+    });
   });
   facts.outside.clear();
   facts.notices.clear();
   facts.campaign.judged_why.clear();
   facts.campaign.clicks = facts.campaign.reporters = 0;
   return facts;
+}
+
+Result<std::optional<CampaignSender>> first_sender(store::Reader& db, std::int64_t campaign) {
+  BAVN_TRY(auto rows,
+           db.all<CampaignSender>(
+               "SELECT sender AS address, substr(sender, instr(sender, '@') + 1) AS domain, "
+               "from_municipality AS municipality, 0 AS mails, first_us, 0 AS takeover FROM corr_thing WHERE "
+               "campaign = :c AND sender <> '' ORDER BY first_us, key LIMIT 1",
+               {{"c", campaign}}));
+  if (rows.empty()) return std::optional<CampaignSender>();
+  return std::optional(std::move(rows.front()));
 }
 
 Result<std::vector<CauseCount>> candidates_by_cause(store::Reader& db, Instant since) {

@@ -98,6 +98,12 @@ struct SpreadStep {
 };
 BOOST_DESCRIBE_STRUCT(SpreadStep, (), (at_us, municipalities, mails))
 
+/// When a municipality's own node noticed it, as sender or as receiver.
+struct CampaignNoticed {
+  std::int64_t municipality = 0, at_us = 0;
+};
+BOOST_DESCRIBE_STRUCT(CampaignNoticed, (), (municipality, at_us))
+
 struct CampaignFacts {
   Campaign campaign;
   std::vector<CampaignSender> senders;
@@ -107,13 +113,14 @@ struct CampaignFacts {
   std::vector<OutsideRecipient> outside;
   std::vector<VictimKind> victims;
   std::vector<SpreadStep> spread;
+  std::vector<CampaignNoticed> noticed;
   std::vector<std::string> notices;  // sender notices it is made of, as in SenderIds
   double municipalities_per_hour = 0;
   // From its first mail, in seconds; -1: not (yet).
   std::int64_t seconds_to_notice = -1, seconds_to_hub = -1, seconds_to_lit = -1;
 };
 BOOST_DESCRIBE_STRUCT(CampaignFacts, (),
-                      (campaign, senders, edges, signs, observables, outside, victims, spread, notices,
+                      (campaign, senders, edges, signs, observables, outside, victims, spread, noticed, notices,
                        municipalities_per_hour, seconds_to_notice, seconds_to_hub, seconds_to_lit))
 
 /// One of the things it is made of: a sender notice, a burst, a group of digests.
@@ -132,6 +139,7 @@ struct CampaignFilter {
   std::vector<std::string> states;  // empty: all but candidate and merged
   std::int64_t since_us = 0;        // opened since
   std::int64_t before_id = 0;       // paging, newest first; 0: from the newest
+  bool only_lit = false;            // only what was lit once
   std::int64_t limit = 100;         // at most 1,000
 };
 
@@ -180,6 +188,10 @@ Result<std::vector<CampaignThing>> things_of(store::Reader& db, std::int64_t cam
 Result<std::vector<std::string>> notices_of(store::Reader& db, std::int64_t campaign);
 /// What one municipality may see of it: its own edges and signs, counts of the rest.
 CampaignFacts for_municipality(CampaignFacts facts, MunicipalityId of);
+/// The same for somebody who works for several.
+CampaignFacts for_municipalities(CampaignFacts facts, const std::vector<MunicipalityId>& own);
+/// Who sent first; empty: nobody is known. mails is not counted.
+Result<std::optional<CampaignSender>> first_sender(store::Reader& db, std::int64_t campaign);
 Result<std::vector<CauseCount>> candidates_by_cause(store::Reader& db, Instant since);
 /// Open ones by rank; those that wait for the next shift are in `waiting` only.
 struct Suspicions {

@@ -52,6 +52,9 @@ class Correlator {
   /// A municipality says of a notice (its id as in SenderIds): yes, it is an attack. A second sign. yes = false is taken from the sender's
   /// municipality only, and means that nothing is lit without a person.
   Result<void> answer(store::Tx& tx, std::string_view notice, MunicipalityId of, bool yes, std::string_view who);
+  /// A person says that both are one attack. The id that is left: of the one that was lit first, else the older one.
+  Result<std::int64_t> merge(store::Tx& tx, std::int64_t campaign, std::int64_t other, std::string_view who,
+                             std::string_view why);
   /// Over: nothing more comes.
   Result<void> close(store::Tx& tx, std::int64_t campaign, std::string_view who);
   /// trigger: sender_notice, burst. mode: shadow, live, confirm.

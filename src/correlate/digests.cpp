@@ -810,4 +810,15 @@ std::vector<store::RetentionRule> DigestBook::retention() {
                                 "< :before LIMIT 10000)")};
 }
 
+Result<DigestFigures> digest_figures(store::Reader& db, Instant since) {
+  DigestFigures f;
+  BAVN_TRY(f.groups,
+           db.number("SELECT count(*) FROM hub_digest_group WHERE last_us >= :s AND first_us >= :s", {{"s", since}}));
+  BAVN_TRY(f.revealed,
+           db.number("SELECT count(DISTINCT s.grp) FROM hub_digest_group g JOIN hub_digest_shown s ON s.grp = g.id "
+                     "WHERE g.last_us >= :s AND s.at_us >= :s",
+                     {{"s", since}}));
+  return f;
+}
+
 }  // namespace bavn::correlate

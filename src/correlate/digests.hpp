@@ -41,6 +41,12 @@ struct DigestBookOptions {
 using Spread =
     std::function<Result<void>(store::Tx&, std::string_view audience, std::string_view kind, const std::string& json)>;
 
+/// How much came in since: novel things first told, and how many of all were revealed.
+struct DigestFigures {
+  std::int64_t groups = 0, revealed = 0;
+};
+Result<DigestFigures> digest_figures(store::Reader& db, Instant since);
+
 class DigestBook : public Digests {
  public:
   static Result<std::unique_ptr<DigestBook>> open(Runtime& runtime, store::State& state, const Members& members,

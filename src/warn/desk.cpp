@@ -223,7 +223,7 @@ std::vector<store::RetentionRule> desk_retention() {
   rules.push_back(
       {"warning", 1100, "a case is compared with those of the three years before, as the yearly report does",
        [old](store::Tx& tx, Instant before) -> Result<std::int64_t> {
-         for (const char* table : {"warning_town", "warning_version"})
+         for (const char* table : {"warning_town", "warning_version", "warning_reminder"})
            BAVN_CHECK(tx.exec("DELETE FROM " + std::string(table) + " WHERE warning IN " + old, {{"before", before}}));
          return tx.exec("DELETE FROM warning WHERE id IN " + old, {{"before", before}});
        }});
@@ -575,6 +575,14 @@ Result<void> Desk::Inner::remind(store::Tx& tx, const store::Timer& timer) {
     }
     BAVN_CHECK(tx.exec("UPDATE warning_town SET reminders = reminders + 1 WHERE warning = :w AND municipality = :m",
                        {{"w", row->id}, {"m", town.municipality}}));
+    BAVN_CHECK(tx.exec(
+        "INSERT OR REPLACE INTO warning_reminder (warning, municipality, nth, at_us, messages) VALUES (:w, :m, :n, "
+        ":now, :sent)",
+        {{"w", row->id},
+         {"m", town.municipality},
+         {"n", town.reminders + 1},
+         {"now", tx.now()},
+         {"sent", static_cast<std::int64_t>(sent)}}));
     BAVN_CHECK(tx.audit({"bavn", "warning.reminded", "warning:" + row->id,
                          fmt::format("{{\"municipality\":{},\"messages\":{}}}", town.municipality.value, sent)}));
     rounds = std::max(rounds, town.reminders + 1);
@@ -672,9 +680,21 @@ bool may_see(const event::Scope& scope, const Desk::Inner::Row& row) {
 }  // namespace
 
 Result<std::vector<WarningRow>> Desk::list(const event::Scope& scope, Language language, std::int64_t limit) const {
+  return list(scope, language, WarningFilter{.state = {}, .limit = limit});
+}
+
+Result<std::vector<WarningRow>> Desk::list(const event::Scope& scope, Language language,
+                                           const WarningFilter& filter) const {
   return inner_->state.read([&](store::Reader& db) -> Result<std::vector<WarningRow>> {
-    BAVN_TRY(const auto rows, db.all<Inner::Row>(std::string(kRows) + "ORDER BY changed_at_us DESC, id LIMIT :n",
-                                                 {{"n", std::clamp<std::int64_t>(limit, 1, 10'000)}}));
+    BAVN_TRY(const auto rows,
+             db.all<Inner::Row>(std::string(kRows) +
+                                    "WHERE (:state = '' OR state = :state) AND (:before = 0 OR changed_at_us < :before "
+                                    "OR (changed_at_us = :before AND id > :after)) ORDER BY changed_at_us DESC, id "
+                                    "LIMIT :n",
+                                {{"state", filter.state},
+                                 {"before", filter.before_us},
+                                 {"after", filter.after_id},
+                                 {"n", std::clamp<std::int64_t>(filter.limit, 1, 10'000)}}));
     std::vector<WarningRow> views;
     for (const auto& row : rows) {
       if (!may_see(scope, row)) continue;
@@ -686,13 +706,19 @@ Result<std::vector<WarningRow>> Desk::list(const event::Scope& scope, Language l
   });
 }
 
-Result<WarningView> Desk::show(const event::Scope& scope, std::string_view id) const {
+Result<WarningView> Desk::show(const event::Scope& scope, std::string_view id, Language titled) const {
   return inner_->state.read([&](store::Reader& db) -> Result<WarningView> {
     BAVN_TRY(const auto row, inner_->row_of(db, id));
     if (!may_see(scope, row)) return fail(Code::not_found, fmt::format("there is no warning {}", harmless(id, 60)));
     BAVN_TRY(const auto towns, towns_of(db, row.id));
     WarningView v;
-    BAVN_TRY(v.warning, view_of(db, row, towns, inner_->parts.texts, Language::en));
+    BAVN_TRY(v.warning, view_of(db, row, towns, inner_->parts.texts, titled));
+    BAVN_TRY(const auto words, net::from_json<std::vector<event::WarningText>>(row.own_words, net::Unknown::ignore));
+    for (const auto& t : words) v.own_words.push_back(t.language);
+    for (const auto& t : towns) {
+      const auto a = answer_of(t.answer);
+      ++v.by_answer[a ? a->state : "silent"];
+    }
     BAVN_TRY(v.about, case_of(row.about));
     if (row.version > 0) {
       BAVN_TRY(const auto last,
@@ -779,6 +805,86 @@ Result<std::vector<QuarterSummary>> Desk::summary(const event::Scope& scope, int
     }
     return out;
   });
+}
+
+Result<Desk::Next> Desk::next(const event::Scope& scope, std::string_view id) const {
+  return inner_->state.read([&](store::Reader& db) -> Result<Next> {
+    BAVN_TRY(auto row, inner_->row_of(db, id));
+    if (!may_see(scope, row)) return fail(Code::not_found, fmt::format("there is no warning {}", harmless(id, 60)));
+    BAVN_TRY(const Case about, case_of(row.about));
+    BAVN_TRY(const auto own, net::from_json<std::vector<event::WarningText>>(row.own_words, net::Unknown::ignore));
+    Next next;
+    if (!ended(row.state)) row.version += 1;
+    BAVN_TRY(next.entry,
+             entry_of(inner_->parts.texts, row, about, row.version > 1 && out(row.state) ? "updated" : row.state,
+                      inner_->runtime.now(), own));
+    next.bytes = net::to_json(next.entry).size();
+    BAVN_TRY(const auto roster, inner_->parts.roster(db));
+    for (const auto& l : roster)
+      next.reaches += about.to.empty() || std::binary_search(about.to.begin(), about.to.end(), l.id) ? 1 : 0;
+    return next;
+  });
+}
+
+Result<std::vector<WarningSum>> Desk::sums_of(store::Reader& db, std::string_view campaign) const {
+  BAVN_TRY(const auto rows,
+           db.all<Inner::Row>(std::string(kRows) + "WHERE campaign = :c ORDER BY drafted_at_us DESC, id LIMIT 100",
+                              {{"c", campaign}}));
+  std::vector<WarningSum> sums;
+  for (const auto& row : rows) {
+    BAVN_TRY(const auto towns, towns_of(db, row.id));
+    WarningSum s;
+    s.id = row.id;
+    s.state = row.state;
+    s.version = row.version;
+    const Counted n = counted(towns);
+    s.asked = n.asked;
+    s.answered = n.answered;
+    s.seen_here = n.seen_here;
+    bool all_warned = !towns.empty(), all_empty = true;
+    for (const auto& t : towns) {
+      const auto a = answer_of(t.answer);
+      s.ended_us = std::max(s.ended_us, t.ended_at_us.value_or(0));
+      if (!a || a->warned_us == 0) all_warned = false;
+      if (!a) continue;
+      s.purged += a->purged;
+      s.purge_left += a->purge_left;
+      if (a->warned_us > 0)
+        s.first_warned_us = s.first_warned_us == 0 ? a->warned_us : std::min(s.first_warned_us, a->warned_us);
+      s.all_warned_us = std::max(s.all_warned_us, a->warned_us);
+      if (a->hits > 0 || a->purged > 0 || a->purge_left > 0) {
+        if (a->purged == 0 || a->purge_left > 0 || a->emptied_us == 0) all_empty = false;
+        s.emptied_us = std::max(s.emptied_us, a->emptied_us);
+      }
+      if (a->ended_us) s.ended_us = std::max(s.ended_us, *a->ended_us);
+    }
+    if (!all_warned) s.all_warned_us = 0;
+    if (!all_empty) s.emptied_us = 0;
+    sums.push_back(std::move(s));
+  }
+  return sums;
+}
+
+Result<std::vector<ReminderRow>> Desk::reminders(const event::Scope& scope, std::string_view id) const {
+  BAVN_TRY(auto rows, inner_->state.read([&](store::Reader& db) {
+    return db.all<ReminderRow>(
+        "SELECT municipality, nth, at_us, messages FROM warning_reminder WHERE warning = :w ORDER BY at_us, "
+        "municipality LIMIT 1000",
+        {{"w", id}});
+  }));
+  std::erase_if(rows, [&](const ReminderRow& r) { return !scope.sees(r.municipality); });
+  return rows;
+}
+
+Result<Case> Desk::about(store::Reader& db, std::string_view id) const {
+  BAVN_TRY(const auto row, inner_->row_of(db, id));
+  return case_of(row.about);
+}
+
+Result<bool> Desk::taken(store::Reader& db, MunicipalityId municipality) const {
+  BAVN_TRY(const auto n,
+           db.number("SELECT count(*) FROM warning_taken WHERE municipality = :m", {{"m", municipality}}));
+  return n > 0;
 }
 
 }  // namespace bavn::warn

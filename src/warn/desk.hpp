@@ -6,6 +6,7 @@
 // "warning.unanswered" (after the last reminder; detail {"municipality": n}), "exposure.asked", "exposure.answered" (subject = id).
 // Life: open before State::start(), gone after State::stop(). Thread rules: any thread; changes inside the caller's Tx.
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -88,6 +89,27 @@ BOOST_DESCRIBE_STRUCT(WarningRow, (),
                       (id, campaign, state, severity, tlp, version, first_seen_us, drafted_us, sent_us, changed_us,
                        lit_by_itself, title, asked, answered, seen_here))
 
+/// Which ones: newest change first.
+struct WarningFilter {
+  std::string state;           // empty: all
+  std::int64_t before_us = 0;  // paging: those that changed before, or then and have a later id
+  std::string after_id{};
+  std::int64_t limit = 100;
+};
+
+/// What a list of campaigns says of a campaign's warning.
+struct WarningSum {
+  std::string id, state;
+  std::int64_t version = 0, asked = 0, answered = 0, seen_here = 0, purged = 0, purge_left = 0;
+  std::int64_t first_warned_us = 0, all_warned_us = 0, emptied_us = 0, ended_us = 0;  // 0: not (yet)
+};
+
+struct ReminderRow {
+  MunicipalityId municipality;
+  std::int64_t nth = 0, at_us = 0, messages = 0;
+};
+BOOST_DESCRIBE_STRUCT(ReminderRow, (), (municipality, nth, at_us, messages))
+
 struct AnswerView {
   MunicipalityId municipality;
   std::string name;
@@ -112,9 +134,12 @@ struct WarningView {
   std::vector<event::WarningText> texts;
   CaseMinutes minutes;
   std::vector<VersionRow> versions;
-  std::vector<AnswerView> answers;  // of municipalities that the scope sees
+  std::vector<AnswerView> answers;     // of municipalities that the scope sees
+  std::vector<std::string> own_words;  // languages whose text a person wrote
+  std::map<std::string, std::int64_t>
+      by_answer;  // every municipality counted once, by its answer's state; "silent": none
 };
-BOOST_DESCRIBE_STRUCT(WarningView, (), (warning, about, texts, minutes, versions, answers))
+BOOST_DESCRIBE_STRUCT(WarningView, (), (warning, about, texts, minutes, versions, answers, own_words, by_answer))
 
 /// One municipality in one quarter.
 struct QuarterSummary {
@@ -190,7 +215,21 @@ class Desk {
 
   // Reading. Answers of municipalities that the scope does not see are counted, never shown.
   Result<std::vector<WarningRow>> list(const event::Scope& scope, Language language, std::int64_t limit = 100) const;
-  Result<WarningView> show(const event::Scope& scope, std::string_view id) const;
+  Result<std::vector<WarningRow>> list(const event::Scope& scope, Language language, const WarningFilter& filter) const;
+  Result<WarningView> show(const event::Scope& scope, std::string_view id, Language titled = Language::en) const;
+  /// The entry as it would go out now, and how many bytes it has.
+  struct Next {
+    event::WarningEntry entry;
+    std::size_t bytes = 0, reaches = 0;
+  };
+  Result<Next> next(const event::Scope& scope, std::string_view id) const;
+  /// Every warning that was made for a campaign, newest first. No texts are made: cheap.
+  Result<std::vector<WarningSum>> sums_of(store::Reader& db, std::string_view campaign) const;
+  /// Of those that the scope sees.
+  Result<std::vector<ReminderRow>> reminders(const event::Scope& scope, std::string_view id) const;
+  /// What it is about, as it is known now.
+  Result<Case> about(store::Reader& db, std::string_view id) const;
+  Result<bool> taken(store::Reader& db, MunicipalityId municipality) const;
   Result<std::vector<QuarterSummary>> summary(const event::Scope& scope, int year, int quarter) const;
 
   // Exposure (mission 4.6).

@@ -24,6 +24,11 @@ EACH = {173: 45, 159: 30, 230: 25, 157: 35}  # mails of a wave to each of the ot
 CALM = 3  # seconds in which nothing changed
 
 
+def number(town):
+    """Of a municipality as the hub names it; 0: none."""
+    return int(town["code"]) if town else 0
+
+
 class Case:
     """The records of every town, in the order in which its logs tell them: sign-ins minutes late, the audit log after the mails."""
 
@@ -218,13 +223,13 @@ class Wave(Community):
         self.quiet()
         s = {}
         campaigns = self.at_hub("campaigns", "list")
-        s["campaigns"] = [{k: c[k] for k in ("state", "trigger", "lit_by", "severity", "municipalities", "senders", "mails", "outside",
-                                             "first_us", "last_us")} for c in campaigns]
+        s["campaigns"] = [{k: c.get(k) for k in ("state", "trigger", "lit_by", "severity", "first_mail_at", "last_mail_at")} |
+                          {k: c["counts"][k] for k in ("municipalities", "senders", "mails", "outside")} for c in campaigns]
         facts = self.at_hub("campaigns", "show", campaigns[0]["id"]) if campaigns else {}
-        s["senders"] = sorted((x["address"], x["municipality"], x["mails"], x["first_us"]) for x in facts.get("senders", []))
-        s["edges"] = sorted((e["from"], e["to"], e["mails"], e["first_us"], e["last_us"]) for e in facts.get("edges", []))
+        s["senders"] = sorted((x["address"], number(x.get("municipality")), x["mails"], x["first_at"]) for x in facts.get("senders", []))
+        s["edges"] = sorted((number(e.get("from")), number(e.get("to")), e["mails"], e["first_at"], e["last_at"]) for e in facts.get("arrows", []))
         # A takeover's own time is when it was noticed, its steps have theirs; which levels it was told at before the last is a matter of seconds.
-        signs = [(x["group"], x["kind"], x["municipality"], 0 if x["kind"].startswith("takeover_") else x["at_us"])
+        signs = [(x["group"], x["kind"], number(x.get("municipality")), "" if x["kind"].startswith("takeover_") else x["at"])
                  for x in facts.get("signs", [])]
         s["signs"] = sorted(x for x in signs if x[1] not in ("takeover_suspected", "takeover_likely") or
                             (x[0], "takeover_sure", *x[2:]) not in signs)
@@ -244,10 +249,10 @@ class Wave(Community):
                 self.ask("warnings", "look", id, "--data", self.of(town).folder)
         self.quiet()
         warnings = self.at_hub("warnings", "list")
-        s["warnings"] = [{k: w[k] for k in ("severity", "tlp", "first_seen_us", "lit_by_itself", "asked", "answered", "seen_here")} for w in warnings]
-        kept = ("state", "hits", "recipients", "first_hit_us", "looked_in", "by")
-        s["answers"] = sorted((a["municipality"], a["name"], *(a["answer"][k] for k in kept))
-                              for w in warnings for a in self.at_hub("warnings", "show", w["id"])["answers"] if "answer" in a)
+        s["warnings"] = [{k: w[k] for k in ("severity", "tlp", "first_seen_at", "lit_by_itself", "asked", "answered", "seen_here")} for w in warnings]
+        kept = ("state", "hits", "recipients", "first_hit_at", "looked_in", "by")
+        s["answers"] = sorted((number(a["municipality"]), a["municipality"]["name"], *(a.get(k) for k in kept))
+                              for w in warnings for a in self.at_hub("warnings", "show", w["id"])["answers"] if "state" in a)
         s["taken"] = {town: self.of(town).rows("SELECT municipality, why FROM warning_taken_here") for town in TOWNS}
         s["warned of"] = self.entries("severity", "look_for", "from_domain", "tlp")
         # A person says that it was real, then that it is over: the last words have the last figures.

@@ -137,10 +137,10 @@ class Beacon(unittest.TestCase):
         one = json.loads(self.bavn("warnings", "list", "--data", self.hub_folder, "--json"))
         self.assertEqual(len(one), 1)
         shown = until(lambda: (v := json.loads(self.bavn("warnings", "show", one[0]["id"], "--data", self.hub_folder, "--json"))) and
-                      sum(1 for a in v["answers"] if a.get("answer", {}).get("state") in ("seen_here", "purged")) >= 3 and v, 60,
+                      sum(1 for a in v["answers"] if a.get("state") in ("seen_here", "purged")) >= 3 and v, 60,
                       lambda: self.bavn("warnings", "show", one[0]["id"], "--data", self.hub_folder, "--json"))
-        hits = {a["municipality"]: a["answer"]["hits"] for a in shown["answers"] if "answer" in a}
-        self.assertEqual(hits.get(173), len(ids["0173"]), "hits are what stands in the logs, no more and no less")
+        hits = {a["municipality"]["code"]: a["hits"] for a in shown["answers"] if "state" in a}
+        self.assertEqual(hits.get("0173"), len(ids["0173"]), "hits are what stands in the logs, no more and no less")
         self.assertIn("gentofte.example", json.dumps(shown["texts"]))
 
         left = self.bavn("node", "left", "--data", self.nodes["0157"].folder, "--json")

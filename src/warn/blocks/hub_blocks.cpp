@@ -902,12 +902,21 @@ Result<void> HubBlocks::welcome(store::Tx& tx, MunicipalityId municipality) {
 }
 
 Result<std::vector<Entry>> HubBlocks::list(bool also_ended, std::size_t most) const {
+  return page(also_ended, 0, {}, most);
+}
+
+Result<std::vector<Entry>> HubBlocks::page(bool also_ended, std::int64_t before_us, std::string_view after_id,
+                                           std::size_t most) const {
   return inner_->state.read([&](store::Reader& r) -> Result<std::vector<Entry>> {
     BAVN_TRY(const auto rows,
-             r.all<EntryRow>(fmt::format("SELECT {} FROM block_entry WHERE ended_us = 0 OR :all = 1 ORDER BY "
+             r.all<EntryRow>(fmt::format("SELECT {} FROM block_entry WHERE (ended_us = 0 OR :all = 1) AND (:before = 0 "
+                                         "OR created_us < :before OR (created_us = :before AND id > :after)) ORDER BY "
                                          "created_us DESC, id LIMIT :n",
                                          kEntryColumns),
-                             {{"all", also_ended}, {"n", std::min<std::size_t>(most, 10'000)}}));
+                             {{"all", also_ended},
+                              {"before", before_us},
+                              {"after", after_id},
+                              {"n", std::min<std::size_t>(most, 10'000)}}));
     std::vector<Entry> entries;
     for (const EntryRow& row : rows) {
       BAVN_TRY(const auto parts, parts_of(r, row.id));

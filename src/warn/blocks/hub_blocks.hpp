@@ -134,6 +134,9 @@ class HubBlocks {
   Result<void> welcome(store::Tx& tx, MunicipalityId municipality);
 
   Result<std::vector<Entry>> list(bool also_ended = false, std::size_t most = 1000) const;
+  /// A page, newest first: those made before, or then and with a later id. 0: from the newest.
+  Result<std::vector<Entry>> page(bool also_ended, std::int64_t before_us, std::string_view after_id,
+                                  std::size_t most) const;
   Result<Shown> show(std::string_view id) const;
   Result<std::vector<Kill>> kills() const;
 
