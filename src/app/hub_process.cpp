@@ -194,6 +194,7 @@ Result<void> HubProcess::open_site(Metrics& metrics, const Settings& settings) {
   BAVN_TRY(site_, show::web::Site::open(parts, std::move(options)));
   BAVN_TRY(people_, WebPeople::open(runtime_, core.state(), core.texts(), *control_, core.control_router(), *site_,
                                     {.name = settings.text("hub.name")}, settings));
+  core.use_proof([identity = &people_->identity()](const net::Request& q) { return identity->proof_missing(q); });
   core.add_web_routes(site_->router());
   // Whoever owns this machine asks where the web address is, and what it has.
   core.control_router().get("/web", net::Needs::operate,

@@ -265,11 +265,13 @@ Result<void> NodeProcess::open_site(Metrics& metrics) {
   }
   BAVN_TRY(people_, WebPeople::open(runtime_, core.state(), core.texts(), *control_, core.control_router(), *site_,
                                     std::move(who), *settings_));
-  core.add_web_routes(site_->router());
+  core.add_web_routes(site_->router(), [identity = &people_->identity()](net::Handler handler) {
+    return identity->proved(std::move(handler));
+  });
   if (settings_->flag("web.reports")) {
     MunicipalityId home;
-    if (const auto who = enrolment_->identity(); who && !who->municipalities.empty())
-      home = who->municipalities.front();
+    if (const auto enrolled = enrolment_->identity(); enrolled && !enrolled->municipalities.empty())
+      home = enrolled->municipalities.front();
     reports_ = std::make_unique<show::pages::ReportDesk>(
         runtime_, core.state(), core.texts(),
         [&core, home](std::string lines, std::string id, std::move_only_function<void(Result<void>)> done) {
