@@ -82,7 +82,7 @@ struct Desk {
   std::int64_t audited(std::string_view action) {
     return state
         ->read([&](store::Reader& db) {
-          return db.number("SELECT count(*) FROM audit_log WHERE action = :a", {{"a", action}});
+          return db.number("SELECT count(*) FROM audit WHERE action = :a", {{"a", action}});
         })
         .value();
   }
