@@ -116,7 +116,7 @@ class Demo:
         port = free_port(8443)
         self.bavn("hub", "init", "--data", self.hub, "--host", "127.0.0.1", "--address", "127.0.0.1", "--port", port, "--name", "the demonstration")
         with open(self.hub / "settings.toml", "a") as settings:
-            settings.write(f"control_port = {free_port(8420)}\n[web]\nport = {free_port(WEB_PORT)}\n")
+            settings.write(f"control_port = {free_port(8420)}\n[web]\nport = {free_port(WEB_PORT)}\n[auth]\ndemonstration = true\n")
         self.start("hub", "hub", "--data", self.hub, "--guests")
         self.wait("the hub to answer", 60, self.status)
 
@@ -145,7 +145,7 @@ class Demo:
         (folder / "sources.toml").write_text(self.sources_of(code))
         # A minute here is 48 of the real case: mailboxes are counted again after 5 s instead of 120.
         web = free_port(WEB_PORT + 1 + [c for c, _ in TOWNS].index(code))
-        (folder / "settings.toml").write_text(f'[node]\ninside = "127.0.0.1"\n[purge]\nrecount_seconds = 5\n[web]\nport = {web}\n')
+        (folder / "settings.toml").write_text(f'[node]\ninside = "127.0.0.1"\n[purge]\nrecount_seconds = 5\n[web]\nport = {web}\n[auth]\ndemonstration = true\n')
         invited = json.loads(self.bavn("hub", "municipality", "add", "--data", self.hub, "--form", "guest", "--json", code))
         answers = self.folder / f"answers-{code}.toml"
         answers.write_text(f"""[setup]

@@ -49,7 +49,7 @@ class NodeTest : public ::testing::Test {
   static constexpr MunicipalityId kHere{101};
   static constexpr std::uint32_t kAll = 0xFFFFFFFF;
 
-  NodeTest() {
+  void SetUp() override {  // limits() is a test's own
     folder = "/tmp/bavn_show_XXXXXX";
     EXPECT_NE(::mkdtemp(folder.data()), nullptr);
     write("rules.yml", kRules);
