@@ -191,7 +191,7 @@ TEST(DiskFaults, ADatabaseThatMayNotGrowSaysSoAndGrowsAgainWhenItMay) {
   Sim sim(1);
   std::set<std::int64_t> acknowledged;
   bool refused = false;
-  for (const std::int64_t pages : {60, 10'000}) {
+  for (const std::int64_t pages : {90, 10'000}) {
     auto opened = State::open(sim, {.path = folder.at("state.db"), .schema = {"core"}, .max_page_count = pages});
     ASSERT_TRUE(opened) << to_string(opened.error());
     ASSERT_TRUE((*opened)->write_now(make_table()));

@@ -159,10 +159,11 @@ class Gather {
   Result<void> purges() {
     if (!q_.scope.sees(p_.home())) return {};
     BAVN_TRY(const auto all, p_.state.read([](store::Reader& db) { return act::Purge::cases(db, 50); }));
-    std::int64_t on = 0;
+    std::int64_t asked = 0, running = 0;
     for (const auto& c : all) {
-      if (c.state == "running" || c.state == "asked") ++on;
+      running += c.state == "running" ? 1 : 0;
       if (c.state != "asked") continue;
+      ++asked;
       add({100,
            "purge:" + c.notice,
            "purge",
@@ -175,7 +176,8 @@ class Gather {
            "/purges/" + c.notice,
            "/api/purges/" + net::percent_encoded(c.notice) + "/yes"});
     }
-    if (on > 0) hit({"verdict.hit.purge", {number_value("purges", on)}});
+    if (asked > 0) hit({"verdict.hit.purge", {number_value("purges", asked)}});
+    else if (running > 0) hit({"verdict.hit.purging", {}});
     return {};
   }
 
@@ -189,14 +191,15 @@ class Gather {
       if (!n.judged.empty()) continue;
       const bool ours = n.kind == "sender" || n.kind == "takeover";
       attacks += ours ? 1 : 0;
+      const std::string text = n.kind == "takeover" ? "task.notice" : "task.notice_" + n.kind;
       add({n.kind == "takeover" ? 92
            : ours               ? 90
                                 : 55,
            "notice:" + n.id,
            "notice",
            ours,
-           {"task.notice." + n.kind, {text_value("concern", n.concern), number_value("mails", n.mails)}},
-           {"task.notice." + n.kind + ".why", {}},
+           {text, {text_value("concern", n.concern), number_value("mails", n.mails)}},
+           {text + ".why", {}},
            n.noticed_us,
            0,
            "action.judge",
@@ -307,8 +310,8 @@ class Gather {
            "contact",
            "contact",
            false,
-           {"task.contact_none", {}},
-           {"task.contact_none.why", {}},
+           {"task.contact_missing", {}},
+           {"task.contact_missing.why", {}},
            0,
            0,
            "action.add_contact",
@@ -341,8 +344,8 @@ class Gather {
            "mandate",
            "mandate",
            false,
-           {"task.mandate_broken", {}},
-           {"task.mandate_broken.why",
+           {"task.mandate", {}},
+           {"task.mandate.why",
             {text_value("what", at == pic_.mandate->findings.end() ? std::string() : at->what)}},
            0,
            0,
@@ -377,7 +380,7 @@ class Gather {
          {"task.setup.why", {}},
          v.started_us,
          0,
-         "action.go_on",
+         "action.set_up",
          "/setup",
          {}});
   }
@@ -415,8 +418,8 @@ class Gather {
            "alerts",
            "alert",
            false,
-           {"task.alerts_rest", {number_value("alerts", rest_)}},
-           {"task.alerts_rest.why", {}},
+           {"task.alerts_more", {number_value("alerts", rest_)}},
+           {"task.alerts_more.why", {}},
            0,
            0,
            "action.look",

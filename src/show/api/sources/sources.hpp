@@ -1,5 +1,7 @@
 #pragma once
 // A source and a blind spot as JSON: the page of sources and the first screen show the same. Plain functions; any thread.
+#include "base/catalogue.hpp"
+#include "base/json_writer.hpp"
 #include "show/api/node/node.hpp"
 
 namespace bavn::show::api {
