@@ -240,6 +240,7 @@ Result<int> Guests::spawn(const Guest& guest) {
   posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
   posix_spawn_file_actions_addopen(&actions, 1, log.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
   posix_spawn_file_actions_adddup2(&actions, 1, 2);
+  posix_spawn_file_actions_addclosefrom_np(&actions, 3);  // the hub's sockets and files are none of a guest's business
   posix_spawnattr_t attributes;
   posix_spawnattr_init(&attributes);
   sigset_t none, normal;

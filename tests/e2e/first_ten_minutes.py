@@ -91,6 +91,8 @@ class FirstTenMinutes(unittest.TestCase):
 
         hub, node = self.path / "hub", self.path / "node"
         self.bavn("hub", "init", "--data", hub, "--host", "127.0.0.1", "--address", "127.0.0.1", "--port", free_port())
+        with open(hub / "settings.toml", "a") as settings:
+            settings.write("control_port = 0\n[web]\nport = 0\n")
         self.start("hub", "hub", "--data", hub)
         self.wait("the hub", lambda: self.bavn("hub", "status", "--data", hub))
         code = re.search(r"bavn1\.\S+", self.bavn("hub", "municipality", "add", "--data", hub, "0157")).group(0)
