@@ -16,7 +16,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 METHODS = ("get", "put", "post", "delete", "patch")
 SHARED = "bavn.yaml"
 # What every operation may answer; what is written by hand stays.
-ALWAYS = {"400": "BadInput", "429": "TooMany", "500": "Failed", "503": "Unavailable"}
+ALWAYS = {"400": "BadInput", "404": "NotFound", "429": "TooMany", "500": "Failed", "503": "Unavailable"}
 GUARDED = {"401": "Unauthenticated", "403": "Forbidden"}
 WITH_BODY = {"409": "Conflict", "413": "TooLarge", "415": "BadCoding", "422": "NotAccepted"}
 WITH_MATCH = {"412": "Stale", "428": "MatchMissing"}
@@ -299,7 +299,7 @@ def docs_page(document):
     def table(rows, head):
         if not rows:
             return ""
-        return ('<div class="wide"><table><thead><tr>' + "".join(f'<th scope="col">{h}</th>' for h in head) +
+        return ('<div class="wide" tabindex="0"><table><thead><tr>' + "".join(f'<th scope="col">{h}</th>' for h in head) +
                 "</tr></thead><tbody>" + "".join(rows) + "</tbody></table></div>")
 
     def example(media):

@@ -385,8 +385,6 @@ void HttpConnection::on_header() {
     case http::verb::delete_: method = Method::del; break;
     default: break;
   }
-  if (!method && message.method() == http::verb::unknown)
-    return reply_now(problem(501, "Not implemented", "this method is not known here"));
   if (message.version() != 11 && message.version() != 10)
     return reply_now(problem(505, "HTTP version", "HTTP/1.1 is spoken here"));
   if (http11_ && !has(http::field::host)) return reply_now(problem(400, "Bad request", "there is no Host header"));

@@ -30,7 +30,7 @@ export async function open() {
       page.on('console', (message) => message.type() === 'error' && !/status of (4|5)\d\d|ERR_/.test(message.text()) && faults.push(message.text()));
       page.on('pageerror', (trouble) => faults.push(trouble.message));
       page.on('dialog', (dialog) => (faults.push(`a dialog said ${dialog.message()}`), dialog.dismiss()));
-      await page.goto(`${mock.url}/mock/as/${as}?next=/accessibility`);
+      await page.goto(`${mock.url}/mock/as/${as}?next=/accessibility`, { timeout: 60_000 });
       return { page, faults, close: () => context.close() };
     },
     world: (is, of = 'hub') => fetch(`${mock.url}/mock/world?of=${of}&is=${is}`),
@@ -49,7 +49,7 @@ export async function visit(page, base, path) {
 }
 
 export async function settled(page) {
-  await page.waitForFunction(() => !document.querySelector('main .loading') && !document.querySelector('[aria-busy="true"]'), undefined, { timeout: 10_000 });
+  await page.waitForFunction(() => !document.querySelector('main .loading') && !document.querySelector('[aria-busy="true"]'), undefined, { timeout: 30_000 });
 }
 
 /** WCAG 2.2 A and AA, and axe's advice on landmarks and headings. */

@@ -121,9 +121,12 @@ class Contract(unittest.TestCase):
         file.write_text(json.dumps(document))
         command = [str(pathlib.Path(sys.executable).parent / "schemathesis"), "run", str(file), "--url", f"http://127.0.0.1:{at.host.port}",
                    "-H", f"Authorization: Bearer {at.key}", "-H", "X-Bavn: 1", "--checks", CHECKS, "--phases", "examples,coverage,fuzzing", "--max-examples", EXAMPLES,
-                   "--seed", SEED, "--workers", "2", "--request-timeout", "20", "--no-shrink", "--continue-on-failure", "--suppress-health-check", "all",
+                   "--seed", SEED, "--workers", "1", "--request-timeout", "20", "--no-shrink", "--continue-on-failure", "--suppress-health-check", "all",
                    "--warnings", "off", "--max-time", os.environ.get("BAVN_CONTRACT_SECONDS", "75")]
         done = subprocess.run(command, capture_output=True, text=True, cwd=self.folder.name)
+        logs = pathlib.Path(__file__).resolve().parent.parent.parent / "build" / "logs"
+        logs.mkdir(parents=True, exist_ok=True)
+        (logs / f"contract_{at.serves}.log").write_text(done.stdout + done.stderr)
         print(f"{at.serves}: " + " | ".join(line.strip() for line in done.stdout.splitlines()[-12:] if line.strip()))
         self.assertFalse(at.process.ended_by_itself(), at.process.tail())
         self.assertEqual(done.returncode, 0, done.stdout[-12000:] + done.stderr[-2000:])
