@@ -122,7 +122,7 @@ class Contract(unittest.TestCase):
         command = [str(pathlib.Path(sys.executable).parent / "schemathesis"), "run", str(file), "--url", f"http://127.0.0.1:{at.host.port}",
                    "-H", f"Authorization: Bearer {at.key}", "-H", "X-Bavn: 1", "--checks", CHECKS, "--phases", "examples,coverage,fuzzing", "--max-examples", EXAMPLES,
                    "--seed", SEED, "--workers", "1", "--request-timeout", "20", "--no-shrink", "--continue-on-failure", "--suppress-health-check", "all",
-                   "--warnings", "off", "--max-time", os.environ.get("BAVN_CONTRACT_SECONDS", "75")]
+                   "--warnings", "off", "--max-time", os.environ.get("BAVN_CONTRACT_SECONDS", "45")]
         done = subprocess.run(command, capture_output=True, text=True, cwd=self.folder.name)
         logs = pathlib.Path(__file__).resolve().parent.parent.parent / "build" / "logs"
         logs.mkdir(parents=True, exist_ok=True)
