@@ -126,7 +126,8 @@ TEST(Bench, IndicatorsOfALargeListByPage) {
   for (int from = 0; from < kAll; from += kPart) {
     std::vector<mi::Indicator> part;
     for (int n = from; n < from + kPart; ++n)
-      part.push_back(n % 5 < 3 ? indicator(event::Kind::url, fmt::format("{:05x}.example/p/{}", n * 7919 % 1048576, n),
+      part.push_back(n % 5 < 3 ? indicator(event::Kind::url,
+                                           fmt::format("{:05x}.example/p/{}", std::int64_t{n} * 7919 % 1048576, n),
                                            n % 11 == 0 ? "small" : "urlhaus")
                                : indicator(event::Kind::domain, fmt::format("{:05x}.example", n), "urlhaus"));
     ASSERT_TRUE(state->write_now([&](store::Tx& tx) { return book_add(tx, part, "person:1"); }));
