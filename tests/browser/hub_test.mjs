@@ -295,8 +295,7 @@ describe('when something breaks', () => {
   });
   it('a busy server is asked again before anybody is bothered', async () => {
     const { page, close } = await world.tab({ language: 'en' });
-    await fetch(`${world.base}/mock/fail?status=503&path=/api/brakes`);
-    setTimeout(() => void fetch(`${world.base}/mock/fail`), 700);
+    await fetch(`${world.base}/mock/fail?status=503&path=/api/brakes&times=1`);
     await visit(page, world.base, '/brakes');
     await page.getByRole('heading', { name: 'Triggers', exact: true }).waitFor();
     assert.equal(await page.getByRole('alert').count(), 0);

@@ -19,14 +19,17 @@ from support.community import Process, free_port, has_servers, until  # noqa: E4
 
 FOLDER = ROOT / "tests/sign_in"
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium")
+# Debian 12's own Node.js is too old for the provider: the one that the front end is built with.
+NODE = subprocess.run([str(ROOT / "tools/node.sh"), "--fetch"], capture_output=True, text=True).stdout.strip()
+WITH_NODE = {**os.environ, "PATH": f"{NODE}:{os.environ['PATH']}"}
 
 
 @unittest.skipUnless(has_servers(), "this binary has no servers")
-@unittest.skipUnless(CHROMIUM and shutil.which("node") and shutil.which("npm"), "there is no Chromium, or no Node.js with npm")
+@unittest.skipUnless(CHROMIUM and NODE, "there is no Chromium, or no Node.js with npm")
 class SignIn(unittest.TestCase):
     def setUp(self):
         if not (FOLDER / "node_modules/oidc-provider").is_dir():
-            subprocess.run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=FOLDER, check=True, capture_output=True, timeout=300)
+            subprocess.run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=FOLDER, check=True, capture_output=True, timeout=300, env=WITH_NODE)
         place = tempfile.TemporaryDirectory()
         self.addCleanup(place.cleanup)
         folder = pathlib.Path(place.name) / "hub"
@@ -43,14 +46,14 @@ class SignIn(unittest.TestCase):
         first = until(lambda: re.search(r"http://localhost:\d+/sign-in/link\S+", self.hub.tail(4000)), 60, self.hub.tail)[0]
         port = free_port()
         provider = subprocess.Popen(["node", "provider.mjs", str(port), f"http://localhost:{self.web}/sign-in/provider/back"], cwd=FOLDER,
-                                    stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+                                    stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=WITH_NODE)
         self.addCleanup(provider.stdout.close)
         self.addCleanup(provider.wait)
         self.addCleanup(provider.kill)
         self.assertEqual(provider.stdout.readline().strip(), "ready")
         given = {"web": f"http://localhost:{self.web}", "first": first, "provider": f"http://localhost:{port}", "shots": str(ROOT / "build/shots/sign-in")}
         said = subprocess.run(["node", "sign_in.mjs", json.dumps(given)], cwd=FOLDER, capture_output=True, text=True, timeout=240,
-                              env={**os.environ, "CHROMIUM": CHROMIUM})
+                              env={**WITH_NODE, "CHROMIUM": CHROMIUM})
         print(said.stdout, end="")
         self.assertEqual(said.returncode, 0, f"{said.stdout}\n{said.stderr[-3000:]}\n{self.hub.tail()}")
         self.assertIn("\ndone\n", said.stdout)

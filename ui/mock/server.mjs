@@ -123,7 +123,10 @@ export async function start({ port = 0, dist = join(ui, 'dist'), dev = false } =
       return send(204);
     }
     if (!role) return send(401, { type: '/problems/not-signed-in', title: 'Not signed in', status: 401 });
-    const failing = state.failing.get(url.pathname) ?? state.failing.get('*');
+    const place = state.failing.has(url.pathname) ? url.pathname : '*';
+    const fault = state.failing.get(place);
+    if (fault && --fault.times <= 0) state.failing.delete(place);
+    const failing = fault?.status;
     if (failing) return send(failing, { type: `/problems/mock-${failing}`, title: failing === 503 ? 'Busy' : 'It failed', status: failing, trace: '4bf92f3577b34da6' }, failing === 503 ? { 'retry-after': '1' } : {});
     if (url.pathname === '/api/events') {
       response.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store' });
@@ -189,7 +192,8 @@ export async function start({ port = 0, dist = join(ui, 'dist'), dev = false } =
       }
       if (url.pathname === '/mock/fail') {
         const status = Number(url.searchParams.get('status') ?? 0);
-        if (status) state.failing.set(url.searchParams.get('path') ?? '*', status);
+        // times: that many requests fail, and then it is well again; without it until told otherwise.
+        if (status) state.failing.set(url.searchParams.get('path') ?? '*', { status, times: Number(url.searchParams.get('times') ?? Infinity) });
         else state.failing.clear();
         return response.end();
       }
