@@ -162,6 +162,7 @@ Result<std::unique_ptr<NodeProcess>> NodeProcess::open(Runtime& runtime, Metrics
   });
   node->core_->use_source_book(node->book_.get());
   node->core_->use_settings_table(&node->table_);
+  node->open_setup();
   BAVN_CHECK(node->open_site(metrics));  // adds to the control interface, which is served from listen() on
   BAVN_CHECK(node->listen());            // asks for what was set above
   node->core_->start();
@@ -251,6 +252,28 @@ Result<void> NodeProcess::listen() {
   return folder_.write_control({fmt::format("http://127.0.0.1:{}", control_server_->port()), control_->key()});
 }
 
+/// The first ten minutes as a page walks them.
+void NodeProcess::open_setup() {
+  setup_client_ = beacon::LeftUs(core_->state()).recording(*client_, "setup");
+  SetupDeskParts parts{.runtime = runtime_,
+                       .state = core_->state(),
+                       .client = *setup_client_,
+                       .folder = folder_.path(),
+                       .name = {},
+                       .language = "da",
+                       .municipality = {},
+                       .night = core_->night(),
+                       .beacon = core_->beacon()};
+  if (const auto who = enrolment_->identity(); who && !who->municipalities.empty()) {
+    parts.name = fmt::format("{} ({})", who->name, people_name(*who));
+    parts.municipality = who->municipalities.front();
+    if (const auto all = tenants::Municipalities::all(); const auto* facts = all.find(parts.municipality))
+      parts.language = std::string(facts->language());
+  }
+  setup_ = std::make_unique<SetupDesk>(std::move(parts));
+  core_->use_setup(setup_.get());
+}
+
 /// People of the municipality come in here.
 Result<void> NodeProcess::open_site(Metrics& metrics) {
   BAVN_TRY(auto options, show::web::Options::from(*settings_));
@@ -298,6 +321,7 @@ Result<void> NodeProcess::open_site(Metrics& metrics) {
 
 NodeProcess::~NodeProcess() {
   if (site_) site_->stop();
+  if (setup_) setup_->stop();
   stream_.reset();
   microsoft365_.reset();
   sources_.reset();
@@ -307,6 +331,8 @@ NodeProcess::~NodeProcess() {
   people_.reset();
   site_.reset();
   book_.reset();
+  setup_.reset();
+  setup_client_.reset();
   core_.reset();
   mail_.reset();
   enrolment_.reset();

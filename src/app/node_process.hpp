@@ -9,6 +9,7 @@
 #include "app/folder.hpp"
 #include "app/microsoft365_node.hpp"
 #include "app/node_core.hpp"
+#include "app/setup_desk.hpp"
 #include "app/web_people.hpp"
 #include "base/settings.hpp"
 #include "input/running.hpp"
@@ -50,6 +51,7 @@ class NodeProcess {
  private:
   NodeProcess(Runtime& runtime, std::string folder) : runtime_(runtime), folder_(std::move(folder)) {}
   Result<void> listen();
+  void open_setup();
   Result<void> open_site(Metrics& metrics);
   Result<void> start_sources(bool guest);
 
@@ -63,6 +65,8 @@ class NodeProcess {
   std::unique_ptr<tenants::Enrolment> enrolment_;
   std::unique_ptr<notify::MailCarrier> mail_;
   std::unique_ptr<NodeCore> core_;
+  std::unique_ptr<net::Client> setup_client_;  // what the setup sends stands in What left us, too
+  std::unique_ptr<SetupDesk> setup_;
   std::unique_ptr<input::Book> book_;
   std::unique_ptr<Microsoft365Node> microsoft365_;
   std::unique_ptr<jail::Jail> parsers_;

@@ -1,10 +1,6 @@
 #include "app/node_setup.hpp"
 
-#include <arpa/nameser.h>
 #include <fmt/format.h>
-#include <netdb.h>
-#include <netinet/in.h>
-#include <resolv.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -20,6 +16,7 @@
 #include "app/folder.hpp"
 #include "app/microsoft365_node.hpp"
 #include "app/node_process.hpp"
+#include "app/setup_parts.hpp"
 #include "base/encoding.hpp"
 #include "base/json_writer.hpp"
 #include "base/settings.hpp"
@@ -107,15 +104,6 @@ constexpr Setting kAnswers[] = {
      Restart::no},
 };
 
-std::string host_of(std::string_view url) {
-  const auto from = url.find("://");
-  if (from == url.npos) return {};
-  auto host = url.substr(from + 3);
-  host = host.substr(0, host.find_first_of("/?#"));
-  if (const auto colon = host.rfind(':'); colon != host.npos && !host.ends_with(']')) host = host.substr(0, colon);
-  return std::string(host);
-}
-
 /// What happened, with the time it took; printed as it happens.
 class Steps {
  public:
@@ -152,39 +140,6 @@ class Steps {
   Moment start_ = std::chrono::steady_clock::now(), at_ = start_;
   std::vector<std::string> lines_;
 };
-
-Result<std::vector<std::string>> txt_records(const std::string& name) {
-  unsigned char answer[8192];
-  const int size = res_query(name.c_str(), ns_c_in, ns_t_txt, answer, sizeof answer);
-  if (size < 0) {
-    if (h_errno == HOST_NOT_FOUND || h_errno == NO_DATA) return fail(Code::not_found, "no such record", name);
-    return fail(Code::unavailable, "DNS does not answer", name);
-  }
-  ns_msg message;
-  if (ns_initparse(answer, size, &message) != 0) return fail(Code::bad_input, "DNS answered nonsense", name);
-  std::vector<std::string> out;
-  for (int i = 0; i < ns_msg_count(message, ns_s_an); ++i) {
-    ns_rr record;
-    if (ns_parserr(&message, ns_s_an, i, &record) != 0 || ns_rr_type(record) != ns_t_txt) continue;
-    std::string text;
-    const unsigned char* at = ns_rr_rdata(record);
-    const unsigned char* const end = at + ns_rr_rdlen(record);
-    while (at < end) {
-      const std::size_t length = std::min<std::size_t>(*at, static_cast<std::size_t>(end - at - 1));
-      text.append(reinterpret_cast<const char*>(at + 1), length);
-      at += length + 1;
-    }
-    out.push_back(std::move(text));
-  }
-  return out;
-}
-
-std::vector<std::string> words(std::string_view text) {
-  std::vector<std::string> out;
-  for (const auto word : split(text, ' '))
-    if (!trim(word).empty()) out.emplace_back(to_lower(trim(word)));
-  return out;
-}
 
 /// The node may reach a stand-in inside its own network only when its settings say so.
 Result<void> allow_inside(Files& files, const std::string& folder, const std::string& host) {
@@ -272,7 +227,7 @@ class Setup {
     for (const char* name :
          {"microsoft365.login", "microsoft365.graph", "microsoft365.manage", "microsoft365.consent", "duty.webhook"})
       if (answers_.text(name).starts_with("http://"))
-        policy.inside.push_back(host_of(answers_.text(name)));  // a person wrote it there
+        policy.inside.push_back(host_in(answers_.text(name)));  // a person wrote it there
     curl_ = net::curl_client(runtime_, std::move(policy));
     left_ = std::make_unique<beacon::LeftUs>(*state_);
     client_ = left_->recording(*curl_, "setup");
@@ -289,7 +244,7 @@ class Setup {
       steps_.end("skipped", "no tenant given; run the setup again when there is one");
       return;
     }
-    const auto domains = words(answer("microsoft365.domains", "Your own mail domains, separated by spaces"));
+    const auto domains = lower_words(answer("microsoft365.domains", "Your own mail domains, separated by spaces"));
     m365::TenantOptions o{.account = {.tenant = to_lower(tenant),
                                       .client = {},
                                       .identity = {},
@@ -310,27 +265,13 @@ class Setup {
       return;
     }
     if (o.account.endpoints.graph.starts_with("http://"))
-      if (const auto allowed = allow_inside(files_, c_.data, host_of(o.account.endpoints.graph)); !allowed)
+      if (const auto allowed = allow_inside(files_, c_.data, host_in(o.account.endpoints.graph)); !allowed)
         steps_.say(to_string(allowed.error()));
     steps_.end("done", "application " + *client);
 
-    const auto access = std::make_shared<m365::Access>(runtime_, *client_,
-                                                       runtime_.queue({.name = "m365", .limit = 100'000}), o.account);
-    const m365::Ask ask = [&](m365::Call call) -> m365::Answer {
-      auto promise = std::make_shared<std::promise<m365::Answer>>();
-      runtime_.after(Duration{0}, access->queue(), [access, promise, call = std::move(call)]() mutable {
-        access->send(std::move(call), [promise](m365::Answer a) { promise->set_value(std::move(a)); });
-      });
-      return promise->get_future().get();
-    };
-    table(ask, *access);
-    past(ask, *access, domains);
-    std::promise<void> stopped;
-    runtime_.after(Duration{0}, access->queue(), [&] {
-      access->stop();
-      stopped.set_value();
-    });
-    stopped.get_future().wait();
+    const TenantQuestions tenant_of_mine(runtime_, *client_, o.account);
+    table(tenant_of_mine.ask(), tenant_of_mine.access());
+    past(tenant_of_mine.ask(), tenant_of_mine.access(), domains);
   }
 
   /// The key is made here and stays; the script carries the certificate into the tenant.
@@ -437,34 +378,9 @@ class Setup {
     const auto webhook = answer("duty.webhook"),
                mail = answer("duty.mail", "Mail address outside the tenant (empty: none)"),
                phone = answer("duty.phone", "Phone outside the tenant");
-    tenants::People people(runtime_, *state_);
-    const auto scope = event::Scope::local_owner();
-    const auto stored = [&]() -> Result<void> {
-      BAVN_TRY(const auto there, people.duty_contacts(scope, municipality_));
-      if (std::any_of(there.begin(), there.end(), [&](const auto& p) { return p.name == name; })) return {};
-      BAVN_TRY(const auto id, people.add(scope, {.municipality = municipality_,
-                                                 .name = name,
-                                                 .title = "duty contact",
-                                                 .language = answers_.text("setup.language")}));
-      BAVN_CHECK(people.give_role(scope, id, tenants::Role::duty_contact));
-      if (!phone.empty())
-        BAVN_CHECK(
-            people.add_way(scope, id, {.kind = tenants::WayKind::phone, .address = phone, .outside_tenant = true}));
-      if (!mail.empty())
-        BAVN_CHECK(people.add_way(
-            scope, id, {.kind = tenants::WayKind::mail, .address = mail, .outside_tenant = true, .rank = 2}));
-      if (webhook.starts_with("https://")) {
-        std::string secret(24, '\0');
-        runtime_.random(std::as_writable_bytes(std::span(secret)));
-        BAVN_CHECK(people.add_way(scope, id,
-                                  {.kind = tenants::WayKind::webhook,
-                                   .address = webhook,
-                                   .outside_tenant = true,
-                                   .rank = 3,
-                                   .webhook_secret = "whsec_" + to_base64(secret)}));
-      }
-      return {};
-    }();
+    const auto stored = keep_duty_contact(
+        event::Scope::local_owner(), runtime_, *state_, municipality_,
+        {.name = name, .language = answers_.text("setup.language"), .phone = phone, .mail = mail, .webhook = webhook});
     if (!stored) {
       steps_.end("failed", to_string(stored.error()));
       return;

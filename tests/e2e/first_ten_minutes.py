@@ -12,6 +12,7 @@ import tempfile
 import threading
 import time
 import unittest
+import urllib.error
 import urllib.request
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
@@ -152,6 +153,92 @@ wait = 60
             counts = {s["name"]: s["records"] for s in now["municipalities"][0]["sources"]}
             return all(counts.get(name, 0) > 0 for name in wanted) and counts
         print("    records", self.wait("the sources to deliver", delivered, 120))
+        running.send_signal(signal.SIGTERM)
+        running.wait(30)
+
+    def asked(self, folder, method, path, body=None, code=200):
+        """The API as the machine's owner asks it, at the control interface."""
+        url, key = (folder / "run" / "control").read_text().split()
+        request = urllib.request.Request(url + path, method=method, data=None if body is None else json.dumps(body).encode(),
+                                         headers={"Authorization": f"Bearer {key}", "Content-Type": "application/json"})
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                status, text = answer.status, answer.read().decode()
+        except urllib.error.HTTPError as refused:
+            status, text = refused.code, refused.read().decode()
+        self.assertEqual(status, code, f"{method} {path}: {text[:600]}")
+        return json.loads(text) if text[:1] in "{[" else text
+
+    def test_the_same_walked_on_the_page(self):
+        stand = json.loads(self.start("stand", "stand-in", "microsoft365", "--port", 0, "--people", 8, "--delay-scale", "0.01", "--consent-seconds", 1, "--json").stdout.readline())["url"]
+        tenant = json.loads(urllib.request.urlopen(stand + "/stand-in").read())["tenants"][0]
+        hub, node = self.path / "hub", self.path / "node"
+        self.bavn("hub", "init", "--data", hub, "--host", "127.0.0.1", "--address", "127.0.0.1", "--port", free_port())
+        with open(hub / "settings.toml", "a") as settings:
+            settings.write("control_port = 0\n[web]\nport = 0\n")
+        self.start("hub", "hub", "--data", hub)
+        self.wait("the hub", lambda: self.bavn("hub", "status", "--data", hub))
+        code = re.search(r"bavn1\.\S+", self.bavn("hub", "municipality", "add", "--data", hub, "0157")).group(0)
+        self.bavn("node", "enrol", code, "--data", node)
+        (node / "settings.toml").write_text('[node]\ninside = "127.0.0.1"\n')
+        running = self.start("node", "node", "--data", node)
+        self.wait("the node", lambda: self.bavn("node", "status", "--data", node, "--json"))
+
+        def step(name):
+            return {s["id"]: s for s in self.asked(node, "GET", "/api/setup")["steps"]}[name]
+
+        def run(which, code=202, /, skip=False, **answers):
+            return self.asked(node, "POST", f"/api/setup/steps/{which}", {"answers": answers, "skip": skip}, code)
+
+        self.assertEqual([s["state"] for s in self.asked(node, "GET", "/api/setup")["steps"]], ["done"] + ["todo"] * 5)
+        # What is wrong is said where it is wrong, and nothing began.
+        self.assertEqual(run("microsoft365", 422, tenant="fjordby", domains="x")["errors"][0]["pointer"], "/answers/tenant")
+        self.assertEqual(run("duty_contact", 422, name="Vagt")["errors"][0]["pointer"], "/answers/phone")
+        run("what_works", 409)
+        run("lunch", 404)
+        self.asked(node, "GET", "/api/setup/consent-script", code=404)
+        self.assertEqual(step("microsoft365")["state"], "todo")
+
+        places = {name: f"{stand}/{name}" for name in ("login", "graph", "manage")}
+        run("microsoft365", tenant=tenant["id"], domains=tenant["domain"], **places)
+        self.assertEqual(step("microsoft365")["state"], "waiting")
+        # The key outlives the node: who reads scripts carefully is not hurried by a restart.
+        running.send_signal(signal.SIGTERM)
+        running.wait(30)
+        running = self.start("node", "node", "--data", node)
+        self.wait("the node again", lambda: self.bavn("node", "status", "--data", node, "--json"))
+        script = self.asked(node, "GET", "/api/setup/consent-script")
+        self.assertIn(tenant["id"], script)
+        self.assertEqual(run("microsoft365", 422, client_line="done!")["errors"][0]["pointer"], "/answers/client_line")
+        printed = urllib.request.urlopen(urllib.request.Request(stand + "/stand-in/cloud-shell", data=script.encode(), method="POST")).read().decode()
+        walk = run("microsoft365", client_line=printed)
+        self.assertTrue(walk["restart_needed"])
+        self.assertEqual(step("microsoft365")["state"], "done")
+        self.assertEqual(oct((node / "m365").stat().st_mode & 0o77), "0o0", "keys are nobody else's")
+        self.asked(node, "GET", "/api/setup/consent-script", code=404)
+
+        run("what_works")
+        works = self.wait("what works", lambda: (s := step("what_works"))["state"] != "running" and s, 60)
+        self.assertIn(works["state"], ("done", "attention"))
+        self.assertGreater(len([c for c in works["checks"] if c["light"] == "green"]), 3, works)
+        run("past")
+        past = self.wait("the past", lambda: (s := step("past"))["state"] != "running" and s, 60)
+        self.assertEqual((past["state"], len(past["past"]["applications"]), len(past["past"]["forwarding"]), len(past["past"]["lookalikes"])), ("done", 3, 1, 1))
+        run("duty_contact", name="Test Vagt", phone="+45 00 00 00 00")
+        self.assertIn(step("duty_contact")["state"], ("done", "attention"))
+        self.assertIn("Test Vagt", self.bavn("contact", "list", "--data", node))
+        run("test_beacon")
+        run("past", 409)  # one at a time
+        self.wait("the test beacon", lambda: self.bavn("hub", "test-beacon", "--data", hub, "--seconds", "3") and step("test_beacon")["state"] == "done", 60)
+        self.assertIn(self.asked(node, "GET", "/api/setup")["state"], ("done", "attention"))
+        # The tenant's sources begin with the next start, which says nothing of it any more.
+        running.send_signal(signal.SIGTERM)
+        running.wait(30)
+        running = self.start("node", "node", "--data", node)
+        self.wait("the node once more", lambda: self.bavn("node", "status", "--data", node, "--json"))
+        again = self.asked(node, "GET", "/api/setup")
+        self.assertNotIn("restart_needed", again)
+        self.assertEqual(len(again["steps"][3]["past"]["applications"]), 3)
         running.send_signal(signal.SIGTERM)
         running.wait(30)
 
