@@ -18,6 +18,7 @@
 #include "formats/binder.hpp"
 #include "hunt/engine.hpp"
 #include "match/sigma/correlation.hpp"
+#include "match/sigma/explain.hpp"
 
 namespace bavn::app {
 
@@ -25,46 +26,6 @@ namespace fs = std::filesystem;
 namespace sigma = match::sigma;
 
 namespace {
-
-std::string show(const sigma::Predicate& p) {
-  std::string value = p.value;
-  for (char& c : value) {
-    if (c == sigma::kAnyRun) c = '*';
-    if (c == sigma::kAnyOne) c = '?';
-  }
-  std::string out = fmt::format("{} {}", p.field.empty() ? "<anywhere>" : p.field, sigma::to_string(p.op));
-  switch (p.op) {
-    case sigma::Op::less:
-    case sigma::Op::less_equal:
-    case sigma::Op::greater:
-    case sigma::Op::greater_equal: return fmt::format("{} {}", out, p.number);
-    case sigma::Op::time_part:
-      return fmt::format("{} {} {} {}", out, sigma::to_string(p.part), sigma::to_string(p.compare), p.number);
-    case sigma::Op::field_ref: return fmt::format("{} ({}) field {}", out, sigma::to_string(p.relation), p.other_field);
-    case sigma::Op::exists:
-    case sigma::Op::has_value:
-    case sigma::Op::is_null: return out;
-    default: return fmt::format("{} '{}'{}", out, value, p.cased ? " (exact case)" : "");
-  }
-}
-
-void tree(const sigma::RuleSet& set, const sigma::Node& n, int depth) {
-  const std::string pad(static_cast<std::size_t>(depth) * 2, ' ');
-  switch (n.kind) {
-    case sigma::Node::Kind::leaf: fmt::print("{}{}\n", pad, show(set.predicates[n.predicate])); return;
-    case sigma::Node::Kind::all_of: fmt::print("{}all of\n", pad); break;
-    case sigma::Node::Kind::any_of: fmt::print("{}any of\n", pad); break;
-    case sigma::Node::Kind::negate: fmt::print("{}not\n", pad); break;
-  }
-  std::size_t shown = 0;
-  for (const auto& c : n.children) {
-    if (++shown > 40) {
-      fmt::print("{}  ... {} more\n", pad, n.children.size() - 40);
-      break;
-    }
-    tree(set, c, depth + 1);
-  }
-}
 
 int check(const hunt::Engine& engine, double seconds, bool json) {
   const sigma::RuleSet& set = engine.rules();
@@ -174,14 +135,16 @@ int explain(const hunt::Engine& engine, const std::string& id) {
     if (!hunt::deliverable(engine.catalogue(), r.logsource, missing))
       fmt::print("NEVER MATCHES: no known format delivers {}\n", missing);
     fmt::print("condition:\n");
-    tree(set, r.condition, 1);
+    const std::string condition = sigma::explain(set, r.condition, 40);
+    for (const auto line : split(condition, '\n'))
+      if (!line.empty()) fmt::print("  {}\n", line);
     const auto& witnesses = engine.program().witnesses(static_cast<std::uint32_t>(i));
     if (witnesses.empty()) {
       fmt::print("witness: none; every record of its log source is looked at\n");
     } else {
       fmt::print("witness (one of these must hold; only then the rule is looked at):\n");
       for (std::size_t k = 0; k < std::min<std::size_t>(witnesses.size(), 40); ++k)
-        fmt::print("  {}\n", show(set.predicates[witnesses[k]]));
+        fmt::print("  {}\n", sigma::explain(set.predicates[witnesses[k]]));
       if (witnesses.size() > 40) fmt::print("  ... {} more\n", witnesses.size() - 40);
     }
     return kDone;

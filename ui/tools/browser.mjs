@@ -64,4 +64,6 @@ export const nodePages = [
   { name: 'setup', path: '/setup' },
   { name: 'people-node', path: '/people' },
   { name: 'account', path: '/account' },
+  { name: 'node-audit', path: '/audit' },
+  { name: 'node-settings', path: '/settings' },
 ];

@@ -139,6 +139,8 @@ struct Identity::Inner {
     Standing standing;
   };
   std::variant<Here, net::Reply> here(const net::Request& request) const;
+  /// The person a list is asked of: oneself, or another (?person=) for who administers people. what: "passkeys", for the refusal.
+  Result<PersonId> whose(const net::Request& request, const Here& h, std::string_view what) const;
   net::Reply needs_proof() const;
   // Codes (codes.cpp).
   enum class CodeCheck : std::uint8_t { good, wrong, too_many, closed };

@@ -504,20 +504,9 @@ void Identity::Inner::add_passkey_routes(net::Router& router) {
     auto at = here(q);
     if (auto* no = std::get_if<net::Reply>(&at)) return std::move(*no);
     const auto& h = std::get<Here>(at);
-    PersonId of = h.session.person;
-    if (const auto asked = q.asked("person")) {
-      const auto id = person_id(*asked);
-      if (!id) return net::problem(id.error());
-      if (*id != of) {
-        const auto scope = scope_of(h.session);
-        if (!scope) return net::problem(scope.error());
-        if (!scope->may(event::Right::people_write))
-          return net::problem({Code::forbidden, "only who administers people sees others' passkeys", {}});
-        if (const auto found = people.find(*scope, *id); !found) return net::problem(found.error());
-      }
-      of = *id;
-    }
-    const auto rows = keys_of(of);
+    const auto of = whose(q, h, "passkeys");
+    if (!of) return net::problem(of.error());
+    const auto rows = keys_of(*of);
     if (!rows) return net::problem(rows.error());
     Keys list;
     for (const auto& r : *rows) list.items.push_back(view_of(r));

@@ -405,6 +405,18 @@ std::variant<Identity::Inner::Here, net::Reply> Identity::Inner::here(const net:
   return Here{std::move(**session), std::move(*s)};
 }
 
+Result<PersonId> Identity::Inner::whose(const net::Request& request, const Here& h, std::string_view what) const {
+  const auto asked = request.asked("person");
+  if (!asked) return h.session.person;
+  BAVN_TRY(const PersonId id, person_id(*asked));
+  if (id == h.session.person) return id;
+  BAVN_TRY(const auto scope, scope_of(h.session));
+  if (!scope.may(event::Right::people_write))
+    return fail(Code::forbidden, fmt::format("only who administers people sees others' {}", what));
+  BAVN_CHECK(people.find(scope, id));
+  return id;
+}
+
 net::Reply Identity::Inner::needs_proof() const {
   return web::problem(403, "proof-needed",
                       "prove with the passkey who is there (POST /api/session/proof), then send it again");
@@ -540,26 +552,15 @@ void Identity::Inner::add_session_routes(net::Router& router) {
     auto at = here(q);
     if (auto* no = std::get_if<net::Reply>(&at)) return std::move(*no);
     const auto& h = std::get<Here>(at);
-    PersonId of = h.session.person;
-    if (const auto asked = q.asked("person")) {
-      const auto id = person_id(*asked);
-      if (!id) return net::problem(id.error());
-      if (*id != of) {
-        const auto scope = scope_of(h.session);
-        if (!scope) return net::problem(scope.error());
-        if (!scope->may(event::Right::people_write))
-          return net::problem({Code::forbidden, "only who administers people sees others' sessions", {}});
-        if (const auto found = people.find(*scope, *id); !found) return net::problem(found.error());
-      }
-      of = *id;
-    }
+    const auto of = whose(q, h, "sessions");
+    if (!of) return net::problem(of.error());
     const Instant now = runtime.now();
     const auto rows = state.read([&](store::Reader& db) {
       return db.all<SessionRow>(
           fmt::format("SELECT {} FROM web_session WHERE person = :p AND ends_at_us > :now AND seen_at_us > :idle "
                       "ORDER BY began_at_us DESC, id DESC LIMIT 200",
                       kSessionColumns),
-          {{"p", of}, {"now", now}, {"idle", now - limits.idle}});
+          {{"p", *of}, {"now", now}, {"idle", now - limits.idle}});
     });
     if (!rows) return net::problem(rows.error());
     Items list;

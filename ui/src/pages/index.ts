@@ -23,8 +23,8 @@ export const entries: readonly PageEntry[] = [
   { path: '/brakes', title: 'page.brakes', serves: ['hub'], rights: ['tenants_read'], nav: { group: 'keep', icon: 'brake' }, go: 'b', load: () => import('./trust/Brakes.svelte') },
   { path: '/digest-keys', title: 'page.digest_keys', serves: ['hub'], rights: ['tenants_read'], nav: { group: 'keep', icon: 'key' }, go: 'd', load: () => import('./trust/DigestKeys.svelte') },
   { path: '/orders', title: 'page.orders', serves: ['hub'], rights: ['order'], nav: { group: 'keep', icon: 'arrow' }, go: 'r', load: () => import('./trust/Orders.svelte') },
-  { path: '/audit', title: 'page.audit', serves: ['hub'], rights: ['audit_read'], nav: { group: 'keep', icon: 'log' }, go: 'a', load: () => import('./audit/AuditHub.svelte') },
-  { path: '/settings', title: 'page.settings', serves: ['hub'], rights: ['tenants_read'], nav: { group: 'keep', icon: 'gear' }, go: 'i', load: () => import('./settings/SettingsHub.svelte') },
+  { path: '/audit', title: 'page.audit', serves: ['hub'], rights: ['audit_read'], nav: { group: 'keep', icon: 'log' }, go: 'a', load: () => import('./audit/Audit.svelte') },
+  { path: '/settings', title: 'page.settings', serves: ['hub'], rights: ['tenants_read'], nav: { group: 'keep', icon: 'gear' }, go: 'i', load: () => import('./settings/Settings.svelte') },
 
   // A municipality's node.
   { path: '/', title: 'home.title', serves: ['node'], rights: ['alert_read'], nav: { group: 'first', icon: 'home' }, go: 'o', load: () => import('./home/Home.svelte') },
@@ -51,6 +51,8 @@ export const entries: readonly PageEntry[] = [
   { path: '/indicators', title: 'indicators.title', serves: ['node'], rights: ['indicator_read'], nav: { group: 'keep', icon: 'list' }, go: 'i', load: () => import('./indicators/Indicators.svelte') },
   { path: '/contacts', title: 'contacts.title', serves: ['node'], rights: ['tenants_read'], nav: { group: 'keep', icon: 'phone' }, go: 'c', load: () => import('./contacts/Contacts.svelte') },
   { path: '/setup', title: 'setup.nav', serves: ['node'], rights: ['operate'], nav: { group: 'keep', icon: 'play' }, load: () => import('./setup/Setup.svelte') },
+  { path: '/audit', title: 'page.audit', serves: ['node'], rights: ['audit_read'], nav: { group: 'keep', icon: 'log' }, load: () => import('./audit/Audit.svelte') },
+  { path: '/settings', title: 'page.settings', serves: ['node'], rights: ['operate'], nav: { group: 'keep', icon: 'gear' }, load: () => import('./settings/Settings.svelte') },
   // Both.
   { path: '/people', title: 'people.title', serves: ['hub', 'node'], rights: ['tenants_read'], nav: { group: 'keep', icon: 'people' }, load: () => import('./people/People.svelte') },
   { path: '/account', title: 'account.title', serves: ['hub', 'node'], nav: { group: 'keep', icon: 'key' }, load: () => import('./account/Account.svelte') },

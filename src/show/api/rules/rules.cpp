@@ -7,6 +7,7 @@
 #include "base/hash.hpp"
 #include "base/text.hpp"
 #include "match/sigma/correlation.hpp"
+#include "match/sigma/explain.hpp"
 #include "show/api/node/node.hpp"
 #include "show/api/node/words.hpp"
 #include "show/api/rules/rule_tests.hpp"
@@ -230,40 +231,6 @@ net::Reply list(const NodeParts& p, const net::Request& q) {
   return net::json(out);
 }
 
-std::string plain(const sigma::Predicate& p) {
-  std::string value = p.value;
-  for (char& c : value) {
-    if (c == sigma::kAnyRun) c = '*';
-    if (c == sigma::kAnyOne) c = '?';
-  }
-  std::string out = fmt::format("{} {}", p.field.empty() ? "<anywhere>" : p.field, sigma::to_string(p.op));
-  switch (p.op) {
-    case sigma::Op::less:
-    case sigma::Op::less_equal:
-    case sigma::Op::greater:
-    case sigma::Op::greater_equal: return fmt::format("{} {}", out, p.number);
-    case sigma::Op::time_part:
-      return fmt::format("{} {} {} {}", out, sigma::to_string(p.part), sigma::to_string(p.compare), p.number);
-    case sigma::Op::field_ref: return fmt::format("{} ({}) field {}", out, sigma::to_string(p.relation), p.other_field);
-    case sigma::Op::exists:
-    case sigma::Op::has_value:
-    case sigma::Op::is_null: return out;
-    default: return fmt::format("{} '{}'{}", out, value, p.cased ? " (exact case)" : "");
-  }
-}
-
-void tree(const sigma::RuleSet& set, const sigma::Node& n, std::size_t depth, std::vector<std::string>& out) {
-  if (out.size() >= kMostLines) return;
-  const std::string pad(depth * 2, ' ');
-  switch (n.kind) {
-    case sigma::Node::Kind::leaf: out.push_back(pad + plain(set.predicates[n.predicate])); return;
-    case sigma::Node::Kind::all_of: out.push_back(pad + "all of"); break;
-    case sigma::Node::Kind::any_of: out.push_back(pad + "any of"); break;
-    case sigma::Node::Kind::negate: out.push_back(pad + "not"); break;
-  }
-  for (const auto& c : n.children) tree(set, c, depth + 1, out);
-}
-
 void write_texts(JsonWriter& w, std::string_view name, const std::vector<std::string>& all) {
   w.key(name).array();
   for (const auto& t : all) w.value(t);
@@ -300,10 +267,12 @@ net::Reply show(const NodeParts& p, const net::Request& q) {
   if (const auto text = rule_file(v->file, kMostFile)) w.member("text", *text);
   if (v->rule >= 0) {
     const auto i = static_cast<std::uint32_t>(v->rule);
-    tree(set, set.rules[i].condition, 0, condition);
+    const std::string folded = sigma::explain(set, set.rules[i].condition);
+    for (const auto line : split(folded, '\n'))
+      if (!line.empty() && condition.size() < kMostLines) condition.emplace_back(line);
     const auto& witnesses = book->engine().program().witnesses(i);
     for (std::size_t k = 0; k < std::min(witnesses.size(), kMostLines); ++k)
-      witness.push_back(plain(set.predicates[witnesses[k]]));
+      witness.push_back(sigma::explain(set.predicates[witnesses[k]]));
     slow = witnesses.empty();
   }
   if (v->correlation >= 0) {
