@@ -218,7 +218,10 @@ export default function world() {
       request.on('close', () => clearInterval(timer));
     },
     'GET /api/sources': () => ({ items: sources(), blind: blind() }),
-    'GET /api/sources/{name}': ({ params }) => ({ source: { ...sources()[0], name: params.name }, changes: [{ at: at(-3 * hour), state: 'working', says: '' }, { at: at(-3.4 * hour), state: 'waiting', says: nasty('Microsoft asks for a pause of 60 seconds', 2) }] }),
+    'GET /api/sources/{name}': ({ params }) => {
+      if (!sources().length) throw new Refusal(404, 'not-found', 'Not there');
+      return { source: { ...sources()[0], name: params.name }, changes: [{ at: at(-3 * hour), state: 'working', says: '' }, { at: at(-3.4 * hour), state: 'waiting', says: nasty('Microsoft asks for a pause of 60 seconds', 2) }] };
+    },
     'GET /api/intake-tokens': () => ({ items: [{ id: '1', source: 'proxy', format: 'squid', made_by: 'person:3', made_at: at(-80 * day) }, { id: '2', source: 'gammel-firewall', made_by: 'person:3', made_at: at(-200 * day), revoked_at: at(-10 * day) }] }),
     'GET /api/rules': ({ query }) => {
       const floor = levels.indexOf(query.get('level') ?? 'informational');
