@@ -184,11 +184,13 @@ class Outbox {
     std::string kinds{};  // "|alert.opened|campaign.|"; empty: all
     std::int64_t cursor = 0, written = 0;
     std::int64_t failures = 0;  // in a row
-    bool busy = false, again = false;
+    bool busy = false, again = false, noting = false;
   };
   void pump(Consumer& c);
   void deliver(Consumer& c);  // on the consumer's queue
   void settled(Consumer& c, std::int64_t cursor, bool failed, bool more);
+  void write_down(Consumer& c, std::int64_t cursor, std::function<void()> then);
+  void note_later(Consumer& c);
   Core& core_;
   std::deque<Consumer> consumers_;  // they never move
 };

@@ -148,12 +148,12 @@ TEST_F(Handlers, WhoNamesKindsHearsOnlyThemAndIsNotHeldUpByTheRest) {
   sim_.run_until_idle();
   EXPECT_EQ(seen_, (Names{"a", "b", "c"}));
   EXPECT_GT(number("SELECT seq FROM consumer WHERE name = 'view'"), written + 5000);
-  // Nor is it given again after a restart; a long silence is written down in the end, so that old events can be forgotten.
+  // Nor is it given again after a restart; what it passed over is written down too, a little later, so that nobody sees a backlog.
   open();
   state_->subscribe("view", queue_, consume, {"wave.lit", "report."});
   state_->start();
   write([](Tx& tx) -> Result<void> {
-    for (int i = 0; i < 10'001; ++i) BAVN_CHECK(tx.emit("other.made", "x"));
+    for (int i = 0; i < 7; ++i) BAVN_CHECK(tx.emit("other.made", "x"));
     return {};
   });
   sim_.run_until_idle();

@@ -4,8 +4,9 @@
 namespace bavn::store {
 
 namespace {
-constexpr std::size_t kAtOnce = 100;         // events between two writings of a cursor
-constexpr std::int64_t kUnwritten = 10'000;  // how far a cursor may move over events its consumer does not hear of
+constexpr std::size_t kAtOnce = 100;  // events between two writings of a cursor
+constexpr Duration kNoted =
+    std::chrono::seconds(1);  // from the moving of a cursor over events of others to its writing down
 constexpr Duration kLongestPause = std::chrono::minutes(5);
 }  // namespace
 
@@ -85,23 +86,38 @@ void Outbox::deliver(Consumer& c) {
   if (!failed && !more && !c.kinds.empty()) cursor = std::max(cursor, tip);
   // What it does not hear of need not be written down at once: a restart looks over it again.
   const bool heard = events && !events->empty();
-  if (!heard && cursor - c.written < kUnwritten) {
+  if (!heard) {
     core_.writer.post([this, &c, cursor, failed, more] { settled(c, cursor, failed, more); });
     return;
   }
+  write_down(c, cursor, [this, &c, cursor, failed, more] { settled(c, cursor, failed, more); });
+}
+
+void Outbox::write_down(Consumer& c, std::int64_t cursor, std::function<void()> then) {
   core_.writer.write(
       [name = c.name, cursor](Tx& tx) -> Result<void> {
         BAVN_CHECK(
             tx.exec("INSERT INTO consumer (name, seq, at_us) VALUES (:name, :seq, :at) "
-                    "ON CONFLICT (name) DO UPDATE SET seq = excluded.seq, at_us = excluded.at_us",
+                    "ON CONFLICT (name) DO UPDATE SET seq = max(seq, excluded.seq), at_us = excluded.at_us",
                     {{"name", name}, {"seq", cursor}, {"at", tx.now()}}));
         return {};
       },
       // Not written: it still holds in this process; what a restart delivers again the consumer must bear anyway.
-      [this, &c, cursor, failed, more](const Result<void>& written) {
+      [&c, cursor, then = std::move(then)](const Result<void>& written) {
         if (written) c.written = cursor;
-        settled(c, cursor, failed, more);
+        then();
       });
+}
+
+// A cursor that moved over events of others is written down a little later, once for all of them: who looks at the table (retention,
+// doctor, a person) sees no backlog where none is.
+void Outbox::note_later(Consumer& c) {
+  if (c.noting || c.cursor == c.written) return;
+  c.noting = true;
+  core_.writer.after(kNoted, [this, &c] {
+    c.noting = false;
+    if (!c.busy && c.cursor != c.written) write_down(c, c.cursor, [] {});
+  });
 }
 
 void Outbox::settled(Consumer& c, std::int64_t cursor, bool failed, bool more) {
@@ -115,6 +131,7 @@ void Outbox::settled(Consumer& c, std::int64_t cursor, bool failed, bool more) {
     return;
   }
   c.busy = false;
+  note_later(c);
   if (more || c.again) pump(c);
 }
 
