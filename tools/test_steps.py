@@ -29,7 +29,7 @@ FUZZ_SECONDS = {"ci": 3, "long": 600}
 KILLS = {"fast": 3, "ci": 20, "long": 100}
 # What reads foreign bytes or keeps them: built and run under the address and undefined behaviour sanitizers.
 SANITIZED = ("base", "event", "jail", "formats", "match", "history", "net", "store", "tenants", "input", "hunt", "alerts", "beacon", "act",
-             "notify", "notice", "correlate", "warn", "live", "show")
+             "notify", "notice", "correlate", "warn", "exchange", "live", "show")
 
 
 @dataclasses.dataclass
