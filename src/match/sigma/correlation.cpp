@@ -385,8 +385,9 @@ void CorrelationEngine::Impl::add(const Plan& plan, std::uint16_t ref, const Sou
 
 /// Conditions that more events can only make true: every window that the new event is in, at once.
 void CorrelationEngine::Impl::evaluate(const Plan& plan, Group& g, Micros from, bool in_order, const Sink& sink) {
-  const auto& e = g.entries;
-  const bool values = plan.rule->type == CorrelationType::value_count;
+  auto& e = g.entries;
+  const auto type = plan.rule->type;
+  const bool values = type == CorrelationType::value_count;
   const auto fresh_at = [&](Micros at, const std::function<bool()>& held_before) {
     if (options.rearm == Rearm::every_event || !g.had_episode) return true;
     if (options.rearm == Rearm::after_quiet)
@@ -431,11 +432,18 @@ void CorrelationEngine::Impl::evaluate(const Plan& plan, Group& g, Micros from, 
   const Micros last = plus(from, plan.timespan);
   std::unordered_map<std::uint64_t, std::uint32_t> counts;
   std::size_t counted_from = 0, counted_to = 0;
+  // What more events can only make true, and held, holds: its moment was. A page of records that comes newest first is all late events,
+  // and each would judge the windows of all before it anew.
+  const bool stays = options.rearm != Rearm::every_event && (is_temporal(type) || type == CorrelationType::event_count);
+  AllPresent present(plan, g);
   for (std::size_t hi = first_at(g, from); hi < e.size() && e[hi].time <= last;) {
     const Micros at = e[hi].time;
     const std::size_t before_hi = hi;
-    while (hi < e.size() && e[hi].time == at) ++hi;
+    bool judged_true = false;
+    for (; hi < e.size() && e[hi].time == at; ++hi) judged_true |= e[hi].held;
+    if (stays && judged_true && at > from) continue;
     const std::size_t lo = first_at(g, plus(at, -plan.timespan));
+    if (!present.in(lo, hi)) continue;
     Measured m;
     if (values) {
       if (counted_to == 0) counted_from = counted_to = lo;
@@ -447,6 +455,7 @@ void CorrelationEngine::Impl::evaluate(const Plan& plan, Group& g, Micros from, 
     } else {
       m = measure(plan, g, lo, hi);
     }
+    if (m.holds) e[hi - 1].held = true;
     if (m.holds)
       moment(plan, g, at, at, fresh_at(at, [&] { return lo < before_hi && measure(plan, g, lo, before_hi).holds; }), m,
              lo, hi, sink);

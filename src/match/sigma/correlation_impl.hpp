@@ -27,6 +27,7 @@ struct Entry {
   std::uint32_t weight = 1;  // events merged into this one
   std::uint16_t ref = 0;     // Correlation::rules
   bool text = false;         // value_percentile: value is a hash
+  bool held = false;  // the window that ends here was found to hold; not saved: what is judged again does no harm
   std::unique_ptr<std::vector<std::string>> carried;  // for the correlations that refer to this one, as Plan::carried
 };
 
@@ -149,7 +150,20 @@ struct CorrelationEngine::Impl {
 
 /// Entries [lo, hi) of a group as one window. Exact but for groups that were merged.
 Measured measure(const Plan& plan, const Group& group, std::size_t lo, std::size_t hi);
-/// The same for a number already known (event_count, value_count).
+/// Whether every rule of a chain (or set) that needs all of them has an event in a window that moves forward: so it is told in a few steps
+/// that nothing holds, as at nearly every hit of a wave.
+class AllPresent {
+ public:
+  AllPresent(const Plan& plan, const Group& group);
+  bool in(std::size_t lo, std::size_t hi);  // neither goes back
+
+ private:
+  const Group& group_;
+  std::vector<std::uint32_t> seen_;  // by rule; empty: not asked of this correlation
+  std::size_t missing_ = 0, lo_ = 0, hi_ = 0;
+  bool begun_ = false;
+};
+/// As measure() for a number already known (event_count, value_count).
 Measured judged(const Plan& plan, double value);
 
 /// First entry at or after `time`.

@@ -42,16 +42,24 @@ Measured ordered(const Plan& plan, const Group& group, std::size_t lo, std::size
   };
   std::vector<std::array<Best, 2>> best(
       rules);  // per rule the longest chain that ends in it, and the longest by another event
-  std::vector<std::size_t> parent(hi - lo, SIZE_MAX);
-  std::vector<std::size_t> order(hi - lo);
-  for (std::size_t i = 0; i < order.size(); ++i) order[i] = lo + i;
   const auto& e = group.entries;
-  std::ranges::sort(order, [&](std::size_t a, std::size_t b) {
+  std::vector<std::size_t> parent(hi - lo, SIZE_MAX);
+  // They stand by time; within an instant they may have to change places. Seldom: no order is made where they are right.
+  const auto less = [&](std::size_t a, std::size_t b) {
     if (e[a].time != e[b].time) return e[a].time < e[b].time;
     if (e[a].ref != e[b].ref) return e[a].ref < e[b].ref;
     return a < b;
-  });
-  for (const std::size_t i : order) {
+  };
+  std::vector<std::size_t> order;
+  bool right = true;
+  for (std::size_t i = lo + 1; i < hi && right; ++i) right = less(i - 1, i);
+  if (!right) {
+    order.resize(hi - lo);
+    for (std::size_t i = 0; i < order.size(); ++i) order[i] = lo + i;
+    std::ranges::sort(order, less);
+  }
+  for (std::size_t k = 0; k < hi - lo; ++k) {
+    const std::size_t i = right ? lo + k : order[k];
     std::size_t before = 0, from = SIZE_MAX;
     for (std::size_t r = 0; r < e[i].ref; ++r)
       for (const Best& b : best[r])
@@ -143,6 +151,25 @@ Measured percentile(const Plan& plan, const Group& group, std::size_t lo, std::s
 std::size_t first_at(const Group& group, Micros time) {
   const auto& e = group.entries;
   return static_cast<std::size_t>(std::ranges::lower_bound(e, time, {}, &Entry::time) - e.begin());
+}
+
+AllPresent::AllPresent(const Plan& plan, const Group& group) : group_(group) {
+  const Correlation& rule = *plan.rule;
+  const bool chain = rule.type == CorrelationType::temporal || rule.type == CorrelationType::temporal_ordered;
+  if (!chain || rule.has_expression || !rule.bounds.empty()) return;
+  seen_.resize(rule.rules.size());
+  missing_ = seen_.size();
+}
+
+bool AllPresent::in(std::size_t lo, std::size_t hi) {
+  if (seen_.empty()) return true;
+  if (!begun_) lo_ = hi_ = lo;
+  begun_ = true;
+  for (; hi_ < hi; ++hi_)
+    if (seen_[group_.entries[hi_].ref]++ == 0) --missing_;
+  for (; lo_ < lo; ++lo_)
+    if (--seen_[group_.entries[lo_].ref] == 0) ++missing_;
+  return missing_ == 0;
 }
 
 Measured judged(const Plan& plan, double value) {
