@@ -4,12 +4,18 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <condition_variable>
+#include <future>
 #include <set>
+#include <thread>
 
 #include "app/hub_core.hpp"
+#include "app/node_core.hpp"
 #include "base/log.hpp"
 #include "base/sim.hpp"
 #include "base/temp_folder.hpp"
+#include "base/threads.hpp"
+#include "live/testing.hpp"
 #include "net/json_value.hpp"
 #include "show/web/assets.hpp"
 #include "show/web/site.hpp"
@@ -65,7 +71,36 @@ struct Seen {
   std::vector<std::string> faults;
 };
 
-Seen walk(net::Router& router, event::Scope& asking, const std::vector<std::string>& ids, Sim& sim) {
+/// An answer that comes on any thread.
+struct Answer {
+  std::mutex mutex;
+  std::condition_variable came;
+  std::optional<net::Reply> reply;
+};
+/// Until the answer is there, or it is too late.
+using Wait = std::function<void(Answer&)>;
+
+Wait in_virtual_time(Sim& sim) {
+  return [&sim](Answer& a) { sim.run_until([&a] { return a.reply.has_value(); }, 10s); };
+}
+void in_real_time(Answer& a) {
+  std::unique_lock lock(a.mutex);
+  a.came.wait_for(lock, 30s, [&a] { return a.reply.has_value(); });
+}
+
+std::optional<net::Reply> ask(net::Router& router, net::Request q, const Wait& wait) {
+  const auto answer = std::make_shared<Answer>();
+  router.handle(std::move(q), [answer](net::Reply r) {
+    const std::scoped_lock lock(answer->mutex);
+    answer->reply = std::move(r);
+    answer->came.notify_all();
+  });
+  wait(*answer);
+  const std::scoped_lock lock(answer->mutex);
+  return std::move(answer->reply);
+}
+
+Seen walk(net::Router& router, event::Scope& asking, const std::vector<std::string>& ids, const Wait& wait) {
   Seen seen;
   const auto file = show::web::asset(net::request_for(Method::get, "/api/openapi.json").value(), "/api/openapi.json");
   const auto contract = net::JsonDocument::parse(file->body).value();
@@ -88,9 +123,7 @@ Seen walk(net::Router& router, event::Scope& asking, const std::vector<std::stri
         q.headers.set("If-Match", "*");
         q.headers.set("Content-Type", "application/json");
         q.body = body;
-        std::optional<net::Reply> reply;
-        router.handle(std::move(q), [&](net::Reply r) { reply = std::move(r); });
-        sim.run_until([&] { return reply.has_value(); }, 10s);
+        const std::optional<net::Reply> reply = ask(router, std::move(q), wait);
         const std::string what = fmt::format("{} {} as {}: {} ", to_string(route.method), path,
                                              tenants::to_string(role), reply ? reply->status : 0);
         ++seen.asked;
@@ -148,7 +181,8 @@ TEST(WebMatrix, NoRoleOfOneMunicipalityReadsOrChangesWhatIsAnothersAtTheHub) {
 
   const auto before = foreign_rows(hub->state());
   ASSERT_NE(before.at("person").find(kMark), std::string::npos) << "the test sees what it plants";
-  const Seen seen = walk(site->router(), asking, {"1", "2", "0157", "157", node.node, "person:1"}, sim);
+  const Seen seen =
+      walk(site->router(), asking, {"1", "2", "0157", "157", node.node, "person:1"}, in_virtual_time(sim));
   sim.advance(1s);
   EXPECT_EQ(fmt::format("{}", fmt::join(seen.faults, "\n")), "");
   const auto after = foreign_rows(hub->state());
@@ -159,6 +193,103 @@ TEST(WebMatrix, NoRoleOfOneMunicipalityReadsOrChangesWhatIsAnothersAtTheHub) {
   EXPECT_GT(seen.asked, 50U);
   site->stop();
   hub->stop();
+}
+
+/// No hub is reached.
+class NoNetwork final : public net::Client {
+ public:
+  explicit NoNetwork(Runtime& runtime) : runtime_(runtime) {}
+  void send(net::ClientRequest, QueueId queue, std::move_only_function<void(Result<net::ClientReply>)> then) override {
+    runtime_.post(queue, [t = std::move(then)]() mutable { t(fail(Code::unavailable, "no network in this test")); });
+  }
+  std::shared_ptr<net::OpenStream> stream(net::ClientRequest, QueueId, net::StreamEvents) override { return nullptr; }
+
+ private:
+  Runtime& runtime_;
+};
+
+/// A node of an operator that runs two municipalities: nobody of the one sees or changes what is the other's.
+TEST(WebMatrix, NoRoleOfOneMunicipalityReadsOrChangesWhatIsAnothersAtANodeOfTwo) {
+  log::Capture quiet;
+  live::testing::Folder folder;
+  Threads threads;
+  Metrics metrics;
+  NoNetwork client(threads);
+  const SigningKey witness = SigningKey::from_seed({7});
+  NodeCoreOptions options;
+  options.folder = folder.path;
+  options.rules = {folder.path + "/rules.yml"};
+  NodeIdentity who;
+  who.name = "node-1";
+  who.municipality = "0173 Lyngby-Taarb\xC3\xA6k";
+  who.municipalities = {kOwn, kForeign};
+  who.hub = "https://hub.example";
+  who.check = [](std::string_view) -> Result<beacon::CertifiedKey> { return fail(Code::forbidden, "no hub here"); };
+  who.tls = [] { return nullptr; };
+  who.witness = std::shared_ptr<const SigningKey>(std::shared_ptr<void>(), &witness);
+  who.community_key = "test";
+  options.identity = who;
+  ASSERT_TRUE(threads.files().make_dirs(folder.path + "/keys"));  // as enrolment leaves it
+  auto opened = NodeCore::open(threads, client, metrics, options);
+  ASSERT_TRUE(opened) << to_string(opened.error());
+  const auto node = std::move(*opened);
+  event::Scope asking("nobody", {}, 0, event::Tlp::clear);
+  auto site = show::web::Site::open(
+                  {threads, metrics, node->state(), node->texts(), show::web::Serves::node},
+                  {.requests_per_minute = 1 << 30, .writes_per_minute = 1 << 30, .strangers_per_minute = 1 << 30})
+                  .value();
+  site->use_authenticator([&](const net::Request&) -> Result<event::Scope> { return asking; });
+  node->add_web_routes(site->router());
+  node->start();
+
+  // Both have records, a source, an alert, a token; the other's bear the mark.
+  for (const MunicipalityId of : {kOwn, kForeign}) {
+    input::Delivery d = live::testing::delivery(
+        live::testing::record(micros(threads.now()), "New-InboxRule", of == kOwn ? "anna" : kMark, of.value));
+    d.source = of == kOwn ? "own.audit" : "zqmarker.audit";
+    d.municipality = of;
+    std::promise<Result<input::Receipt>> done;
+    node->sink().deliver(std::move(d), [&](Result<input::Receipt> r) { done.set_value(std::move(r)); });
+    const auto receipt = done.get_future().get();
+    ASSERT_TRUE(receipt) << to_string(receipt.error());
+    ASSERT_EQ(receipt->accepted, 1U);
+    ASSERT_TRUE(node->tokens().issue(event::Scope::local_owner(), of == kOwn ? "own.in" : "zqmarker.in", of, {}, ""));
+  }
+  const auto get = [&](const std::string& path) {
+    asking = event::Scope::local_owner();
+    const auto reply = ask(site->router(), net::request_for(Method::get, path).value(), in_real_time);
+    return reply ? reply->body : std::string();
+  };
+  std::string alerts;
+  for (int i = 0; i < 600 && alerts.find(kMark) == std::string::npos; ++i) {
+    alerts = get("/api/alerts?limit=100");
+    if (alerts.find(kMark) == std::string::npos) std::this_thread::sleep_for(50ms);
+  }
+  ASSERT_NE(alerts.find(kMark), std::string::npos) << "the test sees what it plants: " << alerts.substr(0, 500);
+  std::vector<std::string> ids{"1", "2", "0157", "157", "own.audit", "person:1"};
+  const auto list = net::JsonDocument::parse(alerts).value();
+  for (const net::JsonValue alert : list.root()["items"]) {
+    const std::string id(alert["id"].text().value());
+    if (alert.to_text().find(kMark) == std::string::npos) continue;
+    ids.push_back(id);
+    const auto refs = net::JsonDocument::parse(get("/api/alerts/" + id + "/records")).value();
+    for (const net::JsonValue record : refs.root()["items"]) ids.emplace_back(record["record"].text().value());
+  }
+  ASSERT_GT(ids.size(), 7U) << "an alert of the other and its record";
+
+  // What is told to the hub follows in its own time.
+  for (int i = 0; i < 600 && foreign_rows(node->state()).at("spool").find("'alert'") == std::string::npos; ++i)
+    std::this_thread::sleep_for(50ms);
+  const auto before = foreign_rows(node->state());
+  const Seen seen = walk(site->router(), asking, ids, in_real_time);
+  EXPECT_EQ(fmt::format("{}", fmt::join(seen.faults, "\n")), "");
+  const auto after = foreign_rows(node->state());
+  for (const auto& [table, rows] : before) EXPECT_EQ(after.at(table), rows) << table;
+  fmt::print("{} questions of {} roles to {} routes of a node, {} answered\n", seen.asked, kRoles.size(),
+             site->router().routes().size(), seen.answered);
+  EXPECT_GT(seen.asked, 500U);
+  site->stop();
+  node->stop();
 }
 
 }  // namespace

@@ -98,6 +98,9 @@ Result<std::string> IntakeTokens::issue(const event::Scope& scope, const std::st
 Result<void> IntakeTokens::revoke(const event::Scope& scope, std::int64_t id) {
   BAVN_CHECK(need(scope, event::Right::operate, "revoke tokens"));
   BAVN_CHECK(state_.write_now([&](store::Tx& tx) -> Result<void> {
+    BAVN_TRY(const auto of, tx.one<std::int64_t>("SELECT municipality FROM intake_token WHERE id = :id", {{"id", id}}));
+    if (!of || !scope.sees(MunicipalityId{static_cast<std::uint16_t>(*of)}))
+      return fail(Code::not_found, "there is no valid token " + std::to_string(id));
     BAVN_TRY(const std::int64_t changed,
              tx.exec("UPDATE intake_token SET revoked_at_us = :now WHERE id = :id AND revoked_at_us = 0",
                      {{"now", tx.now()}, {"id", id}}));

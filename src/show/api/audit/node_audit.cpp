@@ -1,7 +1,9 @@
 #include <fmt/format.h>
 #include <boost/describe/class.hpp>
 
+#include <algorithm>
 #include <charconv>
+#include <optional>
 
 #include "base/encoding.hpp"
 #include "base/text.hpp"
@@ -28,7 +30,17 @@ std::string json_of(const AuditRow& r) {
   return out;
 }
 
+/// Entries are not marked by municipality: they may name any that the node serves.
+std::optional<Error> not_theirs(const NodeParts& p, const event::Scope& scope) {
+  if (std::ranges::all_of(p.municipalities, [&](MunicipalityId m) { return scope.sees(m); })) return std::nullopt;
+  return Error{Code::forbidden,
+               "this node serves several municipalities and its audit log names them all: whoever may see each of them "
+               "reads it",
+               ""};
+}
+
 net::Reply list(const NodeParts& p, const net::Request& q) {
+  if (auto no = not_theirs(p, q.scope)) return net::problem(*no);
   const auto page = web::page_of(q, "audit");
   if (!page) return net::problem(page.error());
   std::int64_t before = 0;
@@ -60,7 +72,8 @@ net::Reply list(const NodeParts& p, const net::Request& q) {
   return web::list(items, next);
 }
 
-net::Reply verify(const NodeParts& p) {
+net::Reply verify(const NodeParts& p, const net::Request& q) {
+  if (auto no = not_theirs(p, q.scope)) return net::problem(*no);
   const auto report = p.state.read([](store::Reader& db) { return store::audit::verify(db); });
   if (!report) return net::problem(report.error());
   std::string out;
@@ -79,7 +92,8 @@ net::Reply verify(const NodeParts& p) {
 
 void add_audit_routes(net::Router& router, const Parts& parts) {
   router.get("/api/node/audit", Needs::audit_read, [parts](const net::Request& q) { return list(*parts, q); });
-  router.post("/api/node/audit/verify", Needs::audit_read, [parts](const net::Request&) { return verify(*parts); });
+  router.post("/api/node/audit/verify", Needs::audit_read,
+              [parts](const net::Request& q) { return verify(*parts, q); });
 }
 
 }  // namespace bavn::show::api
