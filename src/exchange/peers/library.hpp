@@ -5,6 +5,7 @@
 // Thread rules: any thread but the State's writer; publish and withdraw wait for it (not inside a unit).
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
 #include <span>
 #include <string>
@@ -37,9 +38,10 @@ struct Dropped {
 
 struct Taken {
   std::uint64_t published = 0;
-  std::uint64_t demoted = 0;    // of these: to be watched for only
-  std::uint64_t dropped = 0;    // exact
-  std::vector<Dropped> list{};  // of dropped and demoted, the first kMostListed
+  std::uint64_t demoted = 0;                       // of these: to be watched for only
+  std::uint64_t dropped = 0;                       // exact
+  std::vector<Dropped> list{};                     // of dropped and demoted, the first kMostListed
+  std::map<std::string, std::uint64_t> reasons{};  // of all of these, exact
 };
 constexpr std::size_t kMostListed = 10'000;
 

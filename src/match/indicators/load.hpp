@@ -21,6 +21,8 @@ struct LoadOptions {
   event::Tlp tlp = event::Tlp::amber;
   Action action = Action::watch;
   bool only_to_ids = true;  // MISP: attributes marked as not for detection are skipped
+  /// Hears of each entry that is skipped or refused; the report has only the first of each reason.
+  std::function<void(std::string_view reason, std::string_view where, std::string_view value)> dropped{};
 };
 
 struct LoadReport {

@@ -14,9 +14,11 @@ class ListTarget {
   void add(const Indicator& i, std::string_view where);
   void skip(std::string_view reason, std::string_view where, std::string_view value) {
     count(report.skipped, reason, where, value);
+    if (options.dropped) options.dropped(reason, where, value);
   }
   void refuse(std::string_view reason, std::string_view where, std::string_view value) {
     count(report.refused, reason, where, value);
+    if (options.dropped) options.dropped(reason, where, value);
   }
   void note(std::string_view reason, std::string_view where, std::string_view value) {
     count(report.notes, reason, where, value);
