@@ -147,6 +147,7 @@ NodeCore::~NodeCore() {
   stop();
   // The pipeline saves the watcher's state as it goes, and the watcher is part of noticing_.
   look_back_.reset();
+  hunt_back_.reset();
   locate_ = {};
   pipeline_.reset();
 }
@@ -191,8 +192,10 @@ Result<std::unique_ptr<NodeCore>> NodeCore::open(Runtime& runtime, net::Client& 
   if (node->noticing_) live.watcher = node->noticing_->watcher();
   if (o.tune) o.tune(live);
   BAVN_TRY(node->pipeline_, live::Pipeline::open(runtime, *node->state_, *node->book_, live));
-  node->indicators_ = std::make_unique<NodeIndicators>(node->pipeline_->engine()->indicators());
+  node->indicators_ = std::make_unique<NodeIndicators>(node->pipeline_->engine()->indicators(), true);
   BAVN_CHECK(node->indicators_->load(*node->state_));
+  BAVN_TRY(node->hunt_back_, live::HuntBack::open(runtime, *node->state_, *node->pipeline_, *node->book_));
+  node->hunt_back_->subscribe();
   node->alerts_ = std::make_unique<alerts::AlertReader>(*node->state_, budget);
   node->sources_ = std::make_unique<live::SourcesReader>(*node->state_);
   BAVN_TRY(node->tokens_, live::IntakeTokens::open(*node->state_));
@@ -501,6 +504,7 @@ void NodeCore::tell_now() {
 
 void NodeCore::start() {
   state_->start();
+  hunt_back_->start();
   if (noticing_) noticing_->start();
   if (beacon_) beacon_->start();
   const bool posted = runtime_.post(work_, [this, alive = alive_] {

@@ -24,6 +24,7 @@
 #include "beacon/node.hpp"
 #include "input/blind_spots.hpp"
 #include "input/book.hpp"
+#include "live/hunt_back.hpp"
 #include "live/intake.hpp"
 #include "live/pipeline.hpp"
 #include "live/sources_reader.hpp"
@@ -136,6 +137,7 @@ class NodeCore {
   std::unique_ptr<alerts::AlertBook> book_;
   std::unique_ptr<live::Pipeline> pipeline_;
   std::unique_ptr<NodeIndicators> indicators_;
+  std::unique_ptr<live::HuntBack> hunt_back_;
   std::unique_ptr<alerts::AlertReader> alerts_;
   std::unique_ptr<live::SourcesReader> sources_;
   std::unique_ptr<live::IntakeTokens> tokens_;

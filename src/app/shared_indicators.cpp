@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "base/log.hpp"
+#include "live/hunt_back.hpp"
 #include "net/json_views.hpp"
 
 namespace bavn::app {
@@ -370,7 +371,7 @@ Result<void> NodeIndicators::on_change(store::Tx& tx, std::string_view audience,
   BAVN_CHECK(apply(*set_, change));
   BAVN_CHECK(tx.exec("INSERT INTO node_indicator_delta (audience, seq, payload) VALUES (:audience, :seq, :payload)",
                      {{"audience", audience}, {"seq", static_cast<std::int64_t>(seq)}, {"payload", payload}}));
-  return {};
+  return hunt_back_ ? live::HuntBack::wanted(tx, change.add) : Result<void>();
 }
 
 Result<void> NodeIndicators::on_base(store::Tx& tx, std::string_view audience, const std::string& file,
@@ -378,12 +379,15 @@ Result<void> NodeIndicators::on_base(store::Tx& tx, std::string_view audience, c
   BAVN_TRY(const auto base, mi::IndicatorBase::open(file));  // never forget the changes for one that cannot be read
   BAVN_CHECK(tx.exec("DELETE FROM node_indicator_delta WHERE audience = :audience AND seq <= :seq",
                      {{"audience", audience}, {"seq", static_cast<std::int64_t>(covers_seq)}}));
+  BAVN_TRY(const auto before,
+           tx.one<std::string>("SELECT file FROM node_base WHERE audience = :audience", {{"audience", audience}}));
   BAVN_CHECK(tx.exec(
       "INSERT INTO node_base (audience, file, covers_seq, at_us) VALUES (:audience, :file, :seq, :at) ON CONFLICT "
       "(audience) DO "
       "UPDATE SET file = excluded.file, covers_seq = excluded.covers_seq, at_us = excluded.at_us",
       {{"audience", audience}, {"file", file}, {"seq", static_cast<std::int64_t>(covers_seq)}, {"at", tx.now()}}));
-  return load_all(tx, *set_);
+  BAVN_CHECK(load_all(tx, *set_));
+  return hunt_back_ ? live::HuntBack::wanted_base(tx, file, before.value_or("")) : Result<void>();
 }
 
 }  // namespace bavn::app

@@ -81,7 +81,9 @@ class Standing {
 /// The node's side: what came is kept in tables and put into the set of the running engine after the commit.
 class NodeIndicators {
  public:
-  explicit NodeIndicators(match::indicators::IndicatorSet& set) : set_(&set) {}
+  /// hunt_back: what becomes known is looked for in the past, too (live::HuntBack).
+  explicit NodeIndicators(match::indicators::IndicatorSet& set, bool hunt_back = false)
+      : set_(&set), hunt_back_(hunt_back) {}
   /// At start: the base and the changes since.
   Result<void> load(store::State& state);
   // In the transaction of the stream. The set gets it before the commit: an indicator that is live a moment too early does no harm, and
@@ -93,6 +95,7 @@ class NodeIndicators {
 
  private:
   match::indicators::IndicatorSet* set_;
+  bool hunt_back_;
 };
 
 }  // namespace bavn::app
