@@ -62,10 +62,11 @@ export default function world() {
   ]);
   const warning = () => ({
     id: 'w-2026-0014', version: 2, severity: 'critical', title: nasty('Falske mails fra en konto hos sydby.example', 0), tlp: 'amber', municipality: nordby, came_at: at(-58 * minute), phase: 'updated',
-    answer: { state: 'seen_here', hits: 37, people: 35, clicks: 2, first_hit_at: at(-62 * minute), told_at: at(-57 * minute), purged: 0, purge_left: 37, looked_in: ['Microsofts message trace', 'logins i Entra'], cannot_see: ['Proxy', 'Windows-computere'], by: 'machine' },
+    answer: { state: 'seen_here', hits: 37, people: 35, clicks: 2, first_hit_at: at(-62 * minute), told_at: at(-57 * minute), purged: 0, purge_left: 37, looked_in: ['Microsofts message trace', 'logins i Entra'], cannot_see: ['Proxy', 'Windows-computere'], by: 'machine', ...done },
     looks: 2, next_look_at: at(hour), messages: 2, reminders: 1, ...seen,
   });
   let seen = {};
+  let done = {};
   let taken = false;
   const purge = { id: 'n-77aa', sender: 'mette.krag@sydby.example', state: 'asked', why: 'the mandate says to ask', signs: ['identity', 'payload'], from: at(-64 * minute), until: at(-53 * minute), opened_at: at(-50 * minute), changed_at: at(-50 * minute), ask_until: at(19 * minute), said: 37, message_ids: 37, located: 37, refused: 0, mailboxes: 35, copies: 37, found: 0, moved: 0, gone: 0, left_alone: 0, failed: 0, back: 0, lost: 0, rounds: 0, way: 'mailbox' };
   const oldPurge = { ...purge, id: 'n-51bc', sender: 'faktura@regning.example', state: 'done', signs: ['payload', 'harm'], opened_at: at(-12 * day), from: at(-12 * day), until: at(-12 * day + hour), ask_until: undefined, copies: 112, mailboxes: 108, moved: 104, gone: 5, left_alone: 1, failed: 2, rounds: 7, first_moved_at: at(-12 * day + 4 * minute), emptied_at: at(-12 * day + 31 * minute), approved_by: 'person:3', watch_until: at(-11.75 * day) };
@@ -256,6 +257,14 @@ export default function world() {
     'GET /api/node/warnings/{id}/employees': () => ({ items: [{ language: 'da', title: nasty('Pas på falske mails fra sydby.example', 0), text: 'Lige nu kommer der falske mails fra en mailkonto hos sydby.example. De ligner mails fra en kollega.\n\n- Åbn ikke linket, og log ikke på.\n- Meld mailen til IT. Slet den ikke.\n\nHar du allerede åbnet den? Ring til IT med det samme.' }, { language: 'nb', title: 'Vær oppmerksom på falsk e-post fra sydby.example', text: 'Akkurat nå kommer det falsk e-post.\n\n- Ikke åpne lenken, og ikke logg inn.' }, { language: 'en', title: 'Watch out for fraudulent mail from sydby.example', text: 'Fraudulent mail is arriving.\n\n- Do not open the link, and do not sign in.' }] }),
     'POST /api/node/warnings/{id}/seen': () => {
       seen = { seen_by: 'person:7', seen_at: at(0) };
+      return warning();
+    },
+    'POST /api/node/warnings/{id}/sessions-ended': () => {
+      done = { ...done, sessions_ended_at: at(0) };
+      return warning();
+    },
+    'POST /api/node/warnings/{id}/blocked': () => {
+      done = { ...done, blocked_at: at(0) };
       return warning();
     },
     'GET /api/node/taken': () => ({ taken }),

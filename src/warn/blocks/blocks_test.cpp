@@ -547,6 +547,30 @@ TEST_F(Blocks, ATokenOpensItsListAndNoOther) {
   EXPECT_TRUE(here.tokens()->at(0).hash.empty());
 }
 
+TEST_F(Blocks, ThatADeviceHasTheEntriesOfACampaignIsToldOnce) {
+  NodeBlocks& here = *towns_[0]->blocks;
+  const auto token = here.issue_token("Ida Lund", "rpz.zone", "ns1");
+  const auto told = [&] {
+    wait(1s);
+    return towns_[0]->state
+        ->read([](store::Reader& db) {
+          return db.all<std::string>("SELECT subject FROM domain_event WHERE kind = 'blocks.fetched' ORDER BY seq");
+        })
+        .value();
+  };
+  ASSERT_TRUE(here.may_fetch(*token, "rpz.zone"));
+  EXPECT_TRUE(told().empty()) << "there is nothing in it yet";
+  Proposal p = of("domain", "evil.example");
+  p.campaign = "c-1";
+  ASSERT_TRUE(hub_->propose("Mette Holm", p));
+  wait(2s);
+  EXPECT_TRUE(told().empty()) << "it came, no device has it";
+  ASSERT_TRUE(here.may_fetch(*token, "rpz.zone"));
+  EXPECT_EQ(told(), std::vector<std::string>{"c-1"});
+  ASSERT_TRUE(here.may_fetch(*token, "rpz.zone"));
+  EXPECT_EQ(told().size(), 1U);
+}
+
 TEST_F(Blocks, TheLastGoodListIsKeptWhenTheNewestCannotBeWritten) {
   Town& t = *towns_[0];
   TempFolder folder;

@@ -143,6 +143,13 @@ Result<ListRow> list_row(store::Reader& r) {
   return std::move(*row);
 }
 
+/// Campaigns whose entries came into force after a device fetched the list last.
+Result<std::vector<std::string>> campaigns_since(store::Reader& r, std::int64_t fetched_us) {
+  return r.all<std::string>(
+      "SELECT DISTINCT campaign FROM node_block WHERE state = 'in_force' AND campaign <> '' AND came_us > :at",
+      {{"at", fetched_us}});
+}
+
 Result<void> changed(store::Tx& tx) {
   BAVN_CHECK(tx.exec("UPDATE node_block_list SET changes = changes + 1 WHERE one = 1"));
   return {};
@@ -829,10 +836,13 @@ Result<void> NodeBlocks::may_fetch(std::string_view token, std::string_view file
   }));
   if (!row || row->revoked_at_us != 0) return fail(Code::forbidden, "the token is unknown or was revoked");
   if (row->list != file) return fail(Code::forbidden, "this token is of another list");
-  if (const Instant now = in.runtime.now(); now - from_micros(row->used_at_us) > kUseNoted)
-    in.state.write([id = row->id](store::Tx& tx) -> Result<void> {
+  BAVN_TRY(const auto fresh, in.state.read([&](store::Reader& r) { return campaigns_since(r, row->used_at_us); }));
+  if (const Instant now = in.runtime.now(); !fresh.empty() || now - from_micros(row->used_at_us) > kUseNoted)
+    in.state.write([id = row->id, used = row->used_at_us](store::Tx& tx) -> Result<void> {
+      BAVN_TRY(const auto campaigns, campaigns_since(tx, used));  // those whose entries the device has only now
       BAVN_CHECK(
           tx.exec("UPDATE node_list_token SET used_at_us = :now WHERE id = :id", {{"now", tx.now()}, {"id", id}}));
+      for (const std::string& campaign : campaigns) BAVN_CHECK(tx.emit("blocks.fetched", campaign));
       return {};
     });
   return {};

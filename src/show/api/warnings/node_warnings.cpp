@@ -247,6 +247,19 @@ void add_warning_routes(net::Router& router, const Parts& parts) {
       return tx.audit({q.scope.who(), "warning.looked_again", std::string(q.param("id")), "{}"});
     });
   });
+  router.post("/api/node/warnings/{id}/sessions-ended", Needs::alert_write, [parts](const net::Request& q) {
+    return changed(*parts, q, 200, [&](store::Tx& tx, MunicipalityId m) -> Result<void> {
+      BAVN_CHECK(parts->warnings->sessions_ended(tx, q.param("id"), m, tx.now()));
+      return tx.audit({q.scope.who(), "warning.sessions_ended", std::string(q.param("id")), "{}"});
+    });
+  });
+  router.post("/api/node/warnings/{id}/blocked", Needs::alert_write, [parts](const net::Request& q) {
+    return changed(*parts, q, 200, [&](store::Tx& tx, MunicipalityId m) -> Result<void> {
+      BAVN_TRY(const auto here, parts->warnings->show(q.scope, q.param("id"), m));
+      BAVN_CHECK(parts->warnings->block_confirmed(tx, here.entry.campaign, m, tx.now()));
+      return tx.audit({q.scope.who(), "warning.block_confirmed", std::string(q.param("id")), "{}"});
+    });
+  });
   router.get("/api/node/warnings/{id}/employees", Needs::alert_read,
              [parts](const net::Request& q) { return for_employees(*parts, q); });
   router.get("/api/node/taken", Needs::alert_read, [parts](const net::Request& q) -> net::Reply {
