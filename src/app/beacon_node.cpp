@@ -113,7 +113,7 @@ Result<std::unique_ptr<BeaconNode>> BeaconNode::open(BeaconNodeParts parts) {
   node->take_entries();
   p.state.subscribe("beacon", p.runtime.queue({.name = "beacon-node"}),
                     [n = node.get()](const store::DomainEvent& e) { return n->on_event(e); },
-                    {"content.changed", "notice.", "purge.", "warning.", "blocks.fetched"});
+                    {"content.changed", "notice.", "purge.", "warning.", "block.fetched"});
   return node;
 }
 
@@ -179,8 +179,9 @@ void BeaconNode::take_entries() {
 Result<void> BeaconNode::on_event(const store::DomainEvent& e) {
   if (e.kind == "content.changed" && e.subject == "community") return read_community();
   const MunicipalityId of{static_cast<std::uint16_t>(e.municipality)};
-  if (e.kind == "blocks.fetched")
-    return parts_.state.write_now([&](store::Tx& tx) { return warnings_->list_fetched(tx, e.subject, from_micros(e.at_us)); });
+  if (e.kind == "block.fetched")
+    return parts_.state.write_now(
+        [&](store::Tx& tx) { return warnings_->list_fetched(tx, e.subject, from_micros(e.at_us)); });
   if (e.kind == "notice.takeover" || e.kind == "notice.sender") {
     const auto shown = notices_->show(event::Scope::local_owner(), e.subject);
     if (!shown) return shown.error().code == Code::not_found ? Result<void>() : std::unexpected(shown.error());

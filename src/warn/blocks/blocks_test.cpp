@@ -552,9 +552,10 @@ TEST_F(Blocks, ThatADeviceHasTheEntriesOfACampaignIsToldOnce) {
   const auto token = here.issue_token("Ida Lund", "rpz.zone", "ns1");
   const auto told = [&] {
     wait(1s);
-    return towns_[0]->state
+    return towns_[0]
+        ->state
         ->read([](store::Reader& db) {
-          return db.all<std::string>("SELECT subject FROM domain_event WHERE kind = 'blocks.fetched' ORDER BY seq");
+          return db.all<std::string>("SELECT subject FROM domain_event WHERE kind = 'block.fetched' ORDER BY seq");
         })
         .value();
   };

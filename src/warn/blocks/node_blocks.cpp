@@ -842,7 +842,7 @@ Result<void> NodeBlocks::may_fetch(std::string_view token, std::string_view file
       BAVN_TRY(const auto campaigns, campaigns_since(tx, used));  // those whose entries the device has only now
       BAVN_CHECK(
           tx.exec("UPDATE node_list_token SET used_at_us = :now WHERE id = :id", {{"now", tx.now()}, {"id", id}}));
-      for (const std::string& campaign : campaigns) BAVN_CHECK(tx.emit("blocks.fetched", campaign));
+      for (const std::string& campaign : campaigns) BAVN_CHECK(tx.emit("block.fetched", campaign));
       return {};
     });
   return {};
