@@ -627,7 +627,8 @@ int bench_intake(const BenchOptions& options) {
                       refused = full.refused + over.refused;
   // What the clients were told is what the node has.
   const std::uint64_t counted = last.records - first.records, told = accepted + beside.accepted;
-  const bool whole = offered == accepted + refused && full.other + over.other == 0 && counted == told, bounded = last.peak_mb <= kBudgetMb;
+  const bool whole = offered == accepted + refused && full.other + over.other == 0 && counted == told,
+             bounded = last.peak_mb <= kBudgetMb;
   const double offered_ratio = static_cast<double>(over.offered) / over.seconds / rate;
   if (options.json) {
     std::string out;
@@ -640,9 +641,14 @@ int bench_intake(const BenchOptions& options) {
     w.member("events_per_request", per_request).member("p50_ms", full.p(0.5)).member("p99_ms", full.p(0.99));
     w.member("cores_used", server_cpu / full.seconds).member("client_cores_used", client_cpu / full.seconds);
     w.member("events_per_server_cpu_second", static_cast<double>(full.accepted) / std::max(1e-9, server_cpu));
-    w.member("findings", findings).member("facts", facts).member("counted_by_node", counted).member("told_to_clients", told);
+    w.member("findings", findings)
+        .member("facts", facts)
+        .member("counted_by_node", counted)
+        .member("told_to_clients", told);
     if (other)
-      w.member("via", options.via).member("plain_events_per_second", plain_rate).member("ratio_to_plain", rate / plain_rate);
+      w.member("via", options.via)
+          .member("plain_events_per_second", plain_rate)
+          .member("ratio_to_plain", rate / plain_rate);
     w.member("disk_bytes", last.disk);
     w.key("overload")
         .object()
@@ -669,12 +675,10 @@ int bench_intake(const BenchOptions& options) {
     fmt::print("{:.1f} x that offered: {} offered = {} accepted + {} refused ({:.0f} events/s accepted)\n",
                offered_ratio, over.offered, over.accepted, over.refused,
                static_cast<double>(over.accepted) / over.seconds);
-    if (options.facts)
-      fmt::print("{:.0f} facts/s read, joined and fed\n",
-                 static_cast<double>(facts) / full.seconds);
+    if (options.facts) fmt::print("{:.0f} facts/s read, joined and fed\n", static_cast<double>(facts) / full.seconds);
     if (other)
-      fmt::print("via {}: {:.2f} of the plain way's {:.0f} events/s, measured in turns\n", options.via, rate / plain_rate,
-                 plain_rate);
+      fmt::print("via {}: {:.2f} of the plain way's {:.0f} events/s, measured in turns\n", options.via,
+                 rate / plain_rate, plain_rate);
     fmt::print("peak memory {:.0f} MB of {:.0f} MB\n", last.peak_mb, kBudgetMb);
     fmt::print(
         "limits: disk {:.0f} MB/s, reading and matching {:.0f} events a CPU second, HTTP alone {:.0f} events/s\n",

@@ -213,8 +213,8 @@ Result<std::unique_ptr<NodeCore>> NodeCore::open(Runtime& runtime, net::Client& 
 }
 
 live::Gateways NodeCore::gateways() {
-  live::GatewayOptions how = options_.settings != nullptr ? live::GatewayOptions::from(*options_.settings)
-                                                          : live::GatewayOptions{};
+  live::GatewayOptions how =
+      options_.settings != nullptr ? live::GatewayOptions::from(*options_.settings) : live::GatewayOptions{};
   how.reads_documents = [this](const std::string& format) {
     const auto engine = pipeline_->engine();
     const auto id = engine->catalogue().find(format);

@@ -35,9 +35,9 @@ struct Refused {
 /// accepted + refused = records offered, always.
 struct Receipt {
   std::uint64_t accepted = 0, refused = 0;
-  bool duplicate = false;                  // it was here before; nothing was stored again
-  std::map<std::string, Refused> reasons;  // of refused
-  Instant newest_happened{};               // of the accepted; zero: none had a readable time
+  bool duplicate = false;                      // it was here before; nothing was stored again
+  std::map<std::string, Refused> reasons;      // of refused
+  Instant newest_happened{};                   // of the accepted; zero: none had a readable time
   std::vector<std::uint64_t> refused_lines{};  // of a delivery whose lines are records: from 1, ascending
 };
 

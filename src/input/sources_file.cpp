@@ -56,7 +56,8 @@ constexpr Key kSyslog[] = {
 };
 
 constexpr Key kKafka[] = {
-    {"brokers", "\"kafka1.example.org:9092\"", "One or more brokers, commas between; the others are found through them."},
+    {"brokers", "\"kafka1.example.org:9092\"",
+     "One or more brokers, commas between; the others are found through them."},
     {"topics", "[\"logs\"]", "What to read; one that begins with '^' is a pattern."},
     {"group", "\"bavn\"", "The consumer group; its offsets are committed when messages are on disk."},
     {"start", "\"beginning\"", "Or \"end\": where a new group begins."},
@@ -239,18 +240,22 @@ KafkaOptions kafka_of(Table& t, const Common& c, Files& files, const std::string
   o.municipality = c.municipality;
   o.tenant = c.tenant;
   o.brokers = t.text("brokers", "");
-  if (o.brokers.empty() || o.brokers.size() > 4096) t.error("brokers", "a source of Kafka needs 'brokers', e.g. \"kafka1.example.org:9092\"");
+  if (o.brokers.empty() || o.brokers.size() > 4096)
+    t.error("brokers", "a source of Kafka needs 'brokers', e.g. \"kafka1.example.org:9092\"");
   o.topics = t.texts("topics");
   if (o.topics.empty()) t.error("topics", "a source of Kafka needs 'topics', e.g. [\"logs\"]");
   for (const std::string& topic : o.topics)
-    if (topic.empty() || topic.size() > 249 || topic.contains('\0')) t.error("topics", "a topic has 1 to 249 characters");
+    if (topic.empty() || topic.size() > 249 || topic.contains('\0'))
+      t.error("topics", "a topic has 1 to 249 characters");
   o.group = t.text("group", "bavn");
   if (o.group.empty() || o.group.size() > 249) t.error("group", "a group has 1 to 249 characters");
   const std::string start = t.text("start", "beginning");
   if (start != "beginning" && start != "end") t.error("start", "'start' is \"beginning\" or \"end\"");
   o.from_end = start == "end";
   o.tls = t.flag("tls", false);
-  const auto beside = [&](std::string path) { return path.empty() || path.starts_with('/') ? path : folder + "/" + path; };
+  const auto beside = [&](std::string path) {
+    return path.empty() || path.starts_with('/') ? path : folder + "/" + path;
+  };
   o.ca_file = beside(t.text("ca", ""));
   if (!o.ca_file.empty() && !files.exists(o.ca_file)) t.error("ca", fmt::format("there is no file {}", o.ca_file));
   if (!o.ca_file.empty() && !o.tls) t.error("ca", "'ca' has a meaning with tls = true only");
@@ -311,7 +316,9 @@ Result<SourcesFile> read_sources(std::string_view text, const std::string& file,
         t.known(kKafka);
         out.kafka.push_back(kafka_of(t, common, files, folder));
       } else {
-        t.error("kind", "'kind' is \"files\", \"syslog\" or \"kafka\"; Microsoft 365 and HTTP senders are set up by `bavn node`");
+        t.error(
+            "kind",
+            "'kind' is \"files\", \"syslog\" or \"kafka\"; Microsoft 365 and HTTP senders are set up by `bavn node`");
       }
     }
   }

@@ -61,7 +61,8 @@ TEST_F(SourcesFileTest, AnErrorNamesTheLineAndTheNearestKeyAndAllAreToldAtOnce) 
 }
 
 TEST_F(SourcesFileTest, WhatIsWrongIsSaidInWords) {
-  EXPECT_TRUE(error("[[source]]\nname = \"a\"\nkind = \"nats\"\n").contains("'kind' is \"files\", \"syslog\" or \"kafka\""));
+  EXPECT_TRUE(
+      error("[[source]]\nname = \"a\"\nkind = \"nats\"\n").contains("'kind' is \"files\", \"syslog\" or \"kafka\""));
   EXPECT_TRUE(error("[source]\nname = \"a\"\n").contains("sources.toml:1: here stand tables of [[source]] only"));
   EXPECT_TRUE(error("[[source]]\nname = \"a b\"\nkind = \"files\"\npaths = \"/a\"\n").contains("needs a 'name'"));
   EXPECT_TRUE(error("[[source]]\nname = \"a\"\nkind = \"files\"\npaths = \"a\"\n").contains("a path begins with '/'"));

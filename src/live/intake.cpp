@@ -158,8 +158,7 @@ std::shared_ptr<const IntakeToken> IntakeTokens::of(const net::Request& request)
 }
 
 Result<event::Scope> IntakeTokens::authenticate(const net::Request& request) const {
-  if (!token_in(request))
-    return fail(Code::not_found, "the request has no intake token");
+  if (!token_in(request)) return fail(Code::not_found, "the request has no intake token");
   const auto token = of(request);
   if (!token) return fail(Code::forbidden, "the intake token is unknown or was revoked");
   return event::Scope(std::string(kWho) + token->source,

@@ -165,7 +165,8 @@ constexpr Setting kSettings[] = {
      Unit::none,
      std::int64_t{1'000'000},
      {1000, 100'000'000},
-     "Ids of records that shippers sent with them are known for a day, or until there are so many: within that, what is "
+     "Ids of records that shippers sent with them are known for a day, or until there are so many: within that, what "
+     "is "
      "sent twice is stored once. A million take 50 MB.",
      Restart::yes},
     {"intake.elastic_version",

@@ -39,9 +39,9 @@ class ActionReader {
     else if (action.key == "update") item.action = BulkAction::update;
     else if (action.key == "delete") item.action = BulkAction::del;
     else
-      return std::unexpected(malformed(
-          number, fmt::format("expected field [create], [delete], [index] or [update] but found [{}]",
-                              repair_utf8(action.key.substr(0, 100)))));
+      return std::unexpected(
+          malformed(number, fmt::format("expected field [create], [delete], [index] or [update] but found [{}]",
+                                        repair_utf8(action.key.substr(0, 100)))));
     if (action.value.get(meta) != simdjson::SUCCESS)
       return std::unexpected(malformed(number, "expected START_OBJECT as the action's metadata"));
     for (const auto member : meta) {
@@ -132,15 +132,19 @@ Result<BulkBody> read_bulk(std::string_view body, std::string_view index, const 
     BAVN_TRY(BulkItem item, actions.read(line, number, of_path));
     if (item.action != BulkAction::del) {
       if (body.empty())
-        return fail(Code::bad_input, fmt::format("Malformed content, found extra data after parsing: the action of line "
-                                                 "[{}] has no document", number));
+        return fail(Code::bad_input,
+                    fmt::format("Malformed content, found extra data after parsing: the action of line "
+                                "[{}] has no document",
+                                number));
       item.document = next_line();
-      if (item.fault == nullptr && (item.document.size() < 2 || item.document.front() != '{' || item.document.back() != '}'))
+      if (item.fault == nullptr &&
+          (item.document.size() < 2 || item.document.front() != '{' || item.document.back() != '}'))
         item.fault = "failed to parse: the document is no JSON object on one line";
     }
     out.items.push_back(item);
     if (out.items.size() > limits.items)
-      return fail(Code::bad_input, fmt::format("more than {} items in one request; send fewer at a time", limits.items), "413");
+      return fail(Code::bad_input, fmt::format("more than {} items in one request; send fewer at a time", limits.items),
+                  "413");
   }
   return out;
 }

@@ -22,7 +22,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (body->id_of(item).empty()) continue;
     const auto key = keys.of(body->index_of(item), body->id_of(item), item.document), again = keys.of_line(line);
     // A document that ends in an _index of its own is the one thing that reads otherwise.
-    if (key.id != again.id && !(body->index_of(item).empty() && item.document.find("_index") != std::string_view::npos)) std::abort();
+    if (key.id != again.id && !(body->index_of(item).empty() && item.document.find("_index") != std::string_view::npos))
+      std::abort();
   }
   return 0;
 }

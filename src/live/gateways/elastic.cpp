@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <atomic>
 #include <unordered_map>
 
 #include "base/digest.hpp"
@@ -41,11 +42,24 @@ net::Reply refusal(int status, std::string_view type, std::string_view reason) {
 /// What becomes of an item.
 enum class Fate : std::uint8_t { stored, known, conflict, refused, faulty };
 
+/// What is known of an item while it waits takes more than a tiny document does, and the sink counts documents only.
+constexpr std::size_t kMostWaitingItems = 400'000;
+
+struct Elastic {
+  explicit Elastic(const Gateways& g) : gateways(g) {}
+  const Gateways gateways;
+  std::atomic<std::size_t> waiting_items{0};
+};
+
 struct Waiting {
-  Waiting(std::shared_ptr<const Gateways> g, std::shared_ptr<const IntakeToken> t)
-      : kept(std::move(g)), gateways(*kept), token(std::move(t)) {}
-  const std::shared_ptr<const Gateways> kept;
+  Waiting(std::shared_ptr<Elastic> e, std::shared_ptr<const IntakeToken> t)
+      : elastic(std::move(e)), gateways(elastic->gateways), token(std::move(t)) {}
+  ~Waiting() { elastic->waiting_items -= counted; }
+  Waiting(const Waiting&) = delete;
+  Waiting& operator=(const Waiting&) = delete;
+  const std::shared_ptr<Elastic> elastic;
   const Gateways& gateways;
+  std::size_t counted = 0;
   std::shared_ptr<const IntakeToken> token;
   std::string client;
   std::string body;  // bulk views it until the lines are made; action lines are not kept
@@ -74,10 +88,15 @@ void append_item(std::string& out, const BulkBody& bulk, const BulkItem& item, F
     case Fate::stored: out += R"("result":"created","status":201)"; break;
     case Fate::known: out += R"("result":"noop","status":200)"; break;
     case Fate::conflict:
-      error(409, "version_conflict_engine_exception", "version conflict, document already exists (current version [1])");
+      error(409, "version_conflict_engine_exception",
+            "version conflict, document already exists (current version [1])");
       break;
-    case Fate::refused: error(400, "document_parsing_exception", "failed to parse: the document is no JSON that can be read"); break;
-    case Fate::faulty: error(400, "illegal_argument_exception", item.fault == nullptr ? "it cannot be stored" : item.fault); break;
+    case Fate::refused:
+      error(400, "document_parsing_exception", "failed to parse: the document is no JSON that can be read");
+      break;
+    case Fate::faulty:
+      error(400, "illegal_argument_exception", item.fault == nullptr ? "it cannot be stored" : item.fault);
+      break;
   }
   out += "}}";
 }
@@ -87,7 +106,8 @@ net::Reply items_of(const Waiting& w) {
   bool errors = false;
   for (const Fate f : w.fates) errors = errors || f >= Fate::conflict;
   out.reserve(64 + w.fates.size() * 64);
-  const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(w.gateways.runtime.steady() - w.began).count();
+  const auto took =
+      std::chrono::duration_cast<std::chrono::milliseconds>(w.gateways.runtime.steady() - w.began).count();
   // In this order and spelling: shippers look for `"errors":false,"items":[` and for `"errors":true` in the first bytes.
   out += fmt::format("{{\"took\":{},\"errors\":{},\"items\":[", std::max<std::int64_t>(took, 0), errors);
   for (std::size_t i = 0; i < w.fates.size(); ++i) {
@@ -153,9 +173,9 @@ Result<void> claim_ids(Waiting& w, input::Delivery& d) {
   return {};
 }
 
-void bulk(const std::shared_ptr<const Gateways>& kept, net::Request request, net::Respond respond) {
-  const Gateways& g = *kept;
-  auto w = std::make_shared<Waiting>(kept, g.tokens.of(request));
+void bulk(const std::shared_ptr<Elastic>& elastic, net::Request request, net::Respond respond) {
+  const Gateways& g = elastic->gateways;
+  auto w = std::make_shared<Waiting>(elastic, g.tokens.of(request));
   if (!w->token) return respond(refusal(403, "security_exception", "this needs the token of a source"));
   w->began = g.runtime.steady();
   if (const std::string* agent = request.headers.find("User-Agent")) w->client = *agent;
@@ -167,6 +187,12 @@ void bulk(const std::shared_ptr<const Gateways>& kept, net::Request request, net
     return respond(refusal(read.error().where == "413" ? 413 : 400, "illegal_argument_exception", read.error().what));
   }
   w->bulk = std::move(*read);
+  w->counted = w->bulk.items.size();
+  const std::size_t before = elastic->waiting_items.fetch_add(w->counted);
+  if (before != 0 && before + w->counted > kMostWaitingItems) {
+    g.book.count(*w->token, kWay, w->client, {.turned_away = true});
+    return respond(refusal(503, "es_rejected_execution_exception", "the intake is full; send it again in a second"));
+  }
   w->fates.assign(w->bulk.items.size(), Fate::stored);
   input::Delivery d = delivery_of(g, *w->token);
   if (auto ok = claim_ids(*w, d); !ok) {
@@ -213,7 +239,8 @@ std::string hello(const std::string& version, std::string_view uuid) {
   JsonWriter w(out);
   w.object().member("name", "bavn").member("cluster_name", "bavn").member("cluster_uuid", uuid).key("version").object();
   w.member("number", version).member("build_flavor", "default").member("build_type", "deb");
-  w.member("build_hash", "0000000000000000000000000000000000000000").member("build_date", "2024-01-01T00:00:00.000000000Z");
+  w.member("build_hash", "0000000000000000000000000000000000000000")
+      .member("build_date", "2024-01-01T00:00:00.000000000Z");
   w.member("build_snapshot", false).member("lucene_version", "9.8.0");
   w.member("minimum_wire_compatibility_version", "7.17.0").member("minimum_index_compatibility_version", "7.0.0");
   w.end().member("tagline", "You Know, for Search").end();
@@ -223,7 +250,8 @@ std::string hello(const std::string& version, std::string_view uuid) {
 }  // namespace
 
 void add_elastic_routes(net::Router& router, const Gateways& gateways) {
-  auto g = std::make_shared<const Gateways>(gateways);
+  auto elastic = std::make_shared<Elastic>(gateways);
+  const Gateways* g = &elastic->gateways;
   net::RouteOptions body;
   body.max_body = g->options.max_body;
   body.deadline = std::chrono::seconds(60);
@@ -234,17 +262,21 @@ void add_elastic_routes(net::Router& router, const Gateways& gateways) {
     router.get(path, Needs::event_write, [text = std::move(text)](const net::Request&) { return answer(text); });
   };
   for (const std::string prefix : {"", "/elastic"}) {
-    const auto on_bulk = [g](net::Request q, net::Respond respond) { bulk(g, std::move(q), std::move(respond)); };
+    const auto on_bulk = [elastic](net::Request q, net::Respond respond) {
+      bulk(elastic, std::move(q), std::move(respond));
+    };
     for (const auto method : {net::Method::post, net::Method::put})
       for (const char* path : {"/_bulk", "/{index}/_bulk"})
         router.async(method, prefix + path, Needs::event_write, on_bulk, body);
     fixed(prefix.empty() ? "/" : prefix, hello(g->options.elastic_version, uuid));
     if (!prefix.empty()) fixed(prefix + "/", hello(g->options.elastic_version, uuid));
     fixed(prefix + "/_license",
-          fmt::format(R"({{"license":{{"status":"active","uid":"{}","type":"basic","issue_date":"2024-01-01T00:00:00.000Z",)"
-                      R"("issue_date_in_millis":1704067200000,"expiry_date_in_millis":4000000000000,"max_nodes":1000,)"
-                      R"("issued_to":"bavn","issuer":"bavn","start_date_in_millis":-1}}}})", uuid));
-    router.get(prefix + "/_cluster/health", Needs::event_write, [g](const net::Request&) {
+          fmt::format(
+              R"({{"license":{{"status":"active","uid":"{}","type":"basic","issue_date":"2024-01-01T00:00:00.000Z",)"
+              R"("issue_date_in_millis":1704067200000,"expiry_date_in_millis":4000000000000,"max_nodes":1000,)"
+              R"("issued_to":"bavn","issuer":"bavn","start_date_in_millis":-1}}}})",
+              uuid));
+    router.get(prefix + "/_cluster/health", Needs::event_write, [elastic, g](const net::Request&) {
       // Green means: a delivery would be taken now.
       const bool room = g->sink.has_room(1);
       return answer(fmt::format(R"({{"cluster_name":"bavn","status":"{}","timed_out":false,"number_of_nodes":1,)"
@@ -253,19 +285,22 @@ void add_elastic_routes(net::Router& router, const Gateways& gateways) {
                     room ? 200 : 503);
     });
     // rsyslog only wants to be answered.
-    router.get(prefix + "/_cat/health", Needs::event_write, [g](const net::Request&) {
+    router.get(prefix + "/_cat/health", Needs::event_write, [elastic, g](const net::Request&) {
       net::Reply reply = net::text(g->sink.has_room(1) ? "bavn green\n" : "bavn red\n");
       reply.headers.set(kProductHeader, std::string(kProduct));
       return reply;
     });
     // Beats and Logstash look for these and may write them. There are no indices here for which they could have an effect.
     fixed(prefix + "/_nodes", R"({"_nodes":{"total":0,"successful":0,"failed":0},"cluster_name":"bavn","nodes":{}})");
-    for (const char* path : {"/_nodes/{what}", "/_nodes/{what}/{which}", "/_xpack", "/_ilm/status", "/_ingest/pipeline"})
+    for (const char* path :
+         {"/_nodes/{what}", "/_nodes/{what}/{which}", "/_xpack", "/_ilm/status", "/_ingest/pipeline"})
       fixed(prefix + path, "{}");
-    for (const char* path : {"/_ilm/policy/{name}", "/_index_template/{name}", "/_component_template/{name}", "/_template/{name}",
-                             "/_ingest/pipeline/{name}", "/_data_stream/{name}", "/_alias/{name}"}) {
+    for (const char* path :
+         {"/_ilm/policy/{name}", "/_index_template/{name}", "/_component_template/{name}", "/_template/{name}",
+          "/_ingest/pipeline/{name}", "/_data_stream/{name}", "/_alias/{name}"}) {
       fixed(prefix + path, "{}");
-      router.put(prefix + path, Needs::event_write, [](const net::Request&) { return answer(R"({"acknowledged":true})"); });
+      router.put(prefix + path, Needs::event_write,
+                 [](const net::Request&) { return answer(R"({"acknowledged":true})"); });
     }
   }
 }

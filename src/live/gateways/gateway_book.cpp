@@ -28,10 +28,12 @@ Result<void> write(store::Tx& tx, const std::vector<GatewayRow>& rows) {
         "INSERT INTO live_gateway (source, municipality, tenant, way, client, requests, records, refused, duplicates, "
         "turned_away, faults, first_at_us, last_at_us, fault_at_us, fault) VALUES (:source, :m, :t, :way, :client, "
         ":requests, :records, :refused, :duplicates, :turned_away, :faults, :at, :at, :fault_at, :fault) ON CONFLICT "
-        "(source, municipality, tenant, way) DO UPDATE SET client = :client, requests = requests + :requests, records = "
+        "(source, municipality, tenant, way) DO UPDATE SET client = :client, requests = requests + :requests, records "
+        "= "
         "records + :records, refused = refused + :refused, duplicates = duplicates + :duplicates, turned_away = "
         "turned_away + :turned_away, faults = faults + :faults, last_at_us = max(last_at_us, :at), fault_at_us = CASE "
-        "WHEN :fault_at > 0 THEN :fault_at ELSE fault_at_us END, fault = CASE WHEN :fault_at > 0 THEN :fault ELSE fault "
+        "WHEN :fault_at > 0 THEN :fault_at ELSE fault_at_us END, fault = CASE WHEN :fault_at > 0 THEN :fault ELSE "
+        "fault "
         "END",
         {{"source", r.source},
          {"m", r.municipality},
@@ -137,7 +139,8 @@ Result<std::vector<GatewayRow>> GatewayBook::list(const event::Scope& scope) con
   if (!scope.may(event::Right::alert_read)) return fail(Code::forbidden, scope.who() + " may not read the sources");
   BAVN_TRY(auto rows, inner_->state.read([](store::Reader& db) {
     return db.all<GatewayRow>(
-        "SELECT source, municipality, tenant, way, client, requests, records, refused, duplicates, turned_away, faults, "
+        "SELECT source, municipality, tenant, way, client, requests, records, refused, duplicates, turned_away, "
+        "faults, "
         "first_at_us, last_at_us, fault_at_us, fault FROM live_gateway ORDER BY source, municipality, tenant, way");
   }));
   std::erase_if(rows, [&](const GatewayRow& r) {

@@ -14,8 +14,7 @@ input::Delivery delivery_of(const Gateways& gateways, const IntakeToken& token) 
   d.source = "http." + token.source;
   d.municipality = MunicipalityId{static_cast<std::uint16_t>(token.municipality)};
   d.tenant = TenantId{static_cast<std::uint16_t>(token.tenant)};
-  if (!token.format.empty() &&
-      (!gateways.options.reads_documents || gateways.options.reads_documents(token.format)))
+  if (!token.format.empty() && (!gateways.options.reads_documents || gateways.options.reads_documents(token.format)))
     d.format = token.format;
   d.line_is_record = true;
   return d;

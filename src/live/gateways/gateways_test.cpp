@@ -38,7 +38,8 @@ class GatewayTest : public ::testing::Test {
     add_elastic_routes(*router, g);
     add_hec_routes(*router, g);
   }
-  net::Request request(net::Method method, std::string_view target, std::string body = {}, const std::string& scheme = "ApiKey") {
+  net::Request request(net::Method method, std::string_view target, std::string body = {},
+                       const std::string& scheme = "ApiKey") {
     auto q = net::request_for(method, target);
     EXPECT_TRUE(q) << target;
     const bool packed = scheme == "ApiKey" || scheme == "Basic";
@@ -61,10 +62,11 @@ class GatewayTest : public ::testing::Test {
   std::uint64_t stored() { return node.pipeline->history().stats().records; }
   std::vector<std::string> lines() {
     std::vector<std::string> out;
-    EXPECT_TRUE(node.pipeline->history().for_each_frame(owner(), {}, {}, [&](const auto&, const history::FrameText& text) {
-      for (const std::string_view l : split(text.lines(), '\n')) out.emplace_back(l);
-      return true;
-    }));
+    EXPECT_TRUE(
+        node.pipeline->history().for_each_frame(owner(), {}, {}, [&](const auto&, const history::FrameText& text) {
+          for (const std::string_view l : split(text.lines(), '\n')) out.emplace_back(l);
+          return true;
+        }));
     return out;
   }
   SimNode node;
@@ -98,16 +100,18 @@ TEST_F(GatewayTest, WhatShippersAskFirstIsAnsweredAsTheyWantIt) {
     EXPECT_EQ(document->root()["tagline"].text_or(""), "You Know, for Search");
     EXPECT_EQ(ask(request(net::Method::head, std::string(prefix) + "/")).status, 200);
     const auto license = ask(request(net::Method::get, std::string(prefix) + "/_license?human=false"));
-    EXPECT_EQ(net::JsonDocument::parse(license.body)->root()["license"]["status"].text_or(""), "active") << license.body;
-    for (const char* path : {"/_cluster/health", "/_nodes", "/_nodes/http", "/_ilm/policy/filebeat", "/_index_template/filebeat-8.11.0",
-                             "/_ingest/pipeline/x", "/_xpack"})
+    EXPECT_EQ(net::JsonDocument::parse(license.body)->root()["license"]["status"].text_or(""), "active")
+        << license.body;
+    for (const char* path : {"/_cluster/health", "/_nodes", "/_nodes/http", "/_ilm/policy/filebeat",
+                             "/_index_template/filebeat-8.11.0", "/_ingest/pipeline/x", "/_xpack"})
       EXPECT_EQ(ask(request(net::Method::get, std::string(prefix) + path)).status, 200) << path;
     EXPECT_EQ(ask(request(net::Method::put, std::string(prefix) + "/_index_template/filebeat", "{}")).status, 200);
   }
 }
 
 TEST_F(GatewayTest, BulkAnswersInTheOrderAndSpellingThatShippersSearchFor) {
-  const auto reply = post("/_bulk", "{\"create\":{\"_index\":\"logs\"}}\n" + doc(1) + "\n{\"index\":{\"_id\":\"a\"}}\n" + doc(2) + "\n");
+  const auto reply = post(
+      "/_bulk", "{\"create\":{\"_index\":\"logs\"}}\n" + doc(1) + "\n{\"index\":{\"_id\":\"a\"}}\n" + doc(2) + "\n");
   EXPECT_EQ(reply.status, 200);
   EXPECT_NE(reply.body.find("\"errors\":false,\"items\":["), std::string::npos) << reply.body;
   EXPECT_EQ(statuses(reply.body), (std::vector<std::int64_t>{201, 201}));
@@ -124,9 +128,10 @@ TEST_F(GatewayTest, BulkAnswersInTheOrderAndSpellingThatShippersSearchFor) {
 }
 
 TEST_F(GatewayTest, EachItemHasItsOwnFateAndTheOthersAreStored) {
-  const auto reply = post("/filebeat-8.11.0/_bulk",
-                          "{\"create\":{}}\n" + doc(1) + "\n{\"create\":{}}\n{\"broken\": tru}\n{\"delete\":{\"_id\":\"a\"}}\n" +
-                              "{\"update\":{\"_id\":\"a\"}}\n{\"doc\":{}}\n{\"create\":{}}\nno document\n{\"index\":{}}\n" + doc(2) + "\n");
+  const auto reply = post(
+      "/filebeat-8.11.0/_bulk",
+      "{\"create\":{}}\n" + doc(1) + "\n{\"create\":{}}\n{\"broken\": tru}\n{\"delete\":{\"_id\":\"a\"}}\n" +
+          "{\"update\":{\"_id\":\"a\"}}\n{\"doc\":{}}\n{\"create\":{}}\nno document\n{\"index\":{}}\n" + doc(2) + "\n");
   EXPECT_EQ(reply.status, 200);
   EXPECT_NE(reply.body.find("\"errors\":true"), std::string::npos);
   EXPECT_EQ(statuses(reply.body), (std::vector<std::int64_t>{201, 400, 400, 400, 400, 201})) << reply.body;
@@ -143,31 +148,40 @@ TEST_F(GatewayTest, EachItemHasItsOwnFateAndTheOthersAreStored) {
 }
 
 TEST_F(GatewayTest, ADocumentThatLooksLikeAnEnvelopeIsOneRecord) {
-  const auto reply = post("/_bulk", "{\"create\":{}}\n{\"records\":[{\"a\":1},{\"a\":2}]}\n{\"create\":{}}\n{\"a\":\n{\"create\":{}}\n" + doc(1) + "\n");
+  const auto reply = post(
+      "/_bulk", "{\"create\":{}}\n{\"records\":[{\"a\":1},{\"a\":2}]}\n{\"create\":{}}\n{\"a\":\n{\"create\":{}}\n" +
+                    doc(1) + "\n");
   EXPECT_EQ(statuses(reply.body), (std::vector<std::int64_t>{201, 400, 201})) << reply.body;
   EXPECT_EQ(stored(), 2U);
 }
 
 TEST_F(GatewayTest, ARecordWithAnIdIsStoredOnceInWhateverGroupItComesAgain) {
   const std::string one = doc(1), two = doc(2);
-  EXPECT_EQ(statuses(post("/_bulk", "{\"index\":{\"_id\":\"1\"}}\n" + one + "\n{\"index\":{\"_id\":\"1\"}}\n" + one + "\n").body),
-            (std::vector<std::int64_t>{201, 200}));
-  EXPECT_EQ(statuses(post("/_bulk", "{\"create\":{\"_id\":\"2\"}}\n" + two + "\n{\"index\":{\"_id\":1}}\n" + one + "\n").body),
-            (std::vector<std::int64_t>{201, 200}));
+  EXPECT_EQ(
+      statuses(
+          post("/_bulk", "{\"index\":{\"_id\":\"1\"}}\n" + one + "\n{\"index\":{\"_id\":\"1\"}}\n" + one + "\n").body),
+      (std::vector<std::int64_t>{201, 200}));
+  EXPECT_EQ(
+      statuses(
+          post("/_bulk", "{\"create\":{\"_id\":\"2\"}}\n" + two + "\n{\"index\":{\"_id\":1}}\n" + one + "\n").body),
+      (std::vector<std::int64_t>{201, 200}));
   const auto again = post("/_bulk", "{\"create\":{\"_id\":\"2\"}}\n" + two + "\n");
   EXPECT_EQ(statuses(again.body), (std::vector<std::int64_t>{409}));
   EXPECT_NE(again.body.find("version_conflict_engine_exception"), std::string::npos);
   EXPECT_EQ(stored(), 2U);
   // Another content under the id is another version: evidence is not written over, and nothing is lost.
-  EXPECT_EQ(statuses(post("/_bulk", "{\"index\":{\"_id\":\"1\"}}\n" + two + "\n").body), (std::vector<std::int64_t>{201}));
+  EXPECT_EQ(statuses(post("/_bulk", "{\"index\":{\"_id\":\"1\"}}\n" + two + "\n").body),
+            (std::vector<std::int64_t>{201}));
   EXPECT_EQ(stored(), 3U);
-  EXPECT_EQ(statuses(post("/other/_bulk", "{\"create\":{\"_id\":\"2\"}}\n" + two + "\n").body), (std::vector<std::int64_t>{201}))
+  EXPECT_EQ(statuses(post("/other/_bulk", "{\"create\":{\"_id\":\"2\"}}\n" + two + "\n").body),
+            (std::vector<std::int64_t>{201}))
       << "an id belongs to its index";
 }
 
 TEST_F(GatewayTest, IdsAreKnownAfterAnyDeath) {
   std::string all;
-  for (std::uint64_t n = 0; n < 20; ++n) all += "{\"create\":{\"_index\":\"i\",\"_id\":\"ae\\\"" + std::to_string(n) + "\"}}\n" + doc(n) + "\n";
+  for (std::uint64_t n = 0; n < 20; ++n)
+    all += "{\"create\":{\"_index\":\"i\",\"_id\":\"ae\\\"" + std::to_string(n) + "\"}}\n" + doc(n) + "\n";
   EXPECT_EQ(post("/_bulk", all).status, 200);
   EXPECT_EQ(stored(), 20U);
   node.sim.files().cut_power();  // nothing of the file of ids was synced
@@ -201,14 +215,17 @@ TEST_F(GatewayTest, ADamagedFileOfIdsCostsNothingThatWasStoredSince) {
 TEST_F(GatewayTest, OldIdsGoWhenThereAreMoreThanTheLimit) {
   for (std::uint64_t batch = 0; batch < 12; ++batch) {
     std::string all;
-    for (std::uint64_t n = 0; n < 100; ++n) all += "{\"create\":{\"_id\":\"" + std::to_string(batch * 100 + n) + "\"}}\n" + doc(n) + "\n";
+    for (std::uint64_t n = 0; n < 100; ++n)
+      all += "{\"create\":{\"_id\":\"" + std::to_string(batch * 100 + n) + "\"}}\n" + doc(n) + "\n";
     EXPECT_EQ(post("/_bulk", all).status, 200);
   }
   EXPECT_LE(ids->size(), 1000U);
   EXPECT_GE(ids->size(), 500U);
-  EXPECT_EQ(statuses(post("/_bulk", "{\"create\":{\"_id\":\"1199\"}}\n" + doc(99) + "\n").body), (std::vector<std::int64_t>{409}));
+  EXPECT_EQ(statuses(post("/_bulk", "{\"create\":{\"_id\":\"1199\"}}\n" + doc(99) + "\n").body),
+            (std::vector<std::int64_t>{409}));
   start();
-  EXPECT_EQ(statuses(post("/_bulk", "{\"create\":{\"_id\":\"1199\"}}\n" + doc(99) + "\n").body), (std::vector<std::int64_t>{409}));
+  EXPECT_EQ(statuses(post("/_bulk", "{\"create\":{\"_id\":\"1199\"}}\n" + doc(99) + "\n").body),
+            (std::vector<std::int64_t>{409}));
 }
 
 TEST_F(GatewayTest, AnIdThatIsBeingStoredTurnsTheOtherRequestAway) {
@@ -244,11 +261,12 @@ TEST_F(GatewayTest, FullTurnsTheWholeRequestAwayBeforeAnythingIsKept) {
   }
   std::map<int, int> seen;
   for (int i = 0; i < 6; ++i)
-    router->handle(request(net::Method::post, i % 2 == 0 ? "/_bulk" : "/services/collector", i % 2 == 0 ? body : events, "Bearer"),
-                   [&](net::Reply r) {
-                     ++seen[r.status];
-                     EXPECT_EQ(r.status == 503, r.headers.find("Retry-After") != nullptr);
-                   });
+    router->handle(
+        request(net::Method::post, i % 2 == 0 ? "/_bulk" : "/services/collector", i % 2 == 0 ? body : events, "Bearer"),
+        [&](net::Reply r) {
+          ++seen[r.status];
+          EXPECT_EQ(r.status == 503, r.headers.find("Retry-After") != nullptr);
+        });
   node.sim.advance(1ms);
   node.settle();
   EXPECT_EQ(seen[200] + seen[503], 6);
@@ -258,15 +276,15 @@ TEST_F(GatewayTest, FullTurnsTheWholeRequestAwayBeforeAnythingIsKept) {
 }
 
 TEST_F(GatewayTest, WholeBulkRequestsThatCannotBeReadAreRefusedWithTheReason) {
-  for (const auto& [body, reason] : std::map<std::string, std::string>{
-           {"", "request body is required"},
-           {"\n\n", "request body is required"},
-           {"{\"create\":{}}\n{}", "must be terminated by a newline"},
-           {"{\"create\":{}}\n", "has no document"},
-           {"[]\n{}\n", "Malformed action/metadata line [1]"},
-           {"{\"create\":{}}\n{}\n{\"upsert\":{}}\n{}\n", "line [3]"},
-           {"{\"create\":[]}\n{}\n", "expected START_OBJECT"},
-           {"{\"create\":{\"_id\":{}}}\n{}\n", "is no text"}}) {
+  for (const auto& [body, reason] :
+       std::map<std::string, std::string>{{"", "request body is required"},
+                                          {"\n\n", "request body is required"},
+                                          {"{\"create\":{}}\n{}", "must be terminated by a newline"},
+                                          {"{\"create\":{}}\n", "has no document"},
+                                          {"[]\n{}\n", "Malformed action/metadata line [1]"},
+                                          {"{\"create\":{}}\n{}\n{\"upsert\":{}}\n{}\n", "line [3]"},
+                                          {"{\"create\":[]}\n{}\n", "expected START_OBJECT"},
+                                          {"{\"create\":{\"_id\":{}}}\n{}\n", "is no text"}}) {
     const auto reply = post("/_bulk", body);
     EXPECT_EQ(reply.status, 400) << body;
     EXPECT_NE(reply.body.find(reason), std::string::npos) << reply.body;
@@ -282,12 +300,13 @@ TEST_F(GatewayTest, WholeBulkRequestsThatCannotBeReadAreRefusedWithTheReason) {
 
 TEST_F(GatewayTest, ATokenIsCarriedAsEachProductCarriesItsOwn) {
   const std::string body = "{\"create\":{}}\n" + doc(1) + "\n";
-  for (const char* scheme : {"ApiKey", "Basic", "Bearer", "Splunk"}) EXPECT_EQ(post("/_bulk", body, scheme).status, 200) << scheme;
+  for (const char* scheme : {"ApiKey", "Basic", "Bearer", "Splunk"})
+    EXPECT_EQ(post("/_bulk", body, scheme).status, 200) << scheme;
   auto pasted = request(net::Method::post, "/_bulk", body);
   pasted.headers.set("Authorization", "ApiKey " + token);
   EXPECT_EQ(ask(std::move(pasted)).status, 200);
-  for (const std::string& header :
-       std::vector<std::string>{"ApiKey !!!", "Basic " + to_base64("elastic:changeme"), "Bearer bavn_in_made-up", "Splunk", ""}) {
+  for (const std::string& header : std::vector<std::string>{"ApiKey !!!", "Basic " + to_base64("elastic:changeme"),
+                                                            "Bearer bavn_in_made-up", "Splunk", ""}) {
     auto q = request(net::Method::post, "/_bulk", body);
     q.headers.set("Authorization", header);
     EXPECT_EQ(ask(std::move(q)).status, 401) << header;
@@ -305,10 +324,11 @@ std::pair<int, std::int64_t> said(const net::Reply& r) {
 using Said = std::pair<int, std::int64_t>;
 
 TEST_F(GatewayTest, EventsComeOneAfterTheOtherWithAllThatIsSaidOfThem) {
-  const auto reply = post("/services/collector/event?host=from-query",
-                          R"({"time":1768032000.5,"host":"fw1","sourcetype":"cisco:asa","index":"net","fields":{"zone":"a"},"event":"Jan 10 08:00:00 fw1 %ASA-6-302013: Built"})"
-                          "{\"event\":{\"a\":1,\n \"b\":\"x\"}}\r\n {\"event\":{}} {\"event\":17}",
-                          "Splunk");
+  const auto reply = post(
+      "/services/collector/event?host=from-query",
+      R"({"time":1768032000.5,"host":"fw1","sourcetype":"cisco:asa","index":"net","fields":{"zone":"a"},"event":"Jan 10 08:00:00 fw1 %ASA-6-302013: Built"})"
+      "{\"event\":{\"a\":1,\n \"b\":\"x\"}}\r\n {\"event\":{}} {\"event\":17}",
+      "Splunk");
   EXPECT_EQ(reply.body, R"({"text":"Success","code":0})");
   const auto kept = lines();
   ASSERT_EQ(kept.size(), 4U);
@@ -339,10 +359,13 @@ TEST_F(GatewayTest, RawLinesStayAsTheyAreUnlessSomethingIsSaidOfThem) {
   const std::string line = "Jan 10 08:00:00 fw1 sshd[17]: Failed password for root from 192.0.2.7 port 22 ssh2";
   EXPECT_EQ(said(post("/services/collector/raw", line + "\r\n\n" + line + "\n", "Splunk")), (Said{200, 0}));
   EXPECT_EQ(lines(), (std::vector<std::string>{line, line}));
-  EXPECT_EQ(said(post("/services/collector/raw/1.0?sourcetype=linux_secure&host=fw%221", line, "Splunk")), (Said{200, 0}));
+  EXPECT_EQ(said(post("/services/collector/raw/1.0?sourcetype=linux_secure&host=fw%221", line, "Splunk")),
+            (Said{200, 0}));
   EXPECT_EQ(stored(), 3U);
   const auto kept = lines();
-  EXPECT_EQ(std::count(kept.begin(), kept.end(), R"({"host":"fw\"1","sourcetype":"linux_secure","_raw":")" + line + "\"}"), 1);
+  EXPECT_EQ(
+      std::count(kept.begin(), kept.end(), R"({"host":"fw\"1","sourcetype":"linux_secure","_raw":")" + line + "\"}"),
+      1);
 }
 
 TEST_F(GatewayTest, TokensAndChannelsAreSpokenOfAsTheCollectorDoes) {
@@ -392,7 +415,10 @@ TEST_F(GatewayTest, AFormatOfTheTokenIsForDocumentsOnlyWhereItReadsThem) {
   auto made = tokens->issue(owner(), "asa", MunicipalityId{101}, TenantId{1}, "cisco_asa");
   ASSERT_TRUE(made);
   token = *made;
-  EXPECT_EQ(statuses(post("/_bulk", "{\"create\":{}}\n{\"@timestamp\":\"2026-01-10T08:00:00Z\",\"ecs\":{\"version\":\"8\"},\"message\":\"x\"}\n").body),
+  EXPECT_EQ(statuses(post("/_bulk",
+                          "{\"create\":{}}\n{\"@timestamp\":\"2026-01-10T08:00:00Z\",\"ecs\":{\"version\":\"8\"},"
+                          "\"message\":\"x\"}\n")
+                         .body),
             (std::vector<std::int64_t>{201}));
 }
 

@@ -127,18 +127,21 @@ struct Collector : std::enable_shared_from_this<Collector> {
     d.bytes = std::move(lines->lines);
     if (raw && !(*token)->format.empty()) d.format = (*token)->format;
     if (raw) d.line_is_record = false;  // header lines of a format have their meaning
-    g.sink.deliver(std::move(d), [self = shared_from_this(), token = *token, client = std::move(client), acks = !channel->empty(), n = lines->events,
-                                  respond = std::move(respond)](Result<input::Receipt> receipt) mutable {
-      if (!receipt) {
-        const bool full = receipt.error().code == Code::unavailable;
-        self->g.book.count(*token, kWay, client, {.turned_away = full, .fault = full ? std::string() : receipt.error().what});
-        return respond(say(full ? 9 : 6));
-      }
-      self->g.book.count(*token, kWay, client, {.records = receipt->accepted, .refused = receipt->refused});
-      if (receipt->accepted == 0 && receipt->refused != 0)
-        return respond(say(6, receipt->refused_lines.empty() ? 0 : static_cast<std::int64_t>(receipt->refused_lines[0]) - 1));
-      respond(say(0, -1, acks ? self->next_ack.fetch_add(1) : -1));
-    });
+    g.sink.deliver(
+        std::move(d), [self = shared_from_this(), token = *token, client = std::move(client), acks = !channel->empty(),
+                       n = lines->events, respond = std::move(respond)](Result<input::Receipt> receipt) mutable {
+          if (!receipt) {
+            const bool full = receipt.error().code == Code::unavailable;
+            self->g.book.count(*token, kWay, client,
+                               {.turned_away = full, .fault = full ? std::string() : receipt.error().what});
+            return respond(say(full ? 9 : 6));
+          }
+          self->g.book.count(*token, kWay, client, {.records = receipt->accepted, .refused = receipt->refused});
+          if (receipt->accepted == 0 && receipt->refused != 0)
+            return respond(
+                say(6, receipt->refused_lines.empty() ? 0 : static_cast<std::int64_t>(receipt->refused_lines[0]) - 1));
+          respond(say(0, -1, acks ? self->next_ack.fetch_add(1) : -1));
+        });
   }
 
   net::Reply acks(net::Request q) {
@@ -183,11 +186,13 @@ void add_hec_routes(net::Router& router, const Gateways& gateways) {
   const std::string root = "/services/collector";
   // Needs::anyone: this protocol has its own words for a missing or wrong token, which the handler says before it reads anything.
   for (const char* path : {"", "/event", "/event/1.0"})
-    router.async(net::Method::post, root + path, Needs::anyone,
-                 [c](net::Request q, net::Respond respond) { c->events(std::move(q), false, std::move(respond)); }, body);
+    router.async(
+        net::Method::post, root + path, Needs::anyone,
+        [c](net::Request q, net::Respond respond) { c->events(std::move(q), false, std::move(respond)); }, body);
   for (const char* path : {"/raw", "/raw/1.0"})
-    router.async(net::Method::post, root + path, Needs::anyone,
-                 [c](net::Request q, net::Respond respond) { c->events(std::move(q), true, std::move(respond)); }, body);
+    router.async(
+        net::Method::post, root + path, Needs::anyone,
+        [c](net::Request q, net::Respond respond) { c->events(std::move(q), true, std::move(respond)); }, body);
   net::RouteOptions small;
   small.max_body = 1U << 20U;
   for (const char* path : {"/ack", "/ack/1.0"})

@@ -157,7 +157,8 @@ std::expected<HecLines, HecFault> read_hec_events(std::string_view body, const H
     const std::string_view object = body.substr(at, end - at);
     at = end;
     simdjson::dom::object checked;
-    if (object.size() < 2 || parser.parse(object.data(), object.size()).get(checked) != simdjson::SUCCESS) return bad(6);
+    if (object.size() < 2 || parser.parse(object.data(), object.size()).get(checked) != simdjson::SUCCESS)
+      return bad(6);
     const Members m = members_of(object);
     if (m.event.empty()) return bad(12);
     if (m.event == "null") return bad(12);

@@ -35,6 +35,7 @@ struct HecLimits {
 std::expected<HecLines, HecFault> read_hec_events(std::string_view body, const HecMeta& otherwise,
                                                   const HecLimits& limits = {});
 /// Lines of a raw body. Without metadata they stay as they are.
-std::expected<HecLines, HecFault> read_hec_raw(std::string_view body, const HecMeta& meta, const HecLimits& limits = {});
+std::expected<HecLines, HecFault> read_hec_raw(std::string_view body, const HecMeta& meta,
+                                               const HecLimits& limits = {});
 
 }  // namespace bavn::live

@@ -13,7 +13,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   for (const HecMeta& meta : {HecMeta{}, some}) {
     for (const auto& lines : {read_hec_events(bytes, meta), read_hec_raw(bytes, meta)}) {
       if (!lines) continue;
-      if (static_cast<std::uint64_t>(std::count(lines->lines.begin(), lines->lines.end(), '\n')) != lines->events) std::abort();
+      if (static_cast<std::uint64_t>(std::count(lines->lines.begin(), lines->lines.end(), '\n')) != lines->events)
+        std::abort();
     }
   }
   return 0;

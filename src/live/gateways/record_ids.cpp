@@ -16,9 +16,9 @@ namespace {
 
 constexpr std::string_view kMagic = "BVRECID1";
 constexpr std::int64_t kDay = 24LL * 3600 * 1'000'000;
-constexpr std::int64_t kClockSlack = 60'000'000;              // a clock that was set meanwhile
-constexpr Duration kBlockEvery = std::chrono::seconds(30);    // so much is read again from history after a crash
-constexpr std::size_t kBlockIds = 8192;                       // or so many
+constexpr std::int64_t kClockSlack = 60'000'000;            // a clock that was set meanwhile
+constexpr Duration kBlockEvery = std::chrono::seconds(30);  // so much is read again from history after a crash
+constexpr std::size_t kBlockIds = 8192;                     // or so many
 constexpr std::size_t kEntryBytes = 24, kBlockHead = 4 + 8 + 8;
 
 struct IdHash {
@@ -98,7 +98,8 @@ RecordKey RecordKeys::of_line(std::string_view line) const {
   constexpr std::string_view id_name = R"("_id":)", index_name = R"("_index":)";
   if (!line.ends_with("\"}")) return {};
   const std::size_t at = line.rfind(id_name);
-  if (at == std::string_view::npos || at == 0 || at + id_name.size() + 3 > line.size() || line[at + id_name.size()] != '"')
+  if (at == std::string_view::npos || at == 0 || at + id_name.size() + 3 > line.size() ||
+      line[at + id_name.size()] != '"')
     return {};
   const std::string_view id = line.substr(at + id_name.size(), line.size() - 1 - at - id_name.size());
   for (std::size_t i = 1; i + 1 < id.size(); ++i) {
@@ -369,7 +370,8 @@ Result<RecordIds::Asked> RecordIds::claim(std::span<const RecordKey> keys,
   const std::lock_guard lock(inner_->mutex);
   for (const RecordKey& k : keys)
     if (k.named() && inner_->under_way.contains(k.id))
-      return fail(Code::unavailable, "records of these ids are being stored for another request; send it again in a second");
+      return fail(Code::unavailable,
+                  "records of these ids are being stored for another request; send it again in a second");
   for (std::size_t i = 0; i < keys.size(); ++i) {
     if (!keys[i].named()) continue;
     if (const RecordKey* known = inner_->find(keys[i].id))

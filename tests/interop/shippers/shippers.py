@@ -175,7 +175,7 @@ log {{ source(s); parser(p); destination(d); flags(flow-control); }};
 """)
         self.run(root / "usr/sbin/syslog-ng", "-F", "--no-caps", "-f", config, "--module-path", root / "usr/lib/syslog-ng/3.38",
                  "-R", self.folder / "persist", "-p", self.folder / "pid", "-c", self.folder / "ctl",
-                 env={"LD_LIBRARY_PATH": f"{libraries}:{root}/usr/lib/syslog-ng:{root}/usr/lib/syslog-ng/3.38"})
+                 env={"LD_LIBRARY_PATH": f"{libraries}:{root}/lib/x86_64-linux-gnu:{root}/usr/lib/syslog-ng:{root}/usr/lib/syslog-ng/3.38"})
 
 
 class SyslogNgElastic(SyslogNg):

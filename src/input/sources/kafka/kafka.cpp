@@ -70,7 +70,8 @@ class KafkaSource::Core : public std::enable_shared_from_this<Core> {
     std::string trouble(512, '\0');
     std::string wrong;
     const auto set = [&](const char* name, const std::string& value) {
-      if (rd_kafka_conf_set(conf.get(), name, value.c_str(), trouble.data(), trouble.size()) != RD_KAFKA_CONF_OK && wrong.empty())
+      if (rd_kafka_conf_set(conf.get(), name, value.c_str(), trouble.data(), trouble.size()) != RD_KAFKA_CONF_OK &&
+          wrong.empty())
         wrong = trouble.c_str();
     };
     set("bootstrap.servers", o_.brokers);
@@ -79,10 +80,12 @@ class KafkaSource::Core : public std::enable_shared_from_this<Core> {
     set("enable.auto.commit", "false");
     set("enable.auto.offset.store", "false");
     set("auto.offset.reset", o_.from_end ? "latest" : "earliest");
-    set("max.poll.interval.ms", "86400000");  // while the sink is full nothing is polled, and nobody else could do better
+    set("max.poll.interval.ms",
+        "86400000");  // while the sink is full nothing is polled, and nobody else could do better
     set("queued.max.messages.kbytes", "8192");
     set("fetch.message.max.bytes", std::to_string(kMostMessage));
-    set("security.protocol", o_.user.empty() ? (o_.tls ? "ssl" : "plaintext") : (o_.tls ? "sasl_ssl" : "sasl_plaintext"));
+    set("security.protocol",
+        o_.user.empty() ? (o_.tls ? "ssl" : "plaintext") : (o_.tls ? "sasl_ssl" : "sasl_plaintext"));
     if (!o_.ca_file.empty()) set("ssl.ca.location", o_.ca_file);
     if (!o_.user.empty()) {
       set("sasl.mechanisms", o_.mechanism);
@@ -94,24 +97,26 @@ class KafkaSource::Core : public std::enable_shared_from_this<Core> {
     rd_kafka_conf_set_error_cb(conf.get(), [](rd_kafka_t*, int error, const char* reason, void* self) {
       static_cast<Core*>(self)->trouble(static_cast<rd_kafka_resp_err_t>(error), reason);
     });
-    rd_kafka_conf_set_log_cb(conf.get(), [](const rd_kafka_t*, int, const char*, const char*) {});  // error_cb has what matters
-    rd_kafka_conf_set_rebalance_cb(conf.get(), [](rd_kafka_t* k, rd_kafka_resp_err_t e, rd_kafka_topic_partition_list_t* list,
-                                                  void* self) { static_cast<Core*>(self)->rebalance(k, e, list); });
+    rd_kafka_conf_set_log_cb(conf.get(),
+                             [](const rd_kafka_t*, int, const char*, const char*) {});  // error_cb has what matters
+    rd_kafka_conf_set_rebalance_cb(
+        conf.get(), [](rd_kafka_t* k, rd_kafka_resp_err_t e, rd_kafka_topic_partition_list_t* list, void* self) {
+          static_cast<Core*>(self)->rebalance(k, e, list);
+        });
     client_.reset(rd_kafka_new(RD_KAFKA_CONSUMER, conf.get(), trouble.data(), trouble.size()));
     if (!client_) return fail(Code::bad_input, trouble.c_str(), o_.name);
     (void)conf.release();  // the client's now
     rd_kafka_poll_set_consumer(client_.get());
     const Partitions topics(rd_kafka_topic_partition_list_new(static_cast<int>(o_.topics.size())));
-    for (const std::string& t : o_.topics) rd_kafka_topic_partition_list_add(topics.get(), t.c_str(), RD_KAFKA_PARTITION_UA);
+    for (const std::string& t : o_.topics)
+      rd_kafka_topic_partition_list_add(topics.get(), t.c_str(), RD_KAFKA_PARTITION_UA);
     if (const auto e = rd_kafka_subscribe(client_.get(), topics.get()); e != RD_KAFKA_RESP_ERR_NO_ERROR)
       return fail(Code::bad_input, rd_kafka_err2str(e), o_.name);
     say(SourceState::starting, "asks the cluster for its partitions");
     return {};
   }
 
-  void run() {
-    next(Duration{0});
-  }
+  void run() { next(Duration{0}); }
 
   void stop() {
     stopping_ = true;
@@ -219,9 +224,11 @@ class KafkaSource::Core : public std::enable_shared_from_this<Core> {
     }
     const Batch& b = round_[n];
     if (!receipt) {  // never will be
-      book_.refused(o_.name, "delivery_refused", static_cast<std::uint64_t>(b.last - b.first + 1), receipt.error().what);
+      book_.refused(o_.name, "delivery_refused", static_cast<std::uint64_t>(b.last - b.first + 1),
+                    receipt.error().what);
     } else {
-      const std::int64_t lag = b.newest_ms < 0 ? -1 : std::max<std::int64_t>(0, micros(runtime_.now()) / 1000 - b.newest_ms) / 1000;
+      const std::int64_t lag =
+          b.newest_ms < 0 ? -1 : std::max<std::int64_t>(0, micros(runtime_.now()) / 1000 - b.newest_ms) / 1000;
       say(SourceState::working, "", fmt::format("{}[{}] offset {}", b.topic, b.partition, b.last), lag);
     }
     offer(n + 1);
@@ -277,7 +284,8 @@ class KafkaSource::Core : public std::enable_shared_from_this<Core> {
   std::vector<Batch> round_;  // the queue's own
 };
 
-Result<std::unique_ptr<KafkaSource>> KafkaSource::start(Runtime& runtime, Sink& sink, SourceBook& book, KafkaOptions options) {
+Result<std::unique_ptr<KafkaSource>> KafkaSource::start(Runtime& runtime, Sink& sink, SourceBook& book,
+                                                        KafkaOptions options) {
   auto core = std::make_shared<Core>(runtime, sink, book, std::move(options));
   BAVN_CHECK(core->open());
   core->run();

@@ -23,8 +23,8 @@ struct KafkaOptions {
   std::vector<std::string> topics;  // "^..." is a pattern
   bool from_end = false;            // a new group reads what comes from now on
   bool tls = false;
-  std::string ca_file;          // empty: the system's
-  std::string user, password;   // SASL; empty: none
+  std::string ca_file;         // empty: the system's
+  std::string user, password;  // SASL; empty: none
   std::string mechanism = "SCRAM-SHA-512";
   std::size_t round_bytes = 4U << 20U, round_messages = 2000;  // taken before the sink is asked
 };
@@ -32,7 +32,8 @@ struct KafkaOptions {
 class KafkaSource {
  public:
   /// bad_input: librdkafka does not take the options. A cluster that does not answer is no error: it is said in the book.
-  static Result<std::unique_ptr<KafkaSource>> start(Runtime& runtime, Sink& sink, SourceBook& book, KafkaOptions options);
+  static Result<std::unique_ptr<KafkaSource>> start(Runtime& runtime, Sink& sink, SourceBook& book,
+                                                    KafkaOptions options);
   ~KafkaSource();
   KafkaSource(const KafkaSource&) = delete;
   KafkaSource& operator=(const KafkaSource&) = delete;
