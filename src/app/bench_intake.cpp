@@ -26,6 +26,7 @@
 #include "app/data.hpp"
 #include "base/json_writer.hpp"
 #include "formats/source.hpp"
+#include "live/gateways/gateways.hpp"
 #include "live/intake.hpp"
 #include "live/pipeline.hpp"
 #include "net/server.hpp"
@@ -165,6 +166,12 @@ int serve(int in, int out, const std::string& folder, const BenchOptions& option
   net::Router router;
   router.authenticate([&](const net::Request& q) { return (*tokens)->authenticate(q); });
   live::add_intake_routes(router, **tokens, **pipeline);
+  auto ids = live::RecordIds::open(runtime, (*pipeline)->history(), {.folder = folder});
+  if (!ids) return die(ids.error());
+  live::GatewayBook book(runtime, **state);
+  const live::Gateways gateways{runtime, **tokens, **pipeline, **ids, book, {}};
+  live::add_elastic_routes(router, gateways);
+  live::add_hec_routes(router, gateways);
   net::RouteOptions null_options;
   null_options.max_body = live::kMostIntakeBody;
   router.post(
@@ -353,14 +360,73 @@ struct Load {
   }
 };
 
-/// requests_per_second 0: as fast as answers come. Every record of a request that was not answered with 200 counts as refused.
-Load drive(const Node& node, const std::string& path, const std::vector<std::string>& bodies, unsigned connections,
-           double seconds, double requests_per_second, bool wait) {
+/// How the same records travel.
+struct Way {
+  std::string path = "/intake/v1/bench";
+  std::vector<std::string> bodies;
   std::vector<std::uint64_t> records;
+  std::string taken = "\"accepted\":";  // a number behind it, or (of bulk) as often as an item was stored
+  bool items = false;
+  std::uint64_t drives = 0;
+  std::vector<std::vector<std::size_t>> ids;  // places in each body where an id is to be written before it is sent
+};
+constexpr std::size_t kIdLength = 16;
+
+Way plain_way(const std::string& path, const std::vector<std::string>& bodies) {
+  Way way;
+  way.path = path;
+  way.bodies = bodies;
   for (const std::string& b : bodies)
-    records.push_back(static_cast<std::uint64_t>(std::count(b.begin(), b.end(), '\n')));
+    way.records.push_back(static_cast<std::uint64_t>(std::count(b.begin(), b.end(), '\n')));
+  return way;
+}
+
+Way way_of(const std::string& via, const std::vector<std::string>& bodies) {
+  Way way = plain_way("", bodies);
+  const bool hec = via == "hec", ids = via == "bulk_ids";
+  way.path = hec ? "/services/collector/event" : "/_bulk";
+  way.items = !hec;
+  way.taken = hec ? "" : "\"status\":201";
+  for (std::string& body : way.bodies) {
+    std::string out;
+    std::vector<std::size_t> places;
+    for (std::size_t at = 0; at < body.size();) {
+      const std::size_t end = body.find('\n', at);
+      const std::string_view line = std::string_view(body).substr(at, end - at);
+      at = end + 1;
+      if (hec) {
+        out += R"({"time":1790000000,"host":"app1.example.org","sourcetype":"made_up","event":)";
+        out.append(line).append("}\n");
+        continue;
+      }
+      out += R"({"create":{"_index":"bench")";
+      if (ids) {
+        out += R"(,"_id":")";
+        places.push_back(out.size());
+        out.append(kIdLength, '0').append("\"");
+      }
+      out.append("}}\n").append(line).append("\n");
+    }
+    body = std::move(out);
+    way.ids.push_back(std::move(places));
+  }
+  if (!ids) way.ids.clear();
+  return way;
+}
+
+std::uint64_t times_in(const std::string& text, std::string_view piece) {
+  std::uint64_t n = 0;
+  for (std::size_t at = text.find(piece); at != std::string::npos; at = text.find(piece, at + piece.size())) ++n;
+  return n;
+}
+
+/// requests_per_second 0: as fast as answers come. Every record of a request that was not answered with 200 counts as refused.
+Load drive(const Node& node, Way& way, unsigned connections, double seconds, double requests_per_second, bool wait) {
+  const auto& bodies = way.bodies;
+  const auto& records = way.records;
   std::vector<Load> loads(connections);
   std::atomic<std::uint64_t> next{0};
+  const std::uint64_t way_start = ++way.drives << 48U;  // no id is sent twice
   const auto start = Clock::now();
   {
     std::vector<std::jthread> threads;
@@ -368,7 +434,7 @@ Load drive(const Node& node, const std::string& path, const std::vector<std::str
       threads.emplace_back([&, c] {
         Load& l = loads[c];
         Connection connection(node.port);
-        std::string reply;
+        std::string reply, named;
         while (seconds_since(start) < seconds) {
           const std::uint64_t n = next++;
           if (requests_per_second > 0) {
@@ -382,16 +448,28 @@ Load drive(const Node& node, const std::string& path, const std::vector<std::str
               "POST {} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {}\r\nContent-Type: "
               "application/x-ndjson\r\n{}"
               "Content-Length: {}\r\n\r\n",
-              path, node.token, wait ? "Expect: 100-continue\r\n" : "", bodies[b].size());
+              way.path, node.token, wait ? "Expect: 100-continue\r\n" : "", bodies[b].size());
+          if (!way.ids.empty()) {
+            named = bodies[b];
+            std::uint64_t number = way_start + n * 100'000;
+            for (const std::size_t at : way.ids[b]) {
+              const std::string text = fmt::format("{:016x}", number++);
+              named.replace(at, kIdLength, text);
+            }
+          }
+          const std::string& body = way.ids.empty() ? bodies[b] : named;
           const auto sent = Clock::now();
-          const int status = connection.post(head, bodies[b], wait, reply);
+          const int status = connection.post(head, body, wait, reply);
           l.latencies_ms.push_back(seconds_since(sent) * 1000);
           ++l.requests;
           l.offered += records[b];
           if (status == 200) {
             const bool counted = reply.find("\"accepted\"") != std::string::npos;
-            l.accepted += counted ? number_after(reply, "\"accepted\":") : records[b];
-            l.refused += counted ? number_after(reply, "\"refused\":") : 0;
+            const std::uint64_t taken = way.items ? times_in(reply, way.taken)
+                                        : counted ? number_after(reply, "\"accepted\":")
+                                                  : records[b];
+            l.accepted += taken;
+            l.refused += counted ? number_after(reply, "\"refused\":") : records[b] - taken;
             l.bytes += bodies[b].size();
           } else {
             l.refused += records[b];
@@ -497,19 +575,48 @@ int bench_intake(const BenchOptions& options) {
   if (!disk) return failed(disk.error());
   const auto matched = matching(options, *bodies);
   if (!matched) return failed(matched.error());
-  Load http = drive(**node, "/null", *bodies, 4, 2, 0, false);
+  Way null = plain_way("/null", *bodies);
+  Load http = drive(**node, null, 4, 2, 0, false);
 
-  drive(**node, "/intake/v1/bench", *bodies, 4, 2, 0, false);  // routes, memos, buffers
-  const Figures before = (*node)->figures();
-  const double my_cpu = cpu_seconds();
-  Load full = drive(**node, "/intake/v1/bench", *bodies, 8, seconds, 0, false);
-  const Figures after = (*node)->figures();
-  const double client_cpu = cpu_seconds() - my_cpu;
+  Way plain = plain_way("/intake/v1/bench", *bodies);
+  const bool other = !options.via.empty();
+  Way way = other ? way_of(options.via, *bodies) : plain;
+  drive(**node, plain, 4, 2, 0, false);  // routes, memos, buffers
+  if (other) drive(**node, way, 4, 1, 0, false);
+  // The plain way and the other in turns, so that what else this machine does is the same to both.
+  const unsigned turns = other ? 4 : 1;
+  const auto add = [](Load& to, Load&& l) {
+    to.requests += l.requests;
+    to.offered += l.offered;
+    to.accepted += l.accepted;
+    to.refused += l.refused;
+    to.refused_requests += l.refused_requests;
+    to.bytes += l.bytes;
+    to.other += l.other;
+    to.seconds += l.seconds;
+    to.latencies_ms.insert(to.latencies_ms.end(), l.latencies_ms.begin(), l.latencies_ms.end());
+  };
+  Load full, beside;
+  Figures before = (*node)->figures(), after = before;
+  double client_cpu = 0, server_cpu = 0;
+  std::uint64_t findings = 0, facts = 0;
+  const Figures first = before;
+  for (unsigned turn = 0; turn < turns; ++turn) {
+    if (other) add(beside, drive(**node, plain, 8, seconds / turns, 0, false));
+    before = (*node)->figures();
+    const double my_cpu = cpu_seconds();
+    add(full, drive(**node, way, 8, seconds / turns, 0, false));
+    after = (*node)->figures();
+    client_cpu += cpu_seconds() - my_cpu;
+    server_cpu += after.cpu - before.cpu;
+    findings += after.findings - before.findings;
+    facts += after.facts - before.facts;
+  }
   const double rate = static_cast<double>(full.accepted) / full.seconds;
-  const double server_cpu = after.cpu - before.cpu;
+  const double plain_rate = other ? static_cast<double>(beside.accepted) / beside.seconds : rate;
 
   const double per_request = static_cast<double>(lines) / static_cast<double>(bodies->size());
-  Load over = drive(**node, "/intake/v1/bench", *bodies, 400, seconds, rate * overload / per_request, true);
+  Load over = drive(**node, way, 400, seconds, rate * overload / per_request, true);
   const auto waiting = Clock::now();
   Figures last = (*node)->figures();
   while (last.idle == 0 && seconds_since(waiting) < 60) {
@@ -518,7 +625,10 @@ int bench_intake(const BenchOptions& options) {
   }
   const std::uint64_t offered = full.offered + over.offered, accepted = full.accepted + over.accepted,
                       refused = full.refused + over.refused;
-  const bool whole = offered == accepted + refused && full.other + over.other == 0, bounded = last.peak_mb <= kBudgetMb;
+  // What the clients were told is what the node has.
+  const std::uint64_t counted = last.records - first.records, told = accepted + beside.accepted;
+  const bool whole = offered == accepted + refused && full.other + over.other == 0 && counted == told,
+             bounded = last.peak_mb <= kBudgetMb;
   const double offered_ratio = static_cast<double>(over.offered) / over.seconds / rate;
   if (options.json) {
     std::string out;
@@ -531,7 +641,14 @@ int bench_intake(const BenchOptions& options) {
     w.member("events_per_request", per_request).member("p50_ms", full.p(0.5)).member("p99_ms", full.p(0.99));
     w.member("cores_used", server_cpu / full.seconds).member("client_cores_used", client_cpu / full.seconds);
     w.member("events_per_server_cpu_second", static_cast<double>(full.accepted) / std::max(1e-9, server_cpu));
-    w.member("findings", after.findings - before.findings).member("facts", after.facts - before.facts);
+    w.member("findings", findings)
+        .member("facts", facts)
+        .member("counted_by_node", counted)
+        .member("told_to_clients", told);
+    if (other)
+      w.member("via", options.via)
+          .member("plain_events_per_second", plain_rate)
+          .member("ratio_to_plain", rate / plain_rate);
     w.member("disk_bytes", last.disk);
     w.key("overload")
         .object()
@@ -558,9 +675,10 @@ int bench_intake(const BenchOptions& options) {
     fmt::print("{:.1f} x that offered: {} offered = {} accepted + {} refused ({:.0f} events/s accepted)\n",
                offered_ratio, over.offered, over.accepted, over.refused,
                static_cast<double>(over.accepted) / over.seconds);
-    if (options.facts)
-      fmt::print("{:.0f} facts/s read, joined and fed\n",
-                 static_cast<double>(after.facts - before.facts) / full.seconds);
+    if (options.facts) fmt::print("{:.0f} facts/s read, joined and fed\n", static_cast<double>(facts) / full.seconds);
+    if (other)
+      fmt::print("via {}: {:.2f} of the plain way's {:.0f} events/s, measured in turns\n", options.via,
+                 rate / plain_rate, plain_rate);
     fmt::print("peak memory {:.0f} MB of {:.0f} MB\n", last.peak_mb, kBudgetMb);
     fmt::print(
         "limits: disk {:.0f} MB/s, reading and matching {:.0f} events a CPU second, HTTP alone {:.0f} events/s\n",
@@ -569,6 +687,7 @@ int bench_intake(const BenchOptions& options) {
   if (!whole)
     fmt::print(stderr, "offered is not accepted + refused, or some requests had no proper answer ({} others)\n",
                full.other + over.other);
+  if (counted != told) fmt::print(stderr, "the node counts {} records, its clients {}\n", counted, told);
   if (!bounded) fmt::print(stderr, "the node's memory was above its budget\n");
   return whole && bounded ? kDone : kFailed;
 }

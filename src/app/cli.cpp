@@ -164,6 +164,11 @@ int run_command_line(int argc, char** argv) {
       ->allow_extra_args(false);
   intake_cmd->add_option("--directory", bo.directory,
                          "Where a folder is made and removed again; the temporary folder when not given");
+  intake_cmd
+      ->add_option("--via", bo.via,
+                   "Also as shippers deliver: bulk (Elastic's _bulk), bulk_ids (with an id for each record), hec "
+                   "(Splunk's collector); measured beside the plain way in the same run")
+      ->check(CLI::IsMember({"bulk", "bulk_ids", "hec"}));
   intake_cmd->add_flag("--facts", bo.facts, "Facts are read too, as in a node that watches");
   intake_cmd->add_flag("--json", bo.json, "One JSON object on stdout");
   intake_cmd->callback([&] { rc = bench_intake(bo); });

@@ -46,6 +46,7 @@ struct BenchOptions {
   unsigned seconds = 0;           // of intake; 0: a sane default
   unsigned overload = 0;          // times what it can take
   bool facts = false;             // intake: with a watcher of facts
+  std::string via;                // intake: bulk, bulk_ids, hec; empty: the plain way alone
   std::string directory;
   bool json = false;
 };

@@ -57,6 +57,19 @@ Result<std::vector<SourceView>> NodeCore::source_views(const event::Scope& scope
     at->refused_today += row.refused_today;
     for (const auto& r : row.reasons) at->refusals.push_back({r.reason, r.first, r.count, r.first_at_us, r.last_at_us});
   }
+  BAVN_TRY(const auto ways, gateway_book_->list(scope));
+  for (const live::GatewayRow& r : ways) {
+    auto at = std::find_if(out.begin(), out.end(), [&](const auto& s) { return s.name == r.source; });
+    if (at == out.end()) {  // nothing of it was stored yet
+      out.emplace_back();
+      at = out.end() - 1;
+      at->name = r.source;
+      at->municipality = MunicipalityId{static_cast<std::uint16_t>(r.municipality)};
+    }
+    at->duplicates += r.duplicates;  // by their ids: the pipeline never saw them
+    at->ways.push_back({r.way, r.client, r.requests, r.records, r.refused, r.duplicates, r.turned_away, r.faults,
+                        r.first_at_us, r.last_at_us, r.fault_at_us, r.fault});
+  }
   // What a source left out before it became a record.
   if (sees_node && source_book_ != nullptr)
     for (auto& s : out)

@@ -199,12 +199,28 @@ Result<std::unique_ptr<NodeCore>> NodeCore::open(Runtime& runtime, net::Client& 
   node->alerts_ = std::make_unique<alerts::AlertReader>(*node->state_, budget);
   node->sources_ = std::make_unique<live::SourcesReader>(*node->state_);
   BAVN_TRY(node->tokens_, live::IntakeTokens::open(*node->state_));
+  node->gateway_book_ = std::make_unique<live::GatewayBook>(runtime, *node->state_);
+  live::RecordIds::Options ids{.folder = o.folder};
+  if (o.guest) ids.most = 100'000;
+  else if (o.settings != nullptr) ids.most = static_cast<std::size_t>(o.settings->integer("intake.record_ids"));
+  BAVN_TRY(node->record_ids_, live::RecordIds::open(runtime, node->pipeline_->history(), ids));
   if (node->noticing_)
     node->look_back_ = std::make_unique<LookBack>(runtime, *node->pipeline_, node->sights_,
                                                   [n = node.get()] { return n->seen_here(); });
   if (node->noticing_) node->locate_ = trace_locate(runtime, *node->pipeline_);
   BAVN_CHECK(node->open_retention());
   return node;
+}
+
+live::Gateways NodeCore::gateways() {
+  live::GatewayOptions how =
+      options_.settings != nullptr ? live::GatewayOptions::from(*options_.settings) : live::GatewayOptions{};
+  how.reads_documents = [this](const std::string& format) {
+    const auto engine = pipeline_->engine();
+    const auto id = engine->catalogue().find(format);
+    return id && engine->catalogue().at(*id).reader == "json";
+  };
+  return {runtime_, *tokens_, sink(), *record_ids_, *gateway_book_, std::move(how)};
 }
 
 /// Orders to this municipality. A node of several takes orders to the first only; the others are refused with that reason.
@@ -518,6 +534,7 @@ void NodeCore::stop() {
   *alive_ = false;
   if (hunts_) hunts_->stop();
   if (beacon_) beacon_->stop();
+  if (gateway_book_) (void)gateway_book_->flush();
   if (state_) state_->stop();
 }
 

@@ -24,6 +24,7 @@
 #include "beacon/node.hpp"
 #include "input/blind_spots.hpp"
 #include "input/book.hpp"
+#include "live/gateways/gateways.hpp"
 #include "live/hunt_back.hpp"
 #include "live/intake.hpp"
 #include "live/pipeline.hpp"
@@ -88,6 +89,8 @@ class NodeCore {
   }
   beacon::NodeBeacon* beacon() { return beacon_.get(); }  // null: not enrolled
   live::IntakeTokens& tokens() { return *tokens_; }
+  /// What shippers speak at the intake's address.
+  live::Gateways gateways();
   net::Router& control_router() { return control_; }
   /// The control interface: the API, and what the machine's owner asks and does besides.
   void add_routes();
@@ -135,6 +138,8 @@ class NodeCore {
   Catalogue texts_ = Catalogue::embedded();
   std::unique_ptr<store::State> state_;
   std::unique_ptr<alerts::AlertBook> book_;
+  std::unique_ptr<live::GatewayBook> gateway_book_;  // answers of the pipeline may still use these two
+  std::unique_ptr<live::RecordIds> record_ids_;
   std::unique_ptr<live::Pipeline> pipeline_;
   std::unique_ptr<NodeIndicators> indicators_;
   std::unique_ptr<live::HuntBack> hunt_back_;

@@ -241,6 +241,8 @@ Result<void> NodeProcess::listen() {
   BAVN_TRY(control_server_, net::Server::start(runtime_, core.control_router(), inside));
   if (const auto port = settings_->integer("intake.port"); port != 0) {
     live::add_intake_routes(intake_, core.tokens(), core.sink());
+    live::add_elastic_routes(intake_, core.gateways());
+    live::add_hec_routes(intake_, core.gateways());
     if (core.noticing() != nullptr) add_list_routes(intake_, core.noticing()->blocks());
     intake_.authenticate([&core](const net::Request& q) { return core.tokens().authenticate(q); });
     net::ServerOptions outside;

@@ -684,7 +684,7 @@ class LineSource final : public Source {
       started_ = true;
       fill(carry_, 64U << 10);
       if (carry_.starts_with("\xEF\xBB\xBF")) carry_.erase(0, 3);
-      if (looks_structured(carry_)) splitter_ = std::make_unique<Splitter>(options_.max_record);
+      if (!options_.only_lines && looks_structured(carry_)) splitter_ = std::make_unique<Splitter>(options_.max_record);
     }
     if (splitter_) return structured(batch, chunk);
     batch.raw.swap(carry_);

@@ -18,6 +18,7 @@ namespace bavn::formats {
 struct SourceOptions {
   std::size_t chunk = 256U << 10;
   std::size_t max_record = 4U << 20;
+  bool only_lines = false;  // each line is a record: nothing is taken for an array, an envelope or pretty-printed JSON
   jail::Parsers* parsers = nullptr;  // null: XML is lines of text, an archive is refused; else it outlives the source
 };
 

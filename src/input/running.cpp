@@ -17,6 +17,21 @@ struct RunningSources::Inner : std::enable_shared_from_this<RunningSources::Inne
   Inner(Runtime& r, store::State& state, Sink& s, Book& b)
       : runtime(r), sink(s), book(b), cursors(state), queue(r.queue({"files", 1, 100'000})) {}
 
+  void consume(const sources::kafka::KafkaOptions& options) {
+    auto source = sources::kafka::KafkaSource::start(runtime, sink, book, options);
+    if (source) {
+      kafka.push_back(*std::move(source));
+      return;
+    }
+    log::warn("source_not_started", {{"source", options.name}, {"reason", source.error().what}});
+    SourceReport r;
+    r.source = options.name;
+    r.state = SourceState::failing;
+    r.text = source.error().what;
+    r.at = runtime.now();
+    book.say(std::move(r));
+  }
+
   void listen(const sources::syslog::SyslogOptions& options) {
     auto source = sources::syslog::SyslogSource::start(runtime, sink, book, options);
     const std::lock_guard lock(mutex);
@@ -48,6 +63,7 @@ struct RunningSources::Inner : std::enable_shared_from_this<RunningSources::Inne
   std::unique_ptr<sources::files::FolderWatch> watch;
   std::vector<std::unique_ptr<sources::files::FileSource>> files;
   std::vector<std::unique_ptr<sources::syslog::SyslogSource>> syslog;
+  std::vector<std::unique_ptr<sources::kafka::KafkaSource>> kafka;  // filled by start() alone
 };
 
 std::unique_ptr<RunningSources> RunningSources::start(Runtime& runtime, store::State& state, Sink& sink, Book& book,
@@ -56,6 +72,7 @@ std::unique_ptr<RunningSources> RunningSources::start(Runtime& runtime, store::S
   std::set<std::string> names;
   for (const auto& o : file.files) names.insert(o.name);
   for (const auto& o : file.syslog) names.insert(o.name);
+  for (const auto& o : file.kafka) names.insert(o.name);
   for (const SourceStatus& s : book.all()) {
     const std::string& name = s.report.source;
     const std::string base = name.substr(0, name.find('/'));  // "fw/192.0.2.7" is a sender of "fw"
@@ -70,6 +87,7 @@ std::unique_ptr<RunningSources> RunningSources::start(Runtime& runtime, store::S
                                                              std::move(o), inner->watch.get()));
   }
   for (const auto& o : file.syslog) inner->listen(o);
+  for (const auto& o : file.kafka) inner->consume(o);
   return std::unique_ptr<RunningSources>(new RunningSources(std::move(inner)));
 }
 
@@ -82,6 +100,7 @@ RunningSources::~RunningSources() {
     inner_->stopped = true;
     syslog = std::move(inner_->syslog);
   }
+  inner_->kafka.clear();
   inner_->files.clear();
   inner_->watch.reset();
 }

@@ -6,6 +6,7 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/ids.hpp"
 #include "base/result.hpp"
@@ -22,6 +23,8 @@ struct Delivery {
   std::string context;  // what a reader needs before the lines (header lines of a TSV log)
   std::string id;  // the sender's id of this delivery; the same (source, id) within 24 h is stored once. Empty: none
   std::string bytes;
+  /// Each line is one record, also where the bytes look like one document or an envelope; the receipt names the lines that were refused.
+  bool line_is_record = false;
 };
 
 struct Refused {
@@ -32,9 +35,10 @@ struct Refused {
 /// accepted + refused = records offered, always.
 struct Receipt {
   std::uint64_t accepted = 0, refused = 0;
-  bool duplicate = false;                  // it was here before; nothing was stored again
-  std::map<std::string, Refused> reasons;  // of refused
-  Instant newest_happened{};               // of the accepted; zero: none had a readable time
+  bool duplicate = false;                      // it was here before; nothing was stored again
+  std::map<std::string, Refused> reasons;      // of refused
+  Instant newest_happened{};                   // of the accepted; zero: none had a readable time
+  std::vector<std::uint64_t> refused_lines{};  // of a delivery whose lines are records: from 1, ascending
 };
 
 class Sink {

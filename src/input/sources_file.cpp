@@ -17,6 +17,7 @@ namespace bavn::input {
 namespace {
 
 using sources::files::FileOptions;
+using sources::kafka::KafkaOptions;
 using sources::syslog::SyslogOptions;
 using sources::syslog::Transport;
 
@@ -29,7 +30,7 @@ struct Key {
 };
 constexpr Key kCommon[] = {
     {"name", "\"mail\"", "On the status page and in rules: letters, digits, '.', '-' and '_', at most 64."},
-    {"kind", "\"files\"", "\"files\" or \"syslog\"."},
+    {"kind", "\"files\"", "\"files\", \"syslog\" or \"kafka\"."},
     {"municipality", "461", "Whose records these are; needed when the node serves several."},
     {"tenant", "0", "Part of the municipality with its own accounts, e.g. its schools; 0: the whole."},
     {"format", "\"postfix\"", "Of `bavn formats list`; without it each line is recognised."},
@@ -52,6 +53,19 @@ constexpr Key kSyslog[] = {
     {"max_message", "65536", "Bytes; 480 to 1048576."},
     {"max_connections", "1000", "1 to 100000."},
     {"idle_minutes", "720", "A connection without a byte is closed after it; 1 to 100000."},
+};
+
+constexpr Key kKafka[] = {
+    {"brokers", "\"kafka1.example.org:9092\"",
+     "One or more brokers, commas between; the others are found through them."},
+    {"topics", "[\"logs\"]", "What to read; one that begins with '^' is a pattern."},
+    {"group", "\"bavn\"", "The consumer group; its offsets are committed when messages are on disk."},
+    {"start", "\"beginning\"", "Or \"end\": where a new group begins."},
+    {"tls", "false", "Encrypted connections to the brokers."},
+    {"ca", "\"kafka-ca.pem\"", "Of tls: the brokers' authority, when it is not one of the system's."},
+    {"user", "\"bavn\"", "SASL; without it nobody signs in."},
+    {"password_file", "\"kafka.password\"", "Beside sources.toml unless the path is absolute; its first line."},
+    {"mechanism", "\"SCRAM-SHA-512\"", "Or \"SCRAM-SHA-256\", \"PLAIN\" (with tls only)."},
 };
 
 /// One [[source]] table, asked key by key.
@@ -219,6 +233,46 @@ SyslogOptions syslog_of(Table& t, const Common& c, Files& files, const std::stri
   return o;
 }
 
+KafkaOptions kafka_of(Table& t, const Common& c, Files& files, const std::string& folder) {
+  KafkaOptions o;
+  o.name = c.name;
+  o.format = c.format;
+  o.municipality = c.municipality;
+  o.tenant = c.tenant;
+  o.brokers = t.text("brokers", "");
+  if (o.brokers.empty() || o.brokers.size() > 4096)
+    t.error("brokers", "a source of Kafka needs 'brokers', e.g. \"kafka1.example.org:9092\"");
+  o.topics = t.texts("topics");
+  if (o.topics.empty()) t.error("topics", "a source of Kafka needs 'topics', e.g. [\"logs\"]");
+  for (const std::string& topic : o.topics)
+    if (topic.empty() || topic.size() > 249 || topic.contains('\0'))
+      t.error("topics", "a topic has 1 to 249 characters");
+  o.group = t.text("group", "bavn");
+  if (o.group.empty() || o.group.size() > 249) t.error("group", "a group has 1 to 249 characters");
+  const std::string start = t.text("start", "beginning");
+  if (start != "beginning" && start != "end") t.error("start", "'start' is \"beginning\" or \"end\"");
+  o.from_end = start == "end";
+  o.tls = t.flag("tls", false);
+  const auto beside = [&](std::string path) {
+    return path.empty() || path.starts_with('/') ? path : folder + "/" + path;
+  };
+  o.ca_file = beside(t.text("ca", ""));
+  if (!o.ca_file.empty() && !files.exists(o.ca_file)) t.error("ca", fmt::format("there is no file {}", o.ca_file));
+  if (!o.ca_file.empty() && !o.tls) t.error("ca", "'ca' has a meaning with tls = true only");
+  o.user = t.text("user", "");
+  if (t.has("user") != t.has("password_file")) t.error("user", "'user' and 'password_file' belong together");
+  if (t.has("password_file")) {
+    const auto text = read_file(files, beside(t.text("password_file", "")), 4096);
+    if (text) o.password = trim(std::string_view(*text).substr(0, text->find('\n')));
+    else t.error("password_file", to_string(text.error()));
+  }
+  o.mechanism = t.text("mechanism", o.mechanism);
+  if (o.mechanism != "SCRAM-SHA-512" && o.mechanism != "SCRAM-SHA-256" && o.mechanism != "PLAIN")
+    t.error("mechanism", "'mechanism' is \"SCRAM-SHA-512\", \"SCRAM-SHA-256\" or \"PLAIN\"");
+  if (o.mechanism == "PLAIN" && !o.tls) t.error("mechanism", "PLAIN sends the password as it is: it needs tls = true");
+  return o;
+}
+
 void explain(std::string& out, std::string_view kind, std::span<const Key> keys) {
   out += fmt::format("\n# [[source]]\n# kind = \"{}\"\n", kind);
   for (const Key& k : kCommon)
@@ -258,8 +312,13 @@ Result<SourcesFile> read_sources(std::string_view text, const std::string& file,
       } else if (kind == "syslog") {
         t.known(kSyslog);
         out.syslog.push_back(syslog_of(t, common, files, folder));
+      } else if (kind == "kafka") {
+        t.known(kKafka);
+        out.kafka.push_back(kafka_of(t, common, files, folder));
       } else {
-        t.error("kind", "'kind' is \"files\" or \"syslog\"; Microsoft 365 and HTTP senders are set up by `bavn node`");
+        t.error(
+            "kind",
+            "'kind' is \"files\", \"syslog\" or \"kafka\"; Microsoft 365 and HTTP senders are set up by `bavn node`");
       }
     }
   }
@@ -274,6 +333,7 @@ std::string explain_sources() {
       "# What this node follows and listens to. Checked by `bavn config check`; changes need a restart.\n";
   explain(out, "files", kFiles);
   explain(out, "syslog", kSyslog);
+  explain(out, "kafka", kKafka);
   return out;
 }
 

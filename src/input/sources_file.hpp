@@ -14,6 +14,7 @@
 
 #include "base/files.hpp"
 #include "input/sources/files/files.hpp"
+#include "input/sources/kafka/kafka.hpp"
 #include "input/sources/syslog/syslog.hpp"
 
 namespace bavn::input {
@@ -21,6 +22,7 @@ namespace bavn::input {
 struct SourcesFile {
   std::vector<sources::files::FileOptions> files;
   std::vector<sources::syslog::SyslogOptions> syslog;  // certificates and keys are read
+  std::vector<sources::kafka::KafkaOptions> kafka;     // passwords are read
 };
 
 /// served: the municipalities of this node; of one, a source need not say which it is.

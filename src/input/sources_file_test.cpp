@@ -53,6 +53,37 @@ per_sender = true
   EXPECT_TRUE(r->syslog[0].per_sender);
 }
 
+TEST_F(SourcesFileTest, KafkaIsReadAndItsPasswordComesFromAFile) {
+  ASSERT_TRUE(replace_file(files, "/node/kafka.password", "secret \nsecond line\n"));
+  ASSERT_TRUE(replace_file(files, "/node/ca.pem", "authority"));
+  const auto r = read(R"([[source]]
+name = "bus"
+kind = "kafka"
+brokers = "kafka1.example.org:9093"
+topics = ["windows", "^firewall-.*"]
+start = "end"
+tls = true
+ca = "ca.pem"
+user = "bavn"
+password_file = "kafka.password"
+)");
+  ASSERT_TRUE(r) << r.error().what;
+  ASSERT_EQ(r->kafka.size(), 1U);
+  EXPECT_EQ(r->kafka[0].group, "bavn");
+  EXPECT_EQ(r->kafka[0].topics.size(), 2U);
+  EXPECT_EQ(r->kafka[0].password, "secret");
+  EXPECT_EQ(r->kafka[0].ca_file, "/node/ca.pem");
+  EXPECT_TRUE(r->kafka[0].from_end);
+  const std::string start = "[[source]]\nname = \"a\"\nkind = \"kafka\"\n",
+                    whole = start + "brokers = \"b:9092\"\ntopics = \"t\"\n";
+  EXPECT_TRUE(error(start).contains("needs 'brokers'"));
+  EXPECT_TRUE(error(start).contains("needs 'topics'"));
+  EXPECT_TRUE(error(whole + "user = \"x\"\n").contains("'user' and 'password_file' belong together"));
+  EXPECT_TRUE(error(whole + "mechanism = \"PLAIN\"\n").contains("it needs tls = true"));
+  EXPECT_TRUE(error(whole + "ca = \"none.pem\"\ntls = true\n").contains("there is no file /node/none.pem"));
+  EXPECT_TRUE(error(whole + "topic = \"x\"\n").contains("did you mean 'topics'?"));
+}
+
 TEST_F(SourcesFileTest, AnErrorNamesTheLineAndTheNearestKeyAndAllAreToldAtOnce) {
   EXPECT_EQ(error("[[source]]\nname = \"a\"\nkind = \"files\"\npath = [\"/a\"]\nstart = 7\n"),
             "sources.toml:4: there is no key 'path' here; did you mean 'paths'?\n"
@@ -61,7 +92,8 @@ TEST_F(SourcesFileTest, AnErrorNamesTheLineAndTheNearestKeyAndAllAreToldAtOnce) 
 }
 
 TEST_F(SourcesFileTest, WhatIsWrongIsSaidInWords) {
-  EXPECT_TRUE(error("[[source]]\nname = \"a\"\nkind = \"kafka\"\n").contains("'kind' is \"files\" or \"syslog\""));
+  EXPECT_TRUE(
+      error("[[source]]\nname = \"a\"\nkind = \"nats\"\n").contains("'kind' is \"files\", \"syslog\" or \"kafka\""));
   EXPECT_TRUE(error("[source]\nname = \"a\"\n").contains("sources.toml:1: here stand tables of [[source]] only"));
   EXPECT_TRUE(error("[[source]]\nname = \"a b\"\nkind = \"files\"\npaths = \"/a\"\n").contains("needs a 'name'"));
   EXPECT_TRUE(error("[[source]]\nname = \"a\"\nkind = \"files\"\npaths = \"a\"\n").contains("a path begins with '/'"));

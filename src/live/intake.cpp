@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <boost/describe.hpp>
+#include <optional>
 
 #include "base/aead.hpp"
 #include "base/digest.hpp"
@@ -39,6 +40,27 @@ std::string json_of(const input::Receipt& r) {
     w.object().member("reason", reason).member("count", x.count).member("first", x.first).end();
   w.end().end();
   return out;
+}
+
+/// The token as the products that ship logs carry theirs. Elastic's ApiKey is base64 of "name:key", or what somebody pasted for it.
+std::optional<std::string> token_in(const net::Request& request) {
+  const std::string* header = request.headers.find("Authorization");
+  if (header == nullptr || header->size() > 1000) return std::nullopt;
+  const std::string_view all = trim(*header);
+  const std::size_t space = all.find(' ');
+  if (space == std::string_view::npos) return std::nullopt;
+  const std::string_view how = all.substr(0, space), what = trim(all.substr(space));
+  std::string token;
+  if (iequals(how, "Bearer") || iequals(how, "Splunk") || (iequals(how, "ApiKey") && what.starts_with(kTokenStart))) {
+    token = what;
+  } else if (iequals(how, "Basic") || iequals(how, "ApiKey")) {
+    const auto decoded = from_base64(what);
+    if (!decoded) return std::nullopt;
+    const std::size_t colon = decoded->find(':');
+    token = decoded->substr(colon == std::string::npos ? 0 : colon + 1);
+  }
+  if (!token.starts_with(kTokenStart) || token.size() > 100) return std::nullopt;
+  return token;
 }
 
 net::Reply come_back(const Error& error) {
@@ -124,13 +146,10 @@ Result<std::vector<IntakeToken>> IntakeTokens::list(const event::Scope& scope) c
 }
 
 std::shared_ptr<const IntakeToken> IntakeTokens::of(const net::Request& request) const {
-  const std::string* header = request.headers.find("Authorization");
-  if (header == nullptr || header->size() < 7 || !iequals(std::string_view(*header).substr(0, 7), "Bearer "))
-    return nullptr;
-  const std::string_view token = trim(std::string_view(*header).substr(7));
-  if (!token.starts_with(kTokenStart) || token.size() > 100) return nullptr;
+  const auto token = token_in(request);
+  if (!token) return nullptr;
   // Found by its hash: how long that takes says nothing about a token.
-  const std::string hash = to_hex(blake2b256(token));
+  const std::string hash = to_hex(blake2b256(*token));
   const auto known = known_.with([](const auto& k) { return k; });
   const auto it = std::lower_bound(known->begin(), known->end(), hash,
                                    [](const IntakeToken& t, const std::string& h) { return t.hash < h; });
@@ -139,9 +158,7 @@ std::shared_ptr<const IntakeToken> IntakeTokens::of(const net::Request& request)
 }
 
 Result<event::Scope> IntakeTokens::authenticate(const net::Request& request) const {
-  const std::string* header = request.headers.find("Authorization");
-  if (header == nullptr || header->find(kTokenStart) == std::string::npos)
-    return fail(Code::not_found, "the request has no intake token");
+  if (!token_in(request)) return fail(Code::not_found, "the request has no intake token");
   const auto token = of(request);
   if (!token) return fail(Code::forbidden, "the intake token is unknown or was revoked");
   return event::Scope(std::string(kWho) + token->source,

@@ -1,7 +1,7 @@
 #pragma once
 // HTTP intake: POST /intake/v1/{source} with NDJSON or lines, one bearer token a source. 2xx only when every accepted record is on disk;
 // 503 with Retry-After, before the body is read where the length is known, when there is no room: nothing of it was kept then.
-//   headers: Authorization: Bearer bavn_in_...; Idempotency-Key or X-Batch-Id: the same (source, id) within 24 h is stored once
+//   headers: Authorization: Bearer bavn_in_... (or Splunk, ApiKey, Basic: see README.md); Idempotency-Key or X-Batch-Id: the same (source, id) within 24 h is stored once
 //   query:   format=NAME (the token's format when not given; else recognised)
 //   answers: 200 {"accepted":n,"refused":n,"duplicate":b,"reasons":[{"reason","count","first"}]}; 422 the same when nothing was accepted
 // Life: the State and the Sink outlive it, and the Router it is added to does not. Thread rules: any thread.

@@ -224,6 +224,7 @@ Result<ReadDelivery> Desk::read(const input::Delivery& d, std::size_t frame_byte
     if (why.count++ == 0)
       why.first = "line " + std::to_string(r.line > header_lines ? r.line - header_lines : r.line) + ": " + r.detail;
     ++out.receipt.refused;
+    if (d.line_is_record) out.receipt.refused_lines.push_back(r.line - std::min(r.line, header_lines));
   };
   if (!d.context.empty()) {
     batch_.clear();
@@ -238,6 +239,7 @@ Result<ReadDelivery> Desk::read(const input::Delivery& d, std::size_t frame_byte
   std::vector<Where> where;
   formats::SourceOptions so;
   so.chunk = frame_bytes;
+  so.only_lines = d.line_is_record;
   const auto source = formats::Source::of_bytes(d.bytes, so);
   while (!source->done()) {
     BAVN_TRY(const auto chunk, source->next(batch_));
@@ -319,6 +321,7 @@ Result<ReadDelivery> Desk::read(const input::Delivery& d, std::size_t frame_byte
     }
   }
   std::erase_if(out.pieces, [](const auto& p) { return p->happened_us.empty(); });
+  std::sort(out.receipt.refused_lines.begin(), out.receipt.refused_lines.end());
   std::uint64_t n = 0;
   for (auto& p : out.pieces) {
     p->matched.records = p->happened_us.size();

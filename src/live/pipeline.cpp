@@ -161,6 +161,26 @@ constexpr Setting kSettings[] = {
      {1 << 20, 1 << 30},
      "Memory of correlations; the longest unused group goes first, and is counted.",
      Restart::yes},
+    {"intake.record_ids",
+     Unit::none,
+     std::int64_t{1'000'000},
+     {1000, 100'000'000},
+     "Ids of records that shippers sent with them are known for a day, or until there are so many: within that, what "
+     "is "
+     "sent twice is stored once. A million take 50 MB.",
+     Restart::yes},
+    {"intake.elastic_version",
+     Unit::none,
+     std::string_view("8.11.0"),
+     {1, 40},
+     "Version that shippers for Elasticsearch are told; Beats refuse one older than themselves.",
+     Restart::yes},
+    {"intake.hec_query_token",
+     Unit::none,
+     false,
+     {0, 1},
+     "May senders to the Splunk collector put their token into the query? It would stand in logs on the way.",
+     Restart::yes},
 };
 
 }  // namespace

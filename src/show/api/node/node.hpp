@@ -34,6 +34,13 @@ struct RefusedLines {
   std::int64_t count = 0, first_at_us = 0, last_at_us = 0;
 };
 /// A source as people see it: what it says of itself and what came of it.
+/// A way into a source that other products speak: who sends, and what came of it.
+struct SourceWayView {
+  std::string way, client;  // way: elastic, hec
+  std::int64_t requests = 0, records = 0, refused = 0, duplicates = 0, turned_away = 0, faults = 0;
+  std::int64_t first_at_us = 0, last_at_us = 0, fault_at_us = 0;
+  std::string fault;
+};
 struct SourceView {
   std::string name, state = "working", says;  // state: starting, working, waiting, failing, off
   std::int64_t since_us = 0, lag_seconds = -1, last_at_us = 0, newest_us = 0;
@@ -41,6 +48,7 @@ struct SourceView {
   std::int64_t records = 0, bytes = 0, refused = 0, duplicates = 0;
   std::int64_t records_today = 0, bytes_today = 0, refused_today = 0;
   std::vector<RefusedLines> refusals;
+  std::vector<SourceWayView> ways;
 };
 struct SourceChangeView {
   std::int64_t at_us = 0;

@@ -148,7 +148,22 @@ void write_source(JsonWriter& w, const SourceView& s) {
     add_time(w, "last_at", r.last_at_us);
     w.end();
   }
-  w.end().end();
+  w.end();
+  if (!s.ways.empty()) {
+    w.key("ways").array();
+    for (const SourceWayView& v : s.ways) {
+      w.object().member("way", v.way).member("client", v.client).member("requests", v.requests);
+      w.member("records", v.records).member("refused", v.refused).member("duplicates", v.duplicates);
+      w.member("turned_away", v.turned_away).member("faults", v.faults);
+      add_text(w, "fault", v.fault);
+      add_time(w, "fault_at", v.fault_at_us);
+      add_time(w, "first_at", v.first_at_us);
+      add_time(w, "last_at", v.last_at_us);
+      w.end();
+    }
+    w.end();
+  }
+  w.end();
 }
 
 void write_blind(JsonWriter& w, const input::Sight& s, Language language) {
