@@ -61,7 +61,7 @@ constexpr Key kKafka[] = {
     {"topics", "[\"logs\"]", "What to read; one that begins with '^' is a pattern."},
     {"group", "\"bavn\"", "The consumer group; its offsets are committed when messages are on disk."},
     {"start", "\"beginning\"", "Or \"end\": where a new group begins."},
-    {"tls", "false", "Encrypted connections to the brokers."},
+    {"tls", "true", "Encrypted connections to the brokers."},
     {"ca", "\"kafka-ca.pem\"", "Of tls: the brokers' authority, when it is not one of the system's."},
     {"user", "\"bavn\"", "SASL; without it nobody signs in."},
     {"password_file", "\"kafka.password\"", "Beside sources.toml unless the path is absolute; its first line."},

@@ -122,13 +122,13 @@ TEST_F(SourcesFileTest, WhatIsExplainedIsAFileThatSaysNothingAndItsSamplesAreRig
   EXPECT_TRUE(read("")->files.empty());
   for (std::size_t at = text.find("\n# "); at != std::string::npos; at = text.find("\n# ", at + 1))
     text.erase(at + 1, 2);
-  for (const char* name : {"/node/syslog.pem", "/node/syslog.key", "/node/senders-ca.pem"})
+  for (const char* name :
+       {"/node/syslog.pem", "/node/syslog.key", "/node/senders-ca.pem", "/node/kafka-ca.pem", "/node/kafka.password"})
     ASSERT_TRUE(replace_file(files, name, "pem"));
-  const std::size_t second = text.rfind("\"mail\"");
-  text.replace(second, 6, "\"fw\"");
+  for (const char* other : {"\"bus\"", "\"fw\""}) text.replace(text.rfind("\"mail\""), 6, other);
   const auto r = read(text);
   ASSERT_TRUE(r) << r.error().what;
-  EXPECT_EQ(r->files.size() + r->syslog.size(), 2U);
+  EXPECT_EQ(r->files.size() + r->syslog.size() + r->kafka.size(), 3U);
 }
 
 TEST_F(SourcesFileTest, TheLimitsOfTheNodeHoldForEachSource) {
