@@ -55,6 +55,6 @@ export const entries: readonly PageEntry[] = [
   { path: '/settings', title: 'page.settings', serves: ['node'], rights: ['operate'], nav: { group: 'keep', icon: 'gear' }, load: () => import('./settings/Settings.svelte') },
   // Both.
   { path: '/people', title: 'people.title', serves: ['hub', 'node'], rights: ['tenants_read'], nav: { group: 'keep', icon: 'people' }, load: () => import('./people/People.svelte') },
-  { path: '/account', title: 'account.title', serves: ['hub', 'node'], nav: { group: 'keep', icon: 'key' }, load: () => import('./account/Account.svelte') },
+  { path: '/account', title: 'account.title', serves: ['hub', 'node'], nav: { group: 'own', icon: 'key' }, load: () => import('./account/Account.svelte') },
   { path: '/accessibility', title: 'page.accessibility', serves: ['hub', 'node'], load: () => import('./accessibility/Accessibility.svelte') },
 ];
