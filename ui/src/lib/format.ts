@@ -74,3 +74,6 @@ export const bytes = (size: number): string => {
   const step = size < 1000 ? 0 : Math.min(4, Math.floor(Math.log10(size) / 3));
   return number(size / 1000 ** step, { style: 'unit', unit: units[step] ?? 'byte', unitDisplay: 'short', maximumFractionDigits: step === 0 ? 0 : 1 });
 };
+
+/** The Traffic Light Protocol's own way to write its names. */
+export const tlp = (name: string): string => `TLP:${name.toUpperCase().replace('_', '+')}`;
