@@ -49,7 +49,7 @@ describe('partners', () => {
       await page.getByRole('button', { name: t('peer.key_make') }).click();
       await page.getByText('bavnpeerQ1w2E3r4T5y6U7i8O9p0A1s2D3f4G5h6').waitFor();
       await page.keyboard.press('Escape');
-      await page.getByText('script', { exact: true }).waitFor();
+      await page.getByRole('strong').filter({ hasText: 'script' }).waitFor();
       assert.ok(!(await page.content()).includes('bavnpeerQ1w2E3r4'));
       await page.getByRole('button', { name: t('peer.pause') }).click();
       await page.getByRole('button', { name: t('peer.resume') }).waitFor();
