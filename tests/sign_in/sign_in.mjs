@@ -59,7 +59,7 @@ async function looks(page, name) {
 
 // 1. The first person.
 const anna = await person('da-DK');
-await anna.key();
+const blue = await anna.key();
 await anna.page.goto(given.first);
 await looks(anna.page, 'first');
 await anna.page.fill('#name', 'Anna Prøve');
@@ -114,6 +114,32 @@ const byKey = await fetch(`${given.web}/api/people`, { headers: { Authorization:
 assert.equal(byKey.status, 200);
 assert.equal((await fetch(`${given.web}/api/people`, { headers: { Authorization: `Bearer ${made.body.key}x` } })).status, 401);
 step('proves with the passkey and makes an API key that works');
+
+// A second passkey with the application's own button, on another authenticator: the one that has the first is not touched meanwhile.
+const touch = (authenticatorId, enabled) => anna.cdp.send('WebAuthn.setAutomaticPresenceSimulation', { authenticatorId, enabled });
+await touch(blue, false);
+const red = await anna.key('usb');
+await anna.page.goto(`${given.web}/account`);
+await anna.page.getByRole('button', { name: 'Ny adgangsnøgle' }).first().click();
+const asking = anna.page.getByRole('dialog', { name: 'Ny adgangsnøgle' });
+await asking.getByLabel('Navn').fill('Rød nøgle');
+await asking.getByRole('button', { name: 'Ny adgangsnøgle' }).click();
+await anna.page.getByText('Rød nøgle', { exact: true }).waitFor();
+await looks(anna.page, 'account');
+const both = await call(anna.page, 'GET', '/api/session');
+assert.equal(both.body.passkeys, 2);
+assert.deepEqual(both.body.advice, []);
+// It signs in, alone.
+await call(anna.page, 'DELETE', '/api/session');
+await anna.page.goto(`${given.web}/sign-in`);
+await anna.page.click('#passkey');
+await anna.page.waitForURL((u) => !u.pathname.startsWith('/sign-in'));
+assert.equal((await call(anna.page, 'GET', '/api/session')).body.person.name, 'Anna Prøve');
+const { credentials } = await anna.cdp.send('WebAuthn.getCredentials', { authenticatorId: red });
+assert.equal(credentials.length, 1);
+await touch(blue, true);
+assert.equal(await prove(anna.page), 200);
+step('a second passkey is made inside the application, and signs in');
 
 // 6. A provider, and somebody who is invited and uses it.
 const added = await call(anna.page, 'POST', '/api/providers', { label: 'Ager Kommune', issuer: given.provider, client_id: 'bavn', client_secret: 'a secret of at least thirty-two characters' });

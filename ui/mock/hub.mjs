@@ -5,6 +5,7 @@ import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
+import { neighbours } from './neighbours.mjs';
 import { Refusal } from './server.mjs';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
@@ -304,6 +305,7 @@ export default function hub() {
       ++versions.settings;
       return { status: 200, body: { items: settings, restart_needed: true }, headers: { etag: `"${versions.settings}"` } };
     },
+    ...neighbours({ at, hostile: (text) => hostile(text), emit: (...args) => emit(...args) }),
     'GET /api/audit': ({ query }) => {
       const start = Number(query.get('cursor') ?? 912);
       const limit = Number(query.get('limit') ?? 50);

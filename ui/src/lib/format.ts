@@ -25,9 +25,9 @@ export const day = (at: Moment): string => format('day', { weekday: 'short', day
 /** 25 October 2024 */
 export const date = (at: Moment): string => format('date', { day: 'numeric', month: 'long', year: 'numeric' }).format(new Date(at));
 
-/** Friday 25 October 2024 14:05:09 CEST: what stands behind each short time. */
+/** Fri 25 Oct 2024 14:05:09 CEST: what stands behind each short time. */
 export const whole = (at: Moment): string =>
-  format('whole', { weekday: 'long', day: 'numeric', month: 'long', year: 'numeric', hour: '2-digit', minute: '2-digit', second: '2-digit', timeZoneName: 'short', hour12: false }).format(
+  format('whole', { weekday: 'short', day: 'numeric', month: 'short', year: 'numeric', hour: '2-digit', minute: '2-digit', second: '2-digit', timeZoneName: 'short', hour12: false }).format(
     new Date(at),
   );
 
@@ -74,3 +74,6 @@ export const bytes = (size: number): string => {
   const step = size < 1000 ? 0 : Math.min(4, Math.floor(Math.log10(size) / 3));
   return number(size / 1000 ** step, { style: 'unit', unit: units[step] ?? 'byte', unitDisplay: 'short', maximumFractionDigits: step === 0 ? 0 : 1 });
 };
+
+/** The Traffic Light Protocol's own way to write its names. */
+export const tlp = (name: string): string => `TLP:${name.toUpperCase().replace('_', '+')}`;

@@ -63,3 +63,11 @@ export async function provePasskey(): Promise<void> {
 export async function proveCode(code: string): Promise<void> {
   await post('/api/session/proof', { code });
 }
+
+/** Whether it is shown by now, in another window. */
+export async function isProved(): Promise<boolean> {
+  const response = await fetch('/api/session', { cache: 'no-store' });
+  if (!response.ok) return false;
+  const said = (await response.json()) as { proved_until?: string };
+  return said.proved_until !== undefined && new Date(said.proved_until).getTime() > Date.now();
+}

@@ -11,6 +11,8 @@ export interface Session {
   language?: string;
   proved_until?: string;
   passkeys: number;
+  /** How people sign in here; the directories with the names that people know them by. */
+  ways: { code: boolean; providers: { id: string; label: string }[] };
   /** A demonstration: everything shown is made up. */
   demonstration: boolean;
   /** What the server suggests to this person, such as a second passkey. */
@@ -35,11 +37,13 @@ export const session = {
 };
 
 const text = (value: unknown): string => (typeof value === 'string' ? value : typeof value === 'number' ? String(value) : '');
+const record = (value: unknown): Record<string, unknown> => (typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {});
 const texts = (value: unknown): string[] => (Array.isArray(value) ? value.map(text).filter(Boolean) : []);
 
 /** The answer of GET /api/session as the pages use it; what is missing is empty, not a crash. */
 export function sessionFrom(said: Record<string, unknown>): Session {
-  const person = (said.person ?? {}) as Record<string, unknown>;
+  const person = record(said.person);
+  const ways = record(said.ways);
   const town = said.municipality as Record<string, unknown> | string | undefined;
   return {
     person: { id: text(person.id), name: text(person.name), roles: texts(person.roles) },
@@ -50,6 +54,7 @@ export function sessionFrom(said: Record<string, unknown>): Session {
     ...(text(said.language) ? { language: text(said.language) } : {}),
     ...(text(said.proved_until) ? { proved_until: text(said.proved_until) } : {}),
     passkeys: typeof said.passkeys === 'number' ? said.passkeys : 0,
+    ways: { code: ways.code === true, providers: (Array.isArray(ways.providers) ? ways.providers : []).map((one) => ({ id: text(record(one).id), label: text(record(one).label) })).filter((one) => one.id !== '') },
     demonstration: said.demonstration === true,
     advice: texts(said.advice),
   };

@@ -21,7 +21,7 @@ export function who(by: string | undefined): string {
   if (by === 'local_owner' || by === 'local') return t('say.owner');
   const person = /^person:(\d+)$/.exec(by)?.[1];
   if (person === undefined) return by;
-  if (person === session.here?.person.id) return t('say.you');
+  if (person === session.here?.person.id && session.here.person.name) return session.here.person.name;
   if (!asked && session.may('tenants_read')) {
     asked = true;
     void read();

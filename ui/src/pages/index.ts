@@ -13,6 +13,10 @@ export const entries: readonly PageEntry[] = [
   { path: '/exposure', title: 'page.exposure', serves: ['hub'], rights: ['alert_read'], nav: { group: 'work', icon: 'shield' }, go: 'x', load: () => import('./trust/Exposure.svelte') },
   { path: '/blocks', title: 'blocks.title', serves: ['hub'], rights: ['tenants_read'], nav: { group: 'work', icon: 'stop' }, load: () => import('./blocks/HubBlocks.svelte') },
   { path: '/blocks/:id', title: 'blocks.one', serves: ['hub'], rights: ['tenants_read'], load: () => import('./blocks/HubBlock.svelte') },
+  { path: '/bulletins', title: 'bulletin.title', serves: ['hub'], rights: ['tenants_read'], nav: { group: 'work', icon: 'mail' }, go: 'l', load: () => import('./bulletins/Bulletins.svelte') },
+  { path: '/bulletins/new', title: 'bulletin.new', serves: ['hub'], rights: ['publish'], load: () => import('./bulletins/Write.svelte') },
+  { path: '/bulletins/:id', title: 'bulletin.one', serves: ['hub'], rights: ['tenants_read'], load: () => import('./bulletins/Bulletin.svelte') },
+  { path: '/bulletins/:id/edit', title: 'bulletin.edit', serves: ['hub'], rights: ['publish'], load: () => import('./bulletins/Write.svelte') },
   { path: '/handover', title: 'page.handover', serves: ['hub'], rights: ['alert_read'], nav: { group: 'work', icon: 'note' }, go: 'h', load: () => import('./handover/Handover.svelte') },
   { path: '/map', title: 'page.map', serves: ['hub'], rights: ['tenants_read'], nav: { group: 'know', icon: 'map' }, go: 'm', load: () => import('./map/Map.svelte') },
   { path: '/municipalities', title: 'page.municipalities', serves: ['hub'], rights: ['tenants_read'], nav: { group: 'know', icon: 'people' }, go: 't', load: () => import('./members/Municipalities.svelte') },
@@ -20,6 +24,8 @@ export const entries: readonly PageEntry[] = [
   { path: '/nodes', title: 'page.nodes', serves: ['hub'], rights: ['tenants_read'], nav: { group: 'know', icon: 'nodes' }, go: 'n', load: () => import('./members/Nodes.svelte') },
   { path: '/nodes/:id', title: 'node.one', serves: ['hub'], rights: ['tenants_read'], load: () => import('./members/Node.svelte') },
   { path: '/indicators', title: 'indicators.title', serves: ['hub'], rights: ['indicator_read'], nav: { group: 'keep', icon: 'list' }, load: () => import('./indicators/Indicators.svelte') },
+  { path: '/peers', title: 'peer.title', serves: ['hub'], rights: ['tenants_read'], nav: { group: 'keep', icon: 'link' }, go: 'p', load: () => import('./peers/Peers.svelte') },
+  { path: '/peers/:id', title: 'peer.one', serves: ['hub'], rights: ['tenants_read'], load: () => import('./peers/Peer.svelte') },
   { path: '/brakes', title: 'page.brakes', serves: ['hub'], rights: ['tenants_read'], nav: { group: 'keep', icon: 'brake' }, go: 'b', load: () => import('./trust/Brakes.svelte') },
   { path: '/digest-keys', title: 'page.digest_keys', serves: ['hub'], rights: ['tenants_read'], nav: { group: 'keep', icon: 'key' }, go: 'd', load: () => import('./trust/DigestKeys.svelte') },
   { path: '/orders', title: 'page.orders', serves: ['hub'], rights: ['order'], nav: { group: 'keep', icon: 'arrow' }, go: 'r', load: () => import('./trust/Orders.svelte') },
@@ -55,6 +61,6 @@ export const entries: readonly PageEntry[] = [
   { path: '/settings', title: 'page.settings', serves: ['node'], rights: ['operate'], nav: { group: 'keep', icon: 'gear' }, load: () => import('./settings/Settings.svelte') },
   // Both.
   { path: '/people', title: 'people.title', serves: ['hub', 'node'], rights: ['tenants_read'], nav: { group: 'keep', icon: 'people' }, load: () => import('./people/People.svelte') },
-  { path: '/account', title: 'account.title', serves: ['hub', 'node'], nav: { group: 'keep', icon: 'key' }, load: () => import('./account/Account.svelte') },
+  { path: '/account', title: 'account.title', serves: ['hub', 'node'], nav: { group: 'own', icon: 'key' }, load: () => import('./account/Account.svelte') },
   { path: '/accessibility', title: 'page.accessibility', serves: ['hub', 'node'], load: () => import('./accessibility/Accessibility.svelte') },
 ];

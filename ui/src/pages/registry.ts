@@ -4,7 +4,8 @@ import { t, type Key } from '$lib/i18n.svelte';
 import { matches } from '$lib/router.svelte';
 import type { Session } from '$lib/session.svelte';
 
-export type Group = 'first' | 'work' | 'know' | 'keep';
+/** `own` stands at the person's name. */
+export type Group = 'first' | 'work' | 'know' | 'keep' | 'own';
 
 /** Keys that are plain words, without places to fill. */
 export interface PageEntry {
@@ -42,11 +43,11 @@ export const allowed = (entry: PageEntry, here: Session): boolean =>
   (!entry.roles || entry.roles.some((role) => here.person.roles.includes(role)));
 
 export function navigation(entries: readonly PageEntry[], here: Session): NavGroup[] {
-  const order: Group[] = ['first', 'work', 'know', 'keep'];
+  const order: Group[] = ['first', 'work', 'know', 'keep', 'own'];
   return order
     .map((id) => ({
       id,
-      title: id === 'first' ? '' : t(`nav.${id}`),
+      title: id === 'first' || id === 'own' ? '' : t(`nav.${id}`),
       items: entries.filter((entry) => entry.nav?.group === id && allowed(entry, here)).map((entry) => ({ href: entry.path, title: titleOf(entry), icon: entry.nav!.icon })),
     }))
     .filter((group) => group.items.length > 0);
