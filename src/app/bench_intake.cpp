@@ -168,8 +168,8 @@ int serve(int in, int out, const std::string& folder, const BenchOptions& option
   live::add_intake_routes(router, **tokens, **pipeline);
   auto ids = live::RecordIds::open(runtime, (*pipeline)->history(), {.folder = folder});
   if (!ids) return die(ids.error());
-  live::GatewayBook book(runtime, **state);
-  const live::Gateways gateways{runtime, **tokens, **pipeline, **ids, book, {}};
+  auto book = std::make_unique<live::GatewayBook>(runtime, **state);
+  const live::Gateways gateways{runtime, **tokens, **pipeline, **ids, *book, {}};
   live::add_elastic_routes(router, gateways);
   live::add_hec_routes(router, gateways);
   net::RouteOptions null_options;
@@ -193,6 +193,7 @@ int serve(int in, int out, const std::string& folder, const BenchOptions& option
   }
   server->reset();
   pipeline->reset();
+  book.reset();
   state->reset();
   return kDone;
 }

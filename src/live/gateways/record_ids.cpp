@@ -300,6 +300,10 @@ void RecordIds::Inner::turn() {
   }
   if (fresh.size() > options.most) fresh.clear();
   if ((!old && !full) || failing) return;
+  if (const auto ok = g.file->sync(); !ok) {  // the next start reads history from where the new file begins
+    log::warn("record_ids_not_written", {{"reason", to_string(ok.error())}});
+    return;
+  }
   current = 1 - current;
   generations[current] = {};
   generations[current].born_us = now();
