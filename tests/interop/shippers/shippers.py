@@ -227,7 +227,7 @@ def main():
     options = argparse.ArgumentParser()
     options.add_argument("--work", type=pathlib.Path, required=True)
     options.add_argument("--events", type=int, default=100_000 if LONG else 10_000)
-    options.add_argument("--kills", type=int, default=5 if LONG else 2)
+    options.add_argument("--kills", type=int, default=10 if LONG else 4)
     options.add_argument("--only", default="")
     options.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
     chosen = options.parse_args()
@@ -263,14 +263,18 @@ def main():
         def stored():
             return {s.removeprefix("http."): n for s, n in node.rows("SELECT source, sum(records) FROM live_source GROUP BY source")}
 
-        step = chosen.events // (chosen.kills + 1)
+        step = (chosen.events - 250) // (chosen.kills + 1)
+        for s in shippers:
+            s.feed(250)
+        until(lambda: [s.alive() for s in shippers] and all(stored().get(s.name, 0) > 0 for s in shippers), 120,
+              lambda: f"all have begun: {stored()} {node.tail()}")
+        in_the_middle = []
         for kill in range(chosen.kills):
             for s in shippers:
                 s.feed(step)
-            until(lambda: [s.alive() for s in shippers] and all(stored().get(s.name, 0) > kill * step for s in shippers), 120,
-                  lambda: f"all have begun: {stored()} {node.tail()}")
-            time.sleep(chance.random() * 0.4)  # somewhere in the middle
+            time.sleep(chance.uniform(0.02, 0.8))  # somewhere in the middle
             node.kill()
+            in_the_middle.append(sum(s.given for s in shippers) - sum(stored().values()))
             node.start()
             node.ready()
         for s in shippers:
@@ -294,7 +298,7 @@ def main():
             for number in set(re.findall(r"\b([a-z-]+)-(\d{7})\b", line)):
                 counts[number[0]][number[1]] += 1
         bad = []
-        print(f"{chosen.events} events each, the node killed {node.kills} times (--seed {chosen.seed})\n")
+        print(f"{chosen.events} events each, the node killed {node.kills} times (--seed {chosen.seed}), when at least {in_the_middle} events were not yet stored\n")
         print(f"{'way':24}{'sends ids':>10}{'stored':>9}{'lost':>7}{'doubled':>9}{'known again':>13}{'turned away':>13}  client")
         for s in shippers:
             got = counts[s.name]
