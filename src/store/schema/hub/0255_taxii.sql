@@ -58,23 +58,27 @@ CREATE TABLE taxii_dirty (
   valid_until_us INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 INSERT INTO taxii_dirty (book) SELECT id FROM hub_indicator;
+-- The conflict clause of the statement that fires a trigger overrides one inside of it: so no row is left to conflict.
 CREATE TRIGGER taxii_book_added AFTER INSERT ON hub_indicator BEGIN
-  INSERT OR REPLACE INTO taxii_dirty (book) VALUES (new.id);
+  DELETE FROM taxii_dirty WHERE book = new.id;
+  INSERT INTO taxii_dirty (book) VALUES (new.id);
 END;
 CREATE TRIGGER taxii_book_changed AFTER UPDATE ON hub_indicator
 WHEN new.action <> old.action OR new.confidence <> old.confidence OR new.tlp <> old.tlp OR new.valid_from_us <> old.valid_from_us
   OR new.valid_until_us <> old.valid_until_us OR new.comment <> old.comment BEGIN
-  INSERT OR REPLACE INTO taxii_dirty (book) VALUES (new.id);
+  DELETE FROM taxii_dirty WHERE book = new.id;
+  INSERT INTO taxii_dirty (book) VALUES (new.id);
 END;
 CREATE TRIGGER taxii_book_gone AFTER DELETE ON hub_indicator BEGIN
-  INSERT OR REPLACE INTO taxii_dirty (book, gone, kind, value, source, action, confidence, tlp, valid_from_us, valid_until_us)
+  DELETE FROM taxii_dirty WHERE book = old.id;
+  INSERT INTO taxii_dirty (book, gone, kind, value, source, action, confidence, tlp, valid_from_us, valid_until_us)
     VALUES (old.id, 1, old.kind, old.value, old.source, old.action, old.confidence, old.tlp, old.valid_from_us, old.valid_until_us);
 END;
 CREATE TRIGGER taxii_sector_added AFTER INSERT ON exchange_sector BEGIN
-  INSERT OR IGNORE INTO taxii_dirty (book) SELECT id FROM hub_indicator WHERE source = new.source;
+  INSERT INTO taxii_dirty (book) SELECT id FROM hub_indicator WHERE source = new.source AND id NOT IN (SELECT book FROM taxii_dirty);
 END;
 CREATE TRIGGER taxii_sector_gone AFTER DELETE ON exchange_sector BEGIN
-  INSERT OR IGNORE INTO taxii_dirty (book) SELECT id FROM hub_indicator WHERE source = old.source;
+  INSERT INTO taxii_dirty (book) SELECT id FROM hub_indicator WHERE source = old.source AND id NOT IN (SELECT book FROM taxii_dirty);
 END;
 CREATE TRIGGER taxii_peer_gone AFTER DELETE ON exchange_peer BEGIN
   DELETE FROM taxii_object WHERE pool = old.id;
