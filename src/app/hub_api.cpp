@@ -310,6 +310,7 @@ void HubCore::add_web_routes(net::Router& router) {
   auto parts = api_parts();
   parts.proof_missing = proof_missing_;
   show::api::add_hub_routes(router, parts);
+  misp_->add_routes(router);
 }
 
 void HubCore::add_control_routes() {

@@ -69,6 +69,8 @@ std::vector<Setting> hub_settings() {
   for (Setting& s : HubNotify::settings_table()) all.push_back(std::move(s));
   const auto desk = show::api::hub_desk_settings();
   all.insert(all.end(), desk.begin(), desk.end());
+  const auto misp = exchange::misp::misp_settings();
+  all.insert(all.end(), misp.begin(), misp.end());
   return all;
 }
 
