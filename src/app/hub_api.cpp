@@ -352,6 +352,7 @@ void HubCore::add_web_routes(net::Router& router) {
   parts.proof_missing = proof_missing_;
   show::api::add_hub_routes(router, parts);
   exchange_->add_web_routes(router);
+  misp_->add_routes(router);
 }
 
 void HubCore::add_control_routes() {

@@ -12,6 +12,7 @@
 
 #include "app/audit_head.hpp"
 #include "app/hub_exchange.hpp"
+#include "app/hub_misp.hpp"
 #include "base/encoding.hpp"
 #include "base/json_writer.hpp"
 #include "base/log.hpp"
@@ -186,7 +187,9 @@ Result<std::unique_ptr<HubCore>> HubCore::open(Runtime& runtime, Metrics& metric
                 .remind = hub->notify_ ? hub->notify_->remind() : warn::Remind{}}));
   hub->use_block_guard(
       [h = hub.get()](const event::Observable& what) { return h->noticing_->blocks().never_block()->check(what); });
+  BAVN_TRY(hub->misp_, open_misp(*hub, runtime, o));
   BAVN_TRY(hub->exchange_, HubExchange::open(*hub, runtime, o));
+  BAVN_CHECK(connect_misp(*hub, *hub->misp_, hub->exchange_->peers.get()));
   hub->beacon_->witness(audit_head);
   hub->nodes_router_.authenticate(
       [h = hub.get()](const net::Request& q) { return tenants::authenticate_node(*h->directory_, q); });

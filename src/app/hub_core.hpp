@@ -17,6 +17,7 @@
 #include "base/metrics.hpp"
 #include "base/runtime.hpp"
 #include "beacon/hub.hpp"
+#include "exchange/misp/misp.hpp"
 #include "match/indicators/load.hpp"
 #include "net/http.hpp"
 #include "show/api/hub.hpp"
@@ -172,6 +173,7 @@ class HubCore {
   std::unique_ptr<HubNotify> notify_;  // null: there is no way out
   std::unique_ptr<BeaconHub> noticing_;
   std::unique_ptr<HubExchange> exchange_;
+  std::unique_ptr<exchange::misp::Misp> misp_;
   net::Router nodes_router_, control_;
   std::function<void(const std::string&)> cut_;
   warn::BlockGuard block_guard_;

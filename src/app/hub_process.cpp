@@ -72,6 +72,8 @@ std::vector<Setting> hub_settings() {
   all.insert(all.end(), desk.begin(), desk.end());
   const auto exchange = exchange::exchange_settings();
   all.insert(all.end(), exchange.begin(), exchange.end());
+  const auto misp = exchange::misp::misp_settings();
+  all.insert(all.end(), misp.begin(), misp.end());
   return all;
 }
 

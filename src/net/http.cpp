@@ -91,6 +91,11 @@ bool matches(std::string_view pattern, std::string_view path, std::map<std::stri
     const std::size_t pattern_end = std::min(pattern.find('/', 1), pattern.size());
     const std::size_t path_end = std::min(path.find('/', 1), path.size());
     const std::string_view want = pattern.substr(0, pattern_end), have = path.substr(0, path_end);
+    if (want.ends_with("...}")) {  // the rest of the path, with its slashes
+      if (have.size() < 2) return false;
+      if (params) params->insert_or_assign(std::string(want.substr(2, want.size() - 6)), std::string(path.substr(1)));
+      return true;
+    }
     if (want.size() > 2 && want[1] == '{') {
       if (have.size() < 2) return false;  // a parameter is never empty
       if (params) params->insert_or_assign(std::string(want.substr(2, want.size() - 3)), std::string(have.substr(1)));

@@ -48,6 +48,23 @@ TEST(Router, FindsRoutesAndTheirParameters) {
   EXPECT_EQ(ask(r, Method::get, "/api/alerts/7/notes/1/2").status, 404);
 }
 
+TEST(Router, TheRestOfAPathIsOneParameterWithItsSlashes) {
+  Router r;
+  r.get("/misp/{rest...}", Needs::anyone, says("rest"));
+  r.get("/misp/fixed", Needs::anyone, says("fixed"));
+  std::map<std::string, std::string, std::less<>> params;
+  const auto deep = r.match(Method::get, "/misp/events/view/5/a:1", params);
+  ASSERT_TRUE(deep);
+  EXPECT_EQ((*deep)->pattern, "/misp/{rest...}");
+  EXPECT_EQ(params["rest"], "events/view/5/a:1");
+  const auto fixed = r.match(Method::get, "/misp/fixed", params);
+  ASSERT_TRUE(fixed);
+  EXPECT_EQ((*fixed)->pattern, "/misp/fixed");
+  EXPECT_FALSE(r.match(Method::get, "/misp", params));
+  EXPECT_FALSE(r.match(Method::get, "/misp/", params));
+  EXPECT_FALSE(r.match(Method::get, "/mispelt/events", params));
+}
+
 TEST(Router, AnotherMethodIs405AndSaysWhichArePossible) {
   Router r;
   r.get("/a", Needs::anyone, says("get"));

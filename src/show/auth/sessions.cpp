@@ -426,6 +426,8 @@ Result<event::Scope> Identity::authenticate(const net::Request& request) const {
   Inner& in = *inner_;
   if (const auto* header = request.headers.find("Authorization"); header != nullptr) {
     constexpr std::string_view bearer = "Bearer ";
+    // Clients of MISP send the bare key.
+    if (header->starts_with("bavn_")) return in.key_scope(request, trim(std::string_view(*header)));
     if (!header->starts_with(bearer))
       return fail(Code::forbidden, "only \"Bearer\" and an API key are understood here");
     return in.key_scope(request, trim(std::string_view(*header).substr(bearer.size())));
