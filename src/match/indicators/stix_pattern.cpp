@@ -531,7 +531,11 @@ std::vector<Kind> kinds_of_stix_path(std::string_view path) {
     return {Kind::file_name};
   if (is("autonomous-system", "number")) return {Kind::asn};
   if (is("user-account", "user_id") || is("user-account", "account_login")) return {Kind::account};
-  if (is("app", "id")) return {Kind::app_id};
+  if (is("app", "id") || is("x-bavn-app-id", "value")) return {Kind::app_id};
+  // Kinds that no object of STIX has (exchange/stix writes them so).
+  if (is("x-bavn-ja3", "value")) return {Kind::ja3};
+  if (is("x-bavn-bank-account", "value")) return {Kind::bank_account};
+  if (is("x-bavn-phone", "value")) return {Kind::phone};
   const auto hashes = rest.find("hashes.");
   if ((object == "file" || object == "x509-certificate" || object == "artifact") && hashes != std::string_view::npos) {
     const std::string_view name = rest.substr(hashes + 7);
