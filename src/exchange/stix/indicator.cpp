@@ -75,8 +75,8 @@ std::string pattern_of(Kind kind, std::string_view value) {
     case Kind::ipv4: return equals("ipv4-addr:value", value);
     case Kind::ipv6: return equals("ipv6-addr:value", value);
     case Kind::cidr:
-      return fmt::format("[{}:value ISSUBSET {}]", value.find(':') == std::string_view::npos ? "ipv4-addr" : "ipv6-addr",
-                         quoted(value));
+      return fmt::format("[{}:value ISSUBSET {}]",
+                         value.find(':') == std::string_view::npos ? "ipv4-addr" : "ipv6-addr", quoted(value));
     case Kind::md5: return equals("file:hashes.MD5", value);
     case Kind::sha1: return equals("file:hashes.'SHA-1'", value);
     case Kind::sha256: return equals("file:hashes.'SHA-256'", value);
@@ -107,7 +107,8 @@ std::string pattern_of(Kind kind, std::string_view value) {
 
 void append_indicator(std::string& out, const Author& author, const mi::Indicator& i, const Standing& at) {
   JsonWriter w(out);
-  const std::string name = i.is_pattern() ? std::string("pattern") : fmt::format("{} {}", event::to_string(i.kind), i.value);
+  const std::string name =
+      i.is_pattern() ? std::string("pattern") : fmt::format("{} {}", event::to_string(i.kind), i.value);
   w.object()
       .member("type", "indicator")
       .member("spec_version", "2.1")

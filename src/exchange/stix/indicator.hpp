@@ -33,7 +33,8 @@ struct Standing {
   std::vector<std::string> sectors{};
   bool revoked = false;
 };
-void append_indicator(std::string& out, const Author& author, const match::indicators::Indicator& i, const Standing& at);
+void append_indicator(std::string& out, const Author& author, const match::indicators::Indicator& i,
+                      const Standing& at);
 void append_identity(std::string& out, const Author& author);
 /// The marking-definition objects of both generations: nine.
 struct Marking {
@@ -44,10 +45,11 @@ std::vector<Marking> markings();
 
 struct IndicatorsRead {
   std::vector<match::indicators::Indicator> indicators{};  // more than one: an OR of values
-  std::string not_evaluated{};                             // why the pattern is stored and not looked for; then there are none
+  std::string not_evaluated{};  // why the pattern is stored and not looked for; then there are none
 };
 /// object: a STIX object of type indicator. defaults: source, confidence, action where it says nothing. tlp: of the object.
 /// bad_input: its pattern is none, is of another language, its times or confidence are wrong.
-Result<IndicatorsRead> indicators_of(net::JsonValue object, const match::indicators::Indicator& defaults, event::Tlp tlp);
+Result<IndicatorsRead> indicators_of(net::JsonValue object, const match::indicators::Indicator& defaults,
+                                     event::Tlp tlp);
 
 }  // namespace bavn::exchange::stix

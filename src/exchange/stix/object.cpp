@@ -202,7 +202,8 @@ Result<ReadObjects> read_objects(std::string_view text, const ReadLimits& limits
     const std::size_t at = n++;
     const auto refuse = [&](std::string reason) {
       const std::string id = name_in(v["id"]);
-      out.refused.push_back({id.empty() ? fmt::format("objects/{}", at) : id, name_in(v["modified"]), std::move(reason)});
+      out.refused.push_back(
+          {id.empty() ? fmt::format("objects/{}", at) : id, name_in(v["modified"]), std::move(reason)});
     };
     if (!v.is_object()) {
       refuse("it is no object");

@@ -27,7 +27,7 @@ struct Object {
   std::vector<std::string> sectors{};  // of labels "sector:NAME", lower case; empty: for everybody
   std::string created_by{};            // created_by_ref
   bool revoked = false;
-  std::string body{};  // JSON as it came
+  std::string body{};    // JSON as it came
   std::string digest{};  // of what it says: the same for another order of members and other white space
 };
 
@@ -50,7 +50,7 @@ struct ReadLimits {
 struct ReadObjects {
   std::vector<Object> objects{};
   std::vector<Refused> refused{};
-  bool more = false;      // of an envelope
+  bool more = false;  // of an envelope
   std::string next{};
 };
 

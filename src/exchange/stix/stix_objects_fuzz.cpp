@@ -13,7 +13,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (!read) return 0;
   for (const Object& o : read->objects) {
     const auto again = read_objects("{\"objects\":[" + o.body + "]}", {});
-    if (!again || again->objects.size() != 1 || again->objects[0].id != o.id || again->objects[0].digest != o.digest) std::abort();
+    if (!again || again->objects.size() != 1 || again->objects[0].id != o.id || again->objects[0].digest != o.digest)
+      std::abort();
     if (o.type != "indicator") continue;
     const auto document = net::JsonDocument::parse(o.body);
     const auto found = indicators_of(document->root(), {}, o.tlp);

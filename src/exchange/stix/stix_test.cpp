@@ -34,7 +34,8 @@ std::string text_of(const fs::path& path) {
 }
 
 TEST(StixNames, Version5IsThatOfTheRfcAndIdsAreJudged) {
-  EXPECT_EQ(uuid5("6ba7b810-9dad-11d1-80b4-00c04fd430c8", "www.example.com"), "2ed6657d-e927-568b-95e1-2665a8aea6a2");  // RFC 9562, A.4
+  EXPECT_EQ(uuid5("6ba7b810-9dad-11d1-80b4-00c04fd430c8", "www.example.com"),
+            "2ed6657d-e927-568b-95e1-2665a8aea6a2");  // RFC 9562, A.4
   EXPECT_TRUE(is_id("x-a--2ed6657d-e927-568b-95e1-2665a8aea6a2", "x-a"));
   EXPECT_FALSE(is_id("x-a--2ed6657d-e927-568b-95e1-2665a8aea6a", "x-a"));
   EXPECT_FALSE(is_id("x-b--2ed6657d-e927-568b-95e1-2665a8aea6a2", "x-a"));
@@ -134,10 +135,11 @@ TEST(StixMarkings, EachGenerationAndWhatNobodyKnows) {
     EXPECT_TRUE(is_id(m.id, "marking-definition"));
   }
   const auto tlp = [&](const std::string& members) {
-    const std::string text = R"({"objects":[{"type":"x-a","id":"x-a--00000000-0000-4000-8000-000000000001")" + members + "}" +
-                             R"(,{"type":"marking-definition","id":"marking-definition--00000000-0000-4000-8000-0000000000aa","definition_type":"statement","definition":{"statement":"of ours"}})" +
-                             R"(,{"type":"marking-definition","id":"marking-definition--00000000-0000-4000-8000-0000000000bb","extensions":{"extension-definition--60a3c5c5-0d10-413e-aab3-9e08dde9e88d":{"tlp_2_0":"amber+strict"}}})" +
-                             "]}";
+    const std::string text =
+        R"({"objects":[{"type":"x-a","id":"x-a--00000000-0000-4000-8000-000000000001")" + members + "}" +
+        R"(,{"type":"marking-definition","id":"marking-definition--00000000-0000-4000-8000-0000000000aa","definition_type":"statement","definition":{"statement":"of ours"}})" +
+        R"(,{"type":"marking-definition","id":"marking-definition--00000000-0000-4000-8000-0000000000bb","extensions":{"extension-definition--60a3c5c5-0d10-413e-aab3-9e08dde9e88d":{"tlp_2_0":"amber+strict"}}})" +
+        "]}";
     const auto read = read_objects(text, {});
     EXPECT_TRUE(read && read->objects.size() == 3);
     return read->objects.at(0).tlp;
@@ -148,12 +150,17 @@ TEST(StixMarkings, EachGenerationAndWhatNobodyKnows) {
   EXPECT_EQ(tlp(""), Tlp::amber);
   EXPECT_EQ(tlp(refs(stix_marking(Tlp::green))), Tlp::green);
   EXPECT_EQ(tlp(refs(stix_marking_tlp1(Tlp::amber), stix_marking_tlp1(Tlp::green))), Tlp::amber);
-  EXPECT_EQ(tlp(refs(stix_marking(Tlp::amber_strict), stix_marking_tlp1(Tlp::red))), Tlp::amber_strict) << "TLP 1 knows no better";
-  EXPECT_EQ(tlp(refs("marking-definition--00000000-0000-4000-8000-0000000000aa")), Tlp::amber) << "a statement says no level";
+  EXPECT_EQ(tlp(refs(stix_marking(Tlp::amber_strict), stix_marking_tlp1(Tlp::red))), Tlp::amber_strict)
+      << "TLP 1 knows no better";
+  EXPECT_EQ(tlp(refs("marking-definition--00000000-0000-4000-8000-0000000000aa")), Tlp::amber)
+      << "a statement says no level";
   EXPECT_EQ(tlp(refs("marking-definition--00000000-0000-4000-8000-0000000000bb")), Tlp::amber_strict);
-  EXPECT_EQ(tlp(refs("marking-definition--00000000-0000-4000-8000-0000000000cc", stix_marking(Tlp::clear))), Tlp::red) << "nobody knows it";
+  EXPECT_EQ(tlp(refs("marking-definition--00000000-0000-4000-8000-0000000000cc", stix_marking(Tlp::clear))), Tlp::red)
+      << "nobody knows it";
   EXPECT_EQ(tlp(R"(,"object_marking_refs":[7])"), Tlp::red);
-  EXPECT_EQ(tlp(fmt::format(R"(,"granular_markings":[{{"marking_ref":"{}","selectors":["x"]}}])", stix_marking(Tlp::red))), Tlp::red);
+  EXPECT_EQ(
+      tlp(fmt::format(R"(,"granular_markings":[{{"marking_ref":"{}","selectors":["x"]}}])", stix_marking(Tlp::red))),
+      Tlp::red);
   EXPECT_EQ(tlp(R"(,"granular_markings":[{"lang":"da","selectors":["x"]}])"), Tlp::amber);
 }
 
@@ -220,8 +227,10 @@ TEST(StixCorpus, EveryBundleReadsKeepsEveryByteAndNamesWhatItRefuses) {
       }
     }
   }
-  std::printf("%zu files, %zu objects, %zu refused; %zu indicators, %zu kept and not looked for, %zu refused; %zu other files\n", files, objects,
-              refused, indicators, kept_patterns, bad_patterns, others);
+  std::printf(
+      "%zu files, %zu objects, %zu refused; %zu indicators, %zu kept and not looked for, %zu refused; %zu other "
+      "files\n",
+      files, objects, refused, indicators, kept_patterns, bad_patterns, others);
   for (const auto& [reason, n] : reasons) std::printf("  %zu %s\n", n, reason.c_str());
   EXPECT_GT(files, 50U);
   EXPECT_GT(objects, 2000U);

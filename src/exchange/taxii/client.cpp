@@ -68,7 +68,9 @@ class Session : public std::enable_shared_from_this<Session> {
         return s.next_page();
       }
       if (!body["versions"] && !body["max_content_length"])
-        return s.finish(fail(Code::bad_input, "what stands at the partner's URL is neither TAXII discovery, an API root nor a collection"));
+        return s.finish(
+            fail(Code::bad_input,
+                 "what stands at the partner's URL is neither TAXII discovery, an API root nor a collection"));
       s.roots_.push_back(with_slash(s.pull_->peer.url));
       s.next_root();
     });
@@ -117,19 +119,23 @@ class Session : public std::enable_shared_from_this<Session> {
       request->headers.set("Content-Type", std::string(kMedia));
       request->body = std::move(body);
     }
-    pull_->client.send(std::move(*request), pull_->queue,
-                       [self = shared_from_this(), url, then = std::move(then), failed = std::move(failed)](Result<net::ClientReply> reply) {
-                         if (!reply) return failed(*self, reply.error(), 0);
-                         if (reply->status < 200 || reply->status > 299) return failed(*self, error_of(*reply, url), reply->status);
-                         const std::string* type = reply->headers.find("Content-Type");
-                         if (type == nullptr || !to_lower(*type).starts_with("application/taxii+json"))
-                           return failed(*self,
-                                         {Code::bad_input, "the partner's answer is not of TAXII 2.1 (application/taxii+json)", url},
-                                         reply->status);
-                         const auto document = net::JsonDocument::parse(reply->body);
-                         if (!document) return failed(*self, {Code::bad_input, "the partner's answer: " + document.error().what, url}, reply->status);
-                         then(*self, document->root(), *reply);
-                       });
+    pull_->client.send(
+        std::move(*request), pull_->queue,
+        [self = shared_from_this(), url, then = std::move(then),
+         failed = std::move(failed)](Result<net::ClientReply> reply) {
+          if (!reply) return failed(*self, reply.error(), 0);
+          if (reply->status < 200 || reply->status > 299) return failed(*self, error_of(*reply, url), reply->status);
+          const std::string* type = reply->headers.find("Content-Type");
+          if (type == nullptr || !to_lower(*type).starts_with("application/taxii+json"))
+            return failed(*self,
+                          {Code::bad_input, "the partner's answer is not of TAXII 2.1 (application/taxii+json)", url},
+                          reply->status);
+          const auto document = net::JsonDocument::parse(reply->body);
+          if (!document)
+            return failed(*self, {Code::bad_input, "the partner's answer: " + document.error().what, url},
+                          reply->status);
+          then(*self, document->root(), *reply);
+        });
   }
   void get(const std::string& url, Then then) {
     send(net::Method::get, url, {}, std::move(then), [](Session& s, Error e, int) { s.stop_with(std::move(e)); });
@@ -147,7 +153,8 @@ class Session : public std::enable_shared_from_this<Session> {
   void next_root() {
     if (roots_.empty()) {
       if (collections_.empty() && targets_.empty())
-        return finish(std::unexpected(root_error_.value_or(Error{Code::not_found, "the partner has no collection that is ours to read or write", only_})));
+        return finish(std::unexpected(root_error_.value_or(
+            Error{Code::not_found, "the partner has no collection that is ours to read or write", only_})));
       return next_page();
     }
     const std::string root = roots_.front();
@@ -157,7 +164,8 @@ class Session : public std::enable_shared_from_this<Session> {
         [root](Session& s, net::JsonValue body, const net::ClientReply&) {
           for (const net::JsonValue c : body["collections"]) {
             const std::string_view id = c["id"].text_or("");
-            if (!id.empty() && id.size() <= 200) s.note(c, root + "collections/" + net::percent_encoded(id) + '/', root);
+            if (!id.empty() && id.size() <= 200)
+              s.note(c, root + "collections/" + net::percent_encoded(id) + '/', root);
           }
           s.next_root();
         },
@@ -195,11 +203,13 @@ class Session : public std::enable_shared_from_this<Session> {
     const std::string url = collections_[at_];
     Position& p = positions_[url];
     std::string query = fmt::format("objects/?limit={}", kPage);
-    if (p.next.empty()) p.begun = strict_ != Instant{} ? strict_ : p.after == Instant{} ? Instant{} : p.after - kOverlap;
+    if (p.next.empty())
+      p.begun = strict_ != Instant{} ? strict_ : p.after == Instant{} ? Instant{} : p.after - kOverlap;
     else query += "&next=" + net::percent_encoded(p.next);
     if (p.begun != Instant{}) query += "&added_after=" + net::percent_encoded(stix::timestamp_us(p.begun));
     send(
-        net::Method::get, url + query, {}, [url](Session& s, net::JsonValue body, const net::ClientReply& r) { s.took(url, body, r); },
+        net::Method::get, url + query, {},
+        [url](Session& s, net::JsonValue body, const net::ClientReply& r) { s.took(url, body, r); },
         [url](Session& s, Error e, int status) {
           Position& where = s.positions_[url];
           if (status == 400 && !where.next.empty()) {  // it has forgotten its `next`: from the last date on
@@ -220,7 +230,8 @@ class Session : public std::enable_shared_from_this<Session> {
     Position& p = positions_[url];
     std::size_t refused = 0;
     if (body["objects"].size() > 0) {
-      const auto posted = taxii_.add(caller_, Taxii::kept_of(pull_->peer.id, pull_->peer.name), reply.body, kMostOfPage);
+      const auto posted =
+          taxii_.add(caller_, Taxii::kept_of(pull_->peer.id, pull_->peer.name), reply.body, kMostOfPage);
       if (!posted) {
         if (posted.error().code == Code::unavailable) return stop_with(posted.error());
         tell("page", url, posted.error().what);
@@ -274,7 +285,8 @@ class Session : public std::enable_shared_from_this<Session> {
   void push() {
     if (targets_.empty() || pull_->peer.direction == "in") return finish_turn(false);
     if (targets_.size() > 1 && write_.empty()) {
-      tell("collection", targets_.front().second, "there are several collections to write into: name one in the options (\"write\")");
+      tell("collection", targets_.front().second,
+           "there are several collections to write into: name one in the options (\"write\")");
       return finish_turn(false);
     }
     const auto known = taxii_.collection(caller_, "known");
@@ -295,7 +307,9 @@ class Session : public std::enable_shared_from_this<Session> {
     w.end().end();
     send(
         net::Method::post, targets_.front().first + "objects/", std::move(body),
-        [reached, more, count](Session& s, net::JsonValue status, const net::ClientReply&) { s.sent(status, reached, more, count, 0); },
+        [reached, more, count](Session& s, net::JsonValue status, const net::ClientReply&) {
+          s.sent(status, reached, more, count, 0);
+        },
         [](Session& s, Error e, int) { s.stop_with(std::move(e)); });
   }
 

@@ -19,9 +19,10 @@ using net::Method;
 class TaxiiClient : public ::testing::Test {
  protected:
   Result<Pulled> turn() {
-    auto pull = std::make_shared<Pull>(Pull{peer, sim, *client, queue, hub.library(), "Basic eDp5", nullptr, 16U << 20U});
+    auto pull =
+        std::make_shared<Pull>(Pull{peer, sim, *client, queue, hub.library(), "Basic eDp5", nullptr, 16U << 20U});
     std::optional<Result<Pulled>> got;
-    taxii_puller(*hub.taxii)(pull, [&](Result<Pulled> r) { got = std::move(r); });
+    taxii_puller (*hub.taxii)(pull, [&](Result<Pulled> r) { got = std::move(r); });
     sim.run_until([&] { return got.has_value(); }, 300s);
     if (!got) return fail(Code::unavailable, "it never ended");
     if (*got) peer.cursor = (*got)->cursor;
@@ -73,7 +74,8 @@ class Odd {
       return reply(R"({"title":"odd","api_roots":["/root/","http://elsewhere.example/root/"]})");
     });
     router.get("/root/collections/", net::Needs::anyone, [reply](const net::Request&) {
-      return reply(R"({"collections":[{"id":"c1","title":"One","can_read":true,"can_write":true},{"id":"c2","title":"Two","can_read":false}]})");
+      return reply(
+          R"({"collections":[{"id":"c1","title":"One","can_read":true,"can_write":true},{"id":"c2","title":"Two","can_read":false}]})");
     });
     router.get("/root/collections/c1/objects/", net::Needs::anyone, [this, reply](const net::Request& q) {
       ++asked;
@@ -99,7 +101,8 @@ class Odd {
       }
       bool more = false;
       for (std::size_t i = at; i < items.size(); ++i) more |= items[i].added > after;
-      body += fmt::format(R"(],"more":{}{}}})", more || always_more, more && gives_next ? fmt::format(",\"next\":\"{}\"", at) : "");
+      body += fmt::format(R"(],"more":{}{}}})", more || always_more,
+                          more && gives_next ? fmt::format(",\"next\":\"{}\"", at) : "");
       if (shift) shift();
       auto r = reply(std::move(body));
       if (n > 0) r.headers.set("X-TAXII-Date-Added-Last", stix::timestamp_us(last));
@@ -107,7 +110,9 @@ class Odd {
     });
     router.post("/root/collections/c1/objects/", net::Needs::anyone, [this, reply](const net::Request& q) {
       received.push_back(q.body);
-      return reply(R"({"id":")" + uuid(7) + R"(","status":"pending","total_count":1,"success_count":0,"failure_count":0,"pending_count":1})", 202);
+      return reply(R"({"id":")" + uuid(7) +
+                       R"(","status":"pending","total_count":1,"success_count":0,"failure_count":0,"pending_count":1})",
+                   202);
     });
     router.get("/root/status/" + uuid(7) + "/", net::Needs::anyone, [this, reply](const net::Request&) {
       const bool over = ++polled >= 3;
@@ -182,7 +187,8 @@ TEST_F(TaxiiClient, ServersWithAndWithoutNextAndForgetfulOnesLoseNothingWhilePag
       EXPECT_LT(odd.asked, 60);
       EXPECT_EQ(odd.authorization, "Basic eDp5");
     }
-  EXPECT_TRUE(std::ranges::any_of(hub.dropped, [](const Dropped& d) { return d.what == "api root" && d.reason.contains("not its own address"); }));
+  EXPECT_TRUE(std::ranges::any_of(
+      hub.dropped, [](const Dropped& d) { return d.what == "api root" && d.reason.contains("not its own address"); }));
 }
 
 TEST_F(TaxiiClient, AServerThatAlwaysHasMoreEndsAndIsSaidSo) {

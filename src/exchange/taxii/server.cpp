@@ -125,7 +125,9 @@ class Routes {
       const std::string root = base(q) + "/taxii2/" + std::string(kRoot) + '/';
       std::string body;
       JsonWriter w(body);
-      w.object().member("title", taxii_.options().name).member("description", "What this hub knows, and what partners tell it");
+      w.object()
+          .member("title", taxii_.options().name)
+          .member("description", "What this hub knows, and what partners tell it");
       w.member("default", root).key("api_roots").array().value(root).end().end();
       return answer(std::move(body));
     });
@@ -236,7 +238,8 @@ class Routes {
   template <class F>
   net::Reply guarded(const net::Request& q, F&& f) {
     const auto caller = who_(q);
-    if (!caller) return error({401, "Unauthorized", "sign in with a key: HTTP Basic with the key as the password, or Bearer"});
+    if (!caller)
+      return error({401, "Unauthorized", "sign in with a key: HTTP Basic with the key as the password, or Bearer"});
     const std::string* accept = q.headers.find("Accept");
     if (accept == nullptr || !names_taxii(*accept))
       return error({406, "Not acceptable", fmt::format("ask with Accept: {}", kMedia)});
@@ -266,7 +269,11 @@ class Routes {
   }
 
   static void write(JsonWriter& w, const Collection& c) {
-    w.object().member("id", c.id).member("title", c.title).member("description", c.description).member("alias", c.alias);
+    w.object()
+        .member("id", c.id)
+        .member("title", c.title)
+        .member("description", c.description)
+        .member("alias", c.alias);
     w.member("can_read", c.can_read).member("can_write", c.can_write);
     w.key("media_types").array().value("application/stix+json;version=2.1").end().end();
   }
@@ -313,7 +320,8 @@ class Routes {
       if (!t) return refuse(400, "Bad added_after", "added_after is a timestamp like 2026-03-01T12:00:00.000001Z");
       a.after = *t;
     }
-    for (const auto& [name, to] : {std::pair{"match[id]", &a.ids}, {"match[type]", &a.types}, {"match[spec_version]", &a.specs}})
+    for (const auto& [name, to] :
+         {std::pair{"match[id]", &a.ids}, {"match[type]", &a.types}, {"match[spec_version]", &a.specs}})
       if (const auto list = q.asked(name)) {
         *to = values_of(*list);
         if (to->empty() || to->size() > kMostMatches)
@@ -361,7 +369,8 @@ void add_taxii_routes(net::Router& router, Taxii& taxii, Who who, std::function<
     router.get(pattern + '/', needs, f);
   };
   using Form = Routes::Form;
-  const std::string root = "/taxii2/{root}", one = root + "/collections/{collection}", object = one + "/objects/{object}";
+  const std::string root = "/taxii2/{root}", one = root + "/collections/{collection}",
+                    object = one + "/objects/{object}";
   get("/taxii2", [r](const net::Request& q) { return r->discovery(q); });
   get(root, [r](const net::Request& q) { return r->root(q); });
   get(root + "/status/{status}", [r](const net::Request& q) { return r->status(q); });
@@ -372,7 +381,8 @@ void add_taxii_routes(net::Router& router, Taxii& taxii, Who who, std::function<
   get(object, [r](const net::Request& q) { return r->read(q, Form::objects, true); });
   get(object + "/versions", [r](const net::Request& q) { return r->read(q, Form::versions, true); });
   // A body that is a little too large is read and refused in the words of TAXII; one that is far too large is not read.
-  const net::RouteOptions body{.max_body = taxii.options().most_content + (4U << 20U), .deadline = std::chrono::seconds(120)};
+  const net::RouteOptions body{.max_body = taxii.options().most_content + (4U << 20U),
+                               .deadline = std::chrono::seconds(120)};
   for (const std::string slash : {"", "/"}) {
     router.post(one + "/objects" + slash, needs, [r](const net::Request& q) { return r->add(q); }, body);
     router.del(object + slash, needs, [r](const net::Request& q) { return r->remove(q); });

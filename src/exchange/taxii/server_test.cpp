@@ -45,7 +45,8 @@ TEST_F(TaxiiServer, DiscoveryRootAndCollectionsHaveWhatClientsNeedWithAndWithout
 
 TEST_F(TaxiiServer, MediaTypesAreAskedForAndErrorsAreOfTaxii) {
   const auto status = [&](const std::string& who, Method m, const std::string& path,
-                          const std::vector<std::pair<std::string, std::string>>& headers, const std::string& body = "{}") {
+                          const std::vector<std::pair<std::string, std::string>>& headers,
+                          const std::string& body = "{}") {
     const auto a = hub.ask(who, m, path, body, headers);
     if (a.status >= 400) {
       EXPECT_EQ(header(a, "Content-Type"), kMedia) << a.body;
@@ -60,19 +61,26 @@ TEST_F(TaxiiServer, MediaTypesAreAskedForAndErrorsAreOfTaxii) {
   EXPECT_EQ(status("green", Method::get, "/taxii2/", {{"Accept", "application/taxii+json;version=2.0"}}), 406);
   EXPECT_EQ(status("green", Method::get, "/taxii2/", {{"Accept", "text/html, */*"}}), 406);
   EXPECT_EQ(status("green", Method::get, "/taxii2/", {{"Accept", "application/taxii+json;q=0"}}), 406);
-  EXPECT_EQ(status("green", Method::get, "/taxii2/", {{"Accept", "text/html, Application/TAXII+json; version=\"2.1\""}}), 200);
+  EXPECT_EQ(
+      status("green", Method::get, "/taxii2/", {{"Accept", "text/html, Application/TAXII+json; version=\"2.1\""}}),
+      200);
   EXPECT_EQ(status("green", Method::get, "/taxii2/", {{"Accept", "application/taxii+json"}}), 200);
   EXPECT_EQ(status("green", Method::post, own, {{"Accept", kMedia}, {"Content-Type", "application/json"}}), 415);
   EXPECT_EQ(status("green", Method::post, own, {{"Accept", kMedia}}), 415);
   EXPECT_EQ(status("green", Method::post, own, {{"Content-Type", kMedia}}), 406);
   EXPECT_EQ(status("green", Method::get, "/taxii2/other/", {{"Accept", kMedia}}), 404);
   EXPECT_EQ(status("green", Method::get, "/taxii2/hub/collections/nothing/", {{"Accept", kMedia}}), 404);
-  EXPECT_EQ(status("green", Method::get, "/taxii2/hub/collections/from-2/", {{"Accept", kMedia}}), 404) << "of another partner";
-  EXPECT_EQ(status("green", Method::get, Hub::objects("known") + "indicator--" + uuid(1) + "/", {{"Accept", kMedia}}), 404);
+  EXPECT_EQ(status("green", Method::get, "/taxii2/hub/collections/from-2/", {{"Accept", kMedia}}), 404)
+      << "of another partner";
+  EXPECT_EQ(status("green", Method::get, Hub::objects("known") + "indicator--" + uuid(1) + "/", {{"Accept", kMedia}}),
+            404);
   EXPECT_EQ(status("green", Method::post, Hub::objects("known"), {{"Accept", kMedia}, {"Content-Type", kMedia}}), 403);
-  EXPECT_EQ(status("green", Method::del, Hub::objects("known") + "identity--" + uuid(1) + "/", {{"Accept", kMedia}}), 403);
+  EXPECT_EQ(status("green", Method::del, Hub::objects("known") + "identity--" + uuid(1) + "/", {{"Accept", kMedia}}),
+            403);
   EXPECT_EQ(status("green", Method::get, "/taxii2/hub/status/" + uuid(1) + "/", {{"Accept", kMedia}}), 404);
-  EXPECT_EQ(status("green", Method::post, own, {{"Accept", kMedia}, {"Content-Type", kMedia}}, std::string((10U << 20U) + 1, ' ')), 413);
+  EXPECT_EQ(status("green", Method::post, own, {{"Accept", kMedia}, {"Content-Type", kMedia}},
+                   std::string((10U << 20U) + 1, ' ')),
+            413);
   hub.callers["green"].may_read = false;
   EXPECT_EQ(status("green", Method::get, "/taxii2/hub/collections/known/", {{"Accept", kMedia}}), 404);
 }
@@ -88,17 +96,23 @@ TEST_F(TaxiiServer, WhatWeKnowIsThereUpToTheCeilingAndForTheSector) {
   hub.book("domain", "own.example", "green", "amber: their list");
   const auto seen = [&](const std::string& who, const std::string& collection) {
     std::string out;
-    for (const net::JsonValue o : hub.get(who, Hub::objects(collection) + "?match[type]=indicator&limit=1000")["objects"])
+    for (const net::JsonValue o :
+         hub.get(who, Hub::objects(collection) + "?match[type]=indicator&limit=1000")["objects"])
       out += std::string(o["name"].text_or("")) + " ";
     return out;
   };
   EXPECT_EQ(seen("green", "known"), "domain clear.example domain green.example domain own.example ");
-  EXPECT_EQ(seen("amber", "known"), "domain clear.example domain green.example url amber.example/a'b ") << "not what is its own";
-  EXPECT_EQ(seen("health", "known"), "domain clear.example domain green.example url amber.example/a'b domain clinic.example domain own.example ");
-  EXPECT_EQ(seen("health", "green"), "domain clear.example domain green.example domain clinic.example domain own.example ");
+  EXPECT_EQ(seen("amber", "known"), "domain clear.example domain green.example url amber.example/a'b ")
+      << "not what is its own";
+  EXPECT_EQ(
+      seen("health", "known"),
+      "domain clear.example domain green.example url amber.example/a'b domain clinic.example domain own.example ");
+  EXPECT_EQ(seen("health", "green"),
+            "domain clear.example domain green.example domain clinic.example domain own.example ");
   EXPECT_EQ(seen("health", "sector-health"), "domain clinic.example ");
   EXPECT_EQ(seen("anna", "known"),
-            "domain clear.example domain green.example url amber.example/a'b domain red.example domain odd.example domain clinic.example "
+            "domain clear.example domain green.example url amber.example/a'b domain red.example domain odd.example "
+            "domain clinic.example "
             "domain own.example ");
   hub.callers["green"].kinds = {"url"};
   EXPECT_EQ(seen("green", "known"), "");
@@ -148,7 +162,8 @@ TEST_F(TaxiiServer, AnIndicatorOfTheBookChangesAndGoes) {
   EXPECT_EQ(hub.get("amber", Hub::objects("known") + "?match[type]=indicator")["objects"].size(), 1U);
   sim.advance(std::chrono::hours(24 * 31));
   hub.book("domain", "other.example", "green");
-  EXPECT_EQ(hub.get("amber", Hub::objects("known") + "?match[type]=indicator")["objects"].at(0)["name"].text_or(""), "domain other.example");
+  EXPECT_EQ(hub.get("amber", Hub::objects("known") + "?match[type]=indicator")["objects"].at(0)["name"].text_or(""),
+            "domain other.example");
 }
 
 TEST_F(TaxiiServer, NeitherStyleOfPagingLosesOrRepeatsAnObjectWhileOthersAreAddedAtTheSameInstant) {
@@ -182,7 +197,8 @@ TEST_F(TaxiiServer, NeitherStyleOfPagingLosesOrRepeatsAnObjectWhileOthersAreAdde
   // Nobody was told that there is more at the end: the next time begins there and finds what came since.
   const auto last = hub.get("green", Hub::objects("known") + "?limit=1000");
   add(2);
-  const auto since = hub.get("green", Hub::objects("known") + "?added_after=" + net::percent_encoded(header(last, "X-TAXII-Date-Added-Last")));
+  const auto since = hub.get(
+      "green", Hub::objects("known") + "?added_after=" + net::percent_encoded(header(last, "X-TAXII-Date-Added-Last")));
   EXPECT_EQ(since.ids().size(), 2U);
   // Dates in the manifest are all different and in order.
   std::string before;
@@ -199,17 +215,18 @@ TEST_F(TaxiiServer, APositionIsBoundToItsFiltersItsCollectionAndItsOwner) {
   const std::string path = Hub::objects("known");
   const auto next = hub.get("amber", path + "?limit=2&match[type]=indicator").next();
   ASSERT_FALSE(next.empty());
-  EXPECT_EQ(hub.get("amber", path + "?limit=5&match[type]=indicator&next=" + next).ids().size(), 5U) << "another limit may be asked";
+  EXPECT_EQ(hub.get("amber", path + "?limit=5&match[type]=indicator&next=" + next).ids().size(), 5U)
+      << "another limit may be asked";
   for (const std::string& wrong :
        {path + "?limit=2&next=" + next, path + "?limit=2&match[type]=identity&next=" + next,
         path + "?limit=2&match[type]=indicator&added_after=2020-01-01T00:00:00Z&next=" + next,
         Hub::objects("green") + "?limit=2&match[type]=indicator&next=" + next, path + "?match[type]=indicator&next=abc",
-        path + "?match[type]=indicator&next=" + to_base64url("1.0123456789abcdef"), path + "?match[type]=indicator&next=",
-        path + "?match[type]=indicator&next=" + std::string(5000, 'A')})
+        path + "?match[type]=indicator&next=" + to_base64url("1.0123456789abcdef"),
+        path + "?match[type]=indicator&next=", path + "?match[type]=indicator&next=" + std::string(5000, 'A')})
     EXPECT_EQ(hub.get("amber", wrong).status, 400) << wrong;
   EXPECT_EQ(hub.get("health", path + "?limit=2&match[type]=indicator&next=" + next).status, 400);
-  for (const char* wrong : {"?limit=0", "?limit=-1", "?limit=a", "?limit=1.5", "?limit=", "?added_after=yesterday", "?added_after=2024-01-01",
-                            "?match[version]=newest", "?match[type]=,", "?match[id]="})
+  for (const char* wrong : {"?limit=0", "?limit=-1", "?limit=a", "?limit=1.5", "?limit=", "?added_after=yesterday",
+                            "?added_after=2024-01-01", "?match[version]=newest", "?match[type]=,", "?match[id]="})
     EXPECT_EQ(hub.get("amber", path + wrong).status, 400) << wrong;
   EXPECT_EQ(hub.get("amber", path + "?limit=99999999999999999999").status, 200);
 }
@@ -217,16 +234,23 @@ TEST_F(TaxiiServer, APositionIsBoundToItsFiltersItsCollectionAndItsOwner) {
 TEST_F(TaxiiServer, VersionsAreKeptFilteredListedAndDeleted) {
   const std::string ids[] = {"2024-09-01T00:00:00.000Z", "2024-09-02T00:00:00.000Z", "2024-09-03T00:00:00.000Z"};
   EXPECT_EQ(hub.post("green", envelope({indicator(1, domain(1), ids[1])})).status, 202);
-  EXPECT_EQ(hub.post("green", envelope({indicator(1, domain(2), ids[2]), indicator(1, domain(3), ids[0])})).status, 202);
-  EXPECT_EQ(hub.post("green", envelope({R"({"type":"domain-name","id":"domain-name--)" + uuid(9) + R"(","value":"evil.example","x_other":[1, 2.50]})",
-                                        R"({"type":"tool","id":"tool--)" + uuid(5) +
-                                            R"(","created":"2017-01-01T00:00:00.000Z","modified":"2017-01-01T00:00:00.000Z","name":"x","labels":["x"]})"}))
-                .status,
+  EXPECT_EQ(hub.post("green", envelope({indicator(1, domain(2), ids[2]), indicator(1, domain(3), ids[0])})).status,
             202);
+  EXPECT_EQ(
+      hub.post(
+             "green",
+             envelope(
+                 {R"({"type":"domain-name","id":"domain-name--)" + uuid(9) +
+                      R"(","value":"evil.example","x_other":[1, 2.50]})",
+                  R"({"type":"tool","id":"tool--)" + uuid(5) +
+                      R"(","created":"2017-01-01T00:00:00.000Z","modified":"2017-01-01T00:00:00.000Z","name":"x","labels":["x"]})"}))
+          .status,
+      202);
   const std::string path = Hub::objects("from-1");
   const auto versions = [&](const std::string& query) {
     std::string out;
-    for (const net::JsonValue o : hub.get("green", path + query)["objects"]) out += std::string(o["modified"].text_or("0000-00--").substr(8, 2)) + " ";
+    for (const net::JsonValue o : hub.get("green", path + query)["objects"])
+      out += std::string(o["modified"].text_or("0000-00--").substr(8, 2)) + " ";
     return out;
   };
   EXPECT_EQ(versions("?match[type]=indicator"), "03 ");
@@ -239,7 +263,9 @@ TEST_F(TaxiiServer, VersionsAreKeptFilteredListedAndDeleted) {
   EXPECT_EQ(versions("?match[id]=tool--" + uuid(5)), "01 ");
   EXPECT_EQ(versions("indicator--" + uuid(1) + "/?match[version]=all"), "02 03 01 ");
   EXPECT_EQ(versions("indicator--" + uuid(1)), "03 ");
-  EXPECT_TRUE(hub.get("green", path + "?match[type]=domain-name").body.contains(R"("value":"evil.example","x_other":[1, 2.50]})")) << "byte for byte";
+  EXPECT_TRUE(hub.get("green", path + "?match[type]=domain-name")
+                  .body.contains(R"("value":"evil.example","x_other":[1, 2.50]})"))
+      << "byte for byte";
   const auto list = hub.get("green", path + "indicator--" + uuid(1) + "/versions/");
   ASSERT_EQ(list["versions"].size(), 3U);
   EXPECT_EQ(list["versions"].at(0).text_or(""), ids[1]);
@@ -289,8 +315,9 @@ TEST_F(TaxiiServer, HostileEnvelopesAreRefusedAndBadObjectsAreNamed) {
   std::string deep = "{\"objects\":[";
   for (int i = 0; i < 100; ++i) deep += "[";
   for (const std::string& broken :
-       {std::string(), std::string("{"), std::string("[]"), std::string("null"), std::string("{\"objects\":{}}"), std::string("{\"objects\":[}"),
-        std::string("{\"objects\":[],\"objects\":[]}"), indicator(1, domain(1)), std::string("{\"things\":[]}"), deep, std::string("{\"objects\":[\"\xff\"]}"),
+       {std::string(), std::string("{"), std::string("[]"), std::string("null"), std::string("{\"objects\":{}}"),
+        std::string("{\"objects\":[}"), std::string("{\"objects\":[],\"objects\":[]}"), indicator(1, domain(1)),
+        std::string("{\"things\":[]}"), deep, std::string("{\"objects\":[\"\xff\"]}"),
         std::string("{\"type\":\"report\",\"objects\":[]}")}) {
     const auto a = hub.post("green", broken);
     EXPECT_EQ(a.status, 422) << broken.substr(0, 60) << a.body;
@@ -299,7 +326,9 @@ TEST_F(TaxiiServer, HostileEnvelopesAreRefusedAndBadObjectsAreNamed) {
   std::string many = "{\"objects\":[";
   for (int i = 0; i <= 10'000; ++i) many += i == 0 ? "1" : ",1";
   EXPECT_EQ(hub.post("green", many + "]}").status, 422);
-  const auto base = [](const std::string& more) { return "{\"type\":\"x-thing\",\"id\":\"x-thing--" + uuid(1) + "\"" + more + "}"; };
+  const auto base = [](const std::string& more) {
+    return "{\"type\":\"x-thing\",\"id\":\"x-thing--" + uuid(1) + "\"" + more + "}";
+  };
   const std::vector<std::pair<std::string, std::string>> bad{
       {"1", "no object"},
       {"{}", "its id is not"},
@@ -330,26 +359,32 @@ TEST_F(TaxiiServer, HostileEnvelopesAreRefusedAndBadObjectsAreNamed) {
   EXPECT_EQ(hub.dropped.size(), bad.size()) << "each is listed";
   // References in a circle are as good as any.
   const auto circle = hub.post(
-      "green", envelope({R"({"type":"grouping","id":"grouping--)" + uuid(1) + R"(","object_refs":["grouping--)" + uuid(2) + "\"]}",
-                         R"({"type":"grouping","id":"grouping--)" + uuid(2) + R"(","object_refs":["grouping--)" + uuid(1) + "\"]}"}));
+      "green",
+      envelope(
+          {R"({"type":"grouping","id":"grouping--)" + uuid(1) + R"(","object_refs":["grouping--)" + uuid(2) + "\"]}",
+           R"({"type":"grouping","id":"grouping--)" + uuid(2) + R"(","object_refs":["grouping--)" + uuid(1) + "\"]}"}));
   EXPECT_EQ(circle["success_count"].integer(), 2);
 }
 
 TEST_F(TaxiiServer, AFullCollectionSaysSo) {
   Hub small(sim, {.name = "small", .most_objects = 2});
-  const auto a = small.post("green", envelope({indicator(1, domain(1)), indicator(2, domain(2)), indicator(3, domain(3))}));
+  const auto a =
+      small.post("green", envelope({indicator(1, domain(1)), indicator(2, domain(2)), indicator(3, domain(3))}));
   EXPECT_EQ(a["success_count"].integer(), 2);
   EXPECT_TRUE(std::string(a["failures"].at(0)["message"].text_or("")).contains("full"));
 }
 
 TEST_F(TaxiiServer, IndicatorsOfPartnersArePublishedChangedAndWithdrawn) {
   const auto wait = [&] { sim.advance(1s); };
-  const auto posted = hub.post(
-      "amber", envelope({indicator(1, domain(1), "2024-09-01T00:00:00.000Z", R"(,"confidence":90,"valid_until":"2025-09-01T00:00:00Z","name":"n")"),
-                         indicator(2, "[domain-name:value = 'a.example' OR ipv4-addr:value = '192.0.2.7']"),
-                         indicator(3, "[file:name = 'a.exe'] FOLLOWEDBY [domain-name:value = 'b.example']"), indicator(4, "[domain-name:value ="),
-                         indicator(5, "alert tcp", "2024-09-01T00:00:00.000Z", R"(,"pattern_type_":1)"),
-                         indicator(6, domain(6), "2024-09-01T00:00:00.000Z", R"(,"object_marking_refs":["marking-definition--)" + uuid(99) + "\"]")}));
+  const auto posted =
+      hub.post("amber", envelope({indicator(1, domain(1), "2024-09-01T00:00:00.000Z",
+                                            R"(,"confidence":90,"valid_until":"2025-09-01T00:00:00Z","name":"n")"),
+                                  indicator(2, "[domain-name:value = 'a.example' OR ipv4-addr:value = '192.0.2.7']"),
+                                  indicator(3, "[file:name = 'a.exe'] FOLLOWEDBY [domain-name:value = 'b.example']"),
+                                  indicator(4, "[domain-name:value ="),
+                                  indicator(5, "alert tcp", "2024-09-01T00:00:00.000Z", R"(,"pattern_type_":1)"),
+                                  indicator(6, domain(6), "2024-09-01T00:00:00.000Z",
+                                            R"(,"object_marking_refs":["marking-definition--)" + uuid(99) + "\"]")}));
   EXPECT_EQ(posted["success_count"].integer(), 6) << posted.body;
   wait();
   ASSERT_EQ(hub.published.size(), 4U);
@@ -364,8 +399,12 @@ TEST_F(TaxiiServer, IndicatorsOfPartnersArePublishedChangedAndWithdrawn) {
   const auto fates = hub.taxii->fates(2, posted["id"].text_or(""));
   ASSERT_TRUE(fates);
   for (const Fate& f : *fates) fate[f.id.substr(f.id.size() - 1)] = f.state;
-  EXPECT_EQ(fate, (std::map<std::string, std::string>{
-                      {"1", "published"}, {"2", "published"}, {"3", "not_evaluated"}, {"4", "refused"}, {"5", "refused"}, {"6", "published"}}));
+  EXPECT_EQ(fate, (std::map<std::string, std::string>{{"1", "published"},
+                                                      {"2", "published"},
+                                                      {"3", "not_evaluated"},
+                                                      {"4", "refused"},
+                                                      {"5", "refused"},
+                                                      {"6", "published"}}));
   EXPECT_EQ(hub.dropped.size(), 3U);
   // A later version names another value; an old one that comes late changes nothing; a revoked one takes it away.
   hub.post("amber", envelope({indicator(1, domain(11), "2024-09-20T00:00:00.000Z")}));
@@ -383,13 +422,17 @@ TEST_F(TaxiiServer, IndicatorsOfPartnersArePublishedChangedAndWithdrawn) {
 }
 
 TEST_F(TaxiiServer, WhatPartnersMarkForTheCommunityIsPassedOnUnchanged) {
-  const std::string report = R"({"type":"x-report", "id":"x-report--)" + uuid(1) +
-                             R"(", "x_unknown":{"a":[1.0, 1e3]},"extensions":{"extension-definition--)" + uuid(3) +
-                             R"(":{"extension_type":"toplevel-property-extension"}}, "modified":"2024-09-01T00:00:00.000Z")";
-  hub.post("green", envelope({report + kGreenMark + "}", indicator(2, domain(2)), indicator(3, domain(3), "2024-09-01T00:00:00.000Z", kGreenMark),
-                              indicator(4, domain(4), "2024-09-01T00:00:00.000Z", std::string(kGreenMark) + R"(,"labels":["sector:Health"])")}));
+  const std::string report =
+      R"({"type":"x-report", "id":"x-report--)" + uuid(1) +
+      R"(", "x_unknown":{"a":[1.0, 1e3]},"extensions":{"extension-definition--)" + uuid(3) +
+      R"(":{"extension_type":"toplevel-property-extension"}}, "modified":"2024-09-01T00:00:00.000Z")";
+  hub.post("green", envelope({report + kGreenMark + "}", indicator(2, domain(2)),
+                              indicator(3, domain(3), "2024-09-01T00:00:00.000Z", kGreenMark),
+                              indicator(4, domain(4), "2024-09-01T00:00:00.000Z",
+                                        std::string(kGreenMark) + R"(,"labels":["sector:Health"])")}));
   const auto seen = hub.get("amber", Hub::objects("passed-on"));
-  EXPECT_EQ(seen.ids(), (std::vector<std::string>{"x-report--" + uuid(1), "indicator--" + uuid(3)})) << "amber stays, health is for health";
+  EXPECT_EQ(seen.ids(), (std::vector<std::string>{"x-report--" + uuid(1), "indicator--" + uuid(3)}))
+      << "amber stays, health is for health";
   EXPECT_TRUE(seen.body.contains(report + kGreenMark + "}"));
   EXPECT_EQ(hub.get("health", Hub::objects("passed-on")).ids().size(), 3U);
   EXPECT_EQ(hub.get("green", Hub::objects("passed-on")).ids().size(), 0U) << "not back to whom it came from";
@@ -401,7 +444,9 @@ TEST_F(TaxiiServer, WhatPartnersMarkForTheCommunityIsPassedOnUnchanged) {
   EXPECT_TRUE(still.body.contains("evil3.example"));
   // Narrowed by a later version: the earlier one is not given any more either.
   hub.post("green", envelope({indicator(3, domain(3), "2024-09-25T00:00:00.000Z", kRedMark)}));
-  EXPECT_EQ(hub.get("health", Hub::objects("passed-on") + "?match[version]=all&match[id]=indicator--" + uuid(3)).ids().size(), 0U);
+  EXPECT_EQ(
+      hub.get("health", Hub::objects("passed-on") + "?match[version]=all&match[id]=indicator--" + uuid(3)).ids().size(),
+      0U);
 }
 
 TEST_F(TaxiiServer, APageEndsWhenItIsLargeAndGoesOnWhereItEnded) {
@@ -411,7 +456,8 @@ TEST_F(TaxiiServer, APageEndsWhenItIsLargeAndGoesOnWhereItEnded) {
   std::string next;
   int pages = 0;
   do {
-    const auto a = tight.get("green", Hub::objects("known") + "?match[type]=indicator" + (next.empty() ? "" : "&next=" + next));
+    const auto a =
+        tight.get("green", Hub::objects("known") + "?match[type]=indicator" + (next.empty() ? "" : "&next=" + next));
     for (auto& id : a.ids()) EXPECT_TRUE(seen.insert(id).second);
     next = a.next();
     ++pages;

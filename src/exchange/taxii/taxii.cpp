@@ -23,19 +23,49 @@ namespace mi = match::indicators;
 using event::Tlp;
 using What = Collection::What;
 
-constexpr std::size_t kSyncAtOnce = 2'000;     // rows of the book in one unit: about 60 ms of the writer
-constexpr std::size_t kKeptAtOnce = 2'000;     // objects of a partner in one unit
+constexpr std::size_t kSyncAtOnce = 2'000;       // rows of the book in one unit: about 60 ms of the writer
+constexpr std::size_t kKeptAtOnce = 2'000;       // objects of a partner in one unit
 constexpr std::size_t kDeliveredAtOnce = 5'000;  // of a partner's indicators in one publication
-constexpr std::chrono::hours kClockSlack{24};  // a partner's clock may be this much ahead
-constexpr Tlp kPassedOn = Tlp::green;          // TLP 2.0: amber and narrower do not leave their recipients
+constexpr std::chrono::hours kClockSlack{24};    // a partner's clock may be this much ahead
+constexpr Tlp kPassedOn = Tlp::green;            // TLP 2.0: amber and narrower do not leave their recipients
 
 constexpr Setting kSettings[] = {
-    {"taxii.page", Unit::none, std::int64_t{100}, {1, 10'000}, "Objects of a page of TAXII when the client names no limit.", Restart::yes},
-    {"taxii.most_page", Unit::none, std::int64_t{1000}, {1, 10'000}, "Objects of a page of TAXII at most: about a megabyte of indicators.", Restart::yes},
-    {"taxii.page_size", Unit::bytes, std::int64_t{8U << 20U}, {1024, 64U << 20U}, "Bytes after which a page of TAXII ends although more objects were asked for.", Restart::yes},
-    {"taxii.most_content", Unit::bytes, std::int64_t{10U << 20U}, {1024, 100U << 20U}, "Bytes of one request of a TAXII client (max_content_length).", Restart::yes},
-    {"taxii.most_objects", Unit::none, std::int64_t{500'000}, {1, 10'000'000}, "Objects kept of one TAXII partner: about 500 MB; more are refused.", Restart::yes},
-    {"taxii.keep_days", Unit::days, std::int64_t{30}, {1, 3650}, "How long status resources are kept, and that an indicator was withdrawn: clients that come less often miss it.", Restart::yes},
+    {"taxii.page",
+     Unit::none,
+     std::int64_t{100},
+     {1, 10'000},
+     "Objects of a page of TAXII when the client names no limit.",
+     Restart::yes},
+    {"taxii.most_page",
+     Unit::none,
+     std::int64_t{1000},
+     {1, 10'000},
+     "Objects of a page of TAXII at most: about a megabyte of indicators.",
+     Restart::yes},
+    {"taxii.page_size",
+     Unit::bytes,
+     std::int64_t{8U << 20U},
+     {1024, 64U << 20U},
+     "Bytes after which a page of TAXII ends although more objects were asked for.",
+     Restart::yes},
+    {"taxii.most_content",
+     Unit::bytes,
+     std::int64_t{10U << 20U},
+     {1024, 100U << 20U},
+     "Bytes of one request of a TAXII client (max_content_length).",
+     Restart::yes},
+    {"taxii.most_objects",
+     Unit::none,
+     std::int64_t{500'000},
+     {1, 10'000'000},
+     "Objects kept of one TAXII partner: about 500 MB; more are refused.",
+     Restart::yes},
+    {"taxii.keep_days",
+     Unit::days,
+     std::int64_t{30},
+     {1, 3650},
+     "How long status resources are kept, and that an indicator was withdrawn: clients that come less often miss it.",
+     Restart::yes},
 };
 
 struct SelfRow {
@@ -156,19 +186,25 @@ constexpr std::string_view kVisible =
 constexpr std::string_view kAsked =
     "AND o.added_us > :after AND (:ids = '[]' OR o.id IN (SELECT value FROM json_each(:ids))) "
     "AND (:types = '[]' OR o.type IN (SELECT value FROM json_each(:types))) "
-    "AND ((:specs <> '[]' AND o.spec IN (SELECT value FROM json_each(:specs))) OR (:specs = '[]' AND NOT EXISTS (SELECT 1 FROM "
+    "AND ((:specs <> '[]' AND o.spec IN (SELECT value FROM json_each(:specs))) OR (:specs = '[]' AND NOT EXISTS "
+    "(SELECT 1 FROM "
     "taxii_object s WHERE s.pool = o.pool AND s.id = o.id AND s.spec > o.spec))) "
-    "AND (:all OR o.version_us IN (SELECT value FROM json_each(:at)) OR (:last AND NOT EXISTS (SELECT 1 FROM taxii_object n WHERE "
-    "n.pool = o.pool AND n.id = o.id AND n.version_us > o.version_us AND (:specs = '[]' OR n.spec IN (SELECT value FROM "
-    "json_each(:specs))))) OR (:first AND NOT EXISTS (SELECT 1 FROM taxii_object n WHERE n.pool = o.pool AND n.id = o.id AND "
+    "AND (:all OR o.version_us IN (SELECT value FROM json_each(:at)) OR (:last AND NOT EXISTS (SELECT 1 FROM "
+    "taxii_object n WHERE "
+    "n.pool = o.pool AND n.id = o.id AND n.version_us > o.version_us AND (:specs = '[]' OR n.spec IN (SELECT value "
+    "FROM "
+    "json_each(:specs))))) OR (:first AND NOT EXISTS (SELECT 1 FROM taxii_object n WHERE n.pool = o.pool AND n.id = "
+    "o.id AND "
     "n.version_us < o.version_us AND (:specs = '[]' OR n.spec IN (SELECT value FROM json_each(:specs)))))) ";
 
 /// The rows of a collection: from which index, and which pool.
 std::string rows_of(const Collection& c, bool by_id) {
   if (c.what == What::passed_on)
     return fmt::format(
-        " FROM taxii_object o INDEXED BY {} WHERE o.pool > 0 AND o.tlp <= 1 AND o.pool <> :pool AND o.pool = (SELECT f.pool FROM "
-        "taxii_object f INDEXED BY taxii_object_owner WHERE f.id = o.id AND f.pool > 0 ORDER BY f.added_us LIMIT 1) AND ",
+        " FROM taxii_object o INDEXED BY {} WHERE o.pool > 0 AND o.tlp <= 1 AND o.pool <> :pool AND o.pool = (SELECT "
+        "f.pool FROM "
+        "taxii_object f INDEXED BY taxii_object_owner WHERE f.id = o.id AND f.pool > 0 ORDER BY f.added_us LIMIT 1) "
+        "AND ",
         by_id ? "taxii_object_owner" : "taxii_object_passed_on");
   // Without a name the unique index (pool, id, version) is meant: it is the only other one that begins with the pool.
   return by_id ? std::string(" FROM taxii_object o WHERE o.pool = :pool AND ")
@@ -184,8 +220,11 @@ Seen seen_by(const Caller& caller, const Collection& c) {
   // In its own collection a partner sees whatever it sent.
   if (c.what == What::sent) return {static_cast<std::int64_t>(Tlp::red), c.pool, true, "[]", "[]", ""};
   const Tlp tlp = std::min(caller.ceiling, c.ceiling);
-  return {static_cast<std::int64_t>(tlp), c.what == What::passed_on ? caller.peer : 0, caller.peer == 0,
-          names_json(c.what == What::known ? caller.kinds : std::vector<std::string>()), names_json(caller.sectors),
+  return {static_cast<std::int64_t>(tlp),
+          c.what == What::passed_on ? caller.peer : 0,
+          caller.peer == 0,
+          names_json(c.what == What::known ? caller.kinds : std::vector<std::string>()),
+          names_json(caller.sectors),
           c.what == What::known ? caller.name : std::string()};
 }
 
@@ -210,15 +249,14 @@ Result<std::unique_ptr<Taxii>> Taxii::open(Runtime& runtime, store::State& state
   std::unique_ptr<Taxii> t(new Taxii(runtime, state, std::move(options)));
   BAVN_CHECK(t->make_self());
   const QueueId queue = runtime.queue({.name = "taxii"});
-  state.subscribe(
-      "taxii.book", queue,
-      [p = t.get()](const store::DomainEvent&) -> Result<void> {
-        for (;;) {
-          BAVN_TRY(const std::size_t done, p->catch_up(kSyncAtOnce));
-          if (done < kSyncAtOnce) return {};
-        }
-      },
-      {"indicators.changed"});
+  state.subscribe("taxii.book", queue,
+                  [p = t.get()](const store::DomainEvent&) -> Result<void> {
+                    for (;;) {
+                      BAVN_TRY(const std::size_t done, p->catch_up(kSyncAtOnce));
+                      if (done < kSyncAtOnce) return {};
+                    }
+                  },
+                  {"indicators.changed"});
   state.on_job("taxii.publish", queue, [p = t.get()](const store::Job& job) {
     const auto peer = std::strtoll(job.payload.c_str(), nullptr, 10);
     return p->publish(peer, job.subject);
@@ -236,9 +274,11 @@ Result<void> Taxii::make_self() {
   const std::string secret = to_hex(std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size()));
   const std::string uuid = stix::uuid4(runtime_);
   BAVN_CHECK(state_.write_now([&](store::Tx& tx) -> Result<void> {
-    BAVN_TRY(const auto made,
-             tx.exec("INSERT OR IGNORE INTO taxii_self (one, uuid, secret, since_us, last_added_us) VALUES (1, :u, :s, :now, 0)",
-                     {{"u", uuid}, {"s", secret}, {"now", tx.now()}}));
+    BAVN_TRY(
+        const auto made,
+        tx.exec(
+            "INSERT OR IGNORE INTO taxii_self (one, uuid, secret, since_us, last_added_us) VALUES (1, :u, :s, :now, 0)",
+            {{"u", uuid}, {"s", secret}, {"now", tx.now()}}));
     BAVN_TRY(const auto row, tx.one<SelfRow>("SELECT uuid, secret, since_us FROM taxii_self"));
     author_ = {row->uuid, options_.name, from_micros(row->since_us)};
     secret_ = row->secret;
@@ -246,10 +286,17 @@ Result<void> Taxii::make_self() {
     BAVN_TRY(Clock clock, Clock::open(tx));
     const auto keep = [&](std::string_view id, std::string_view type, Instant created, std::string_view body) {
       return tx.exec(
-          "INSERT INTO taxii_object (added_us, pool, id, type, spec, version, version_us, created_us, tlp, kind, sectors, source, "
-          "book, body, digest, batch, state, why) VALUES (:a, 0, :id, :type, '2.1', :v, :vus, :vus, 0, '', '', '', 0, :body, '', '', "
+          "INSERT INTO taxii_object (added_us, pool, id, type, spec, version, version_us, created_us, tlp, kind, "
+          "sectors, source, "
+          "book, body, digest, batch, state, why) VALUES (:a, 0, :id, :type, '2.1', :v, :vus, :vus, 0, '', '', '', 0, "
+          ":body, '', '', "
           "'', '')",
-          {{"a", clock.next()}, {"id", id}, {"type", type}, {"v", stix::timestamp(created)}, {"vus", to_millis(micros(created))}, {"body", body}});
+          {{"a", clock.next()},
+           {"id", id},
+           {"type", type},
+           {"v", stix::timestamp(created)},
+           {"vus", to_millis(micros(created))},
+           {"body", body}});
     };
     std::string identity;
     stix::append_identity(identity, author_);
@@ -276,7 +323,8 @@ Result<std::vector<Collection>> Taxii::collections(const Caller& caller) const {
   };
   if (caller.may_read || caller.peer == 0) {
     add(What::known, "known", "What we know",
-        fmt::format("Indicators of {} up to TLP:{}, as far as they are yours to see", options_.name, event::to_string(caller.ceiling)));
+        fmt::format("Indicators of {} up to TLP:{}, as far as they are yours to see", options_.name,
+                    event::to_string(caller.ceiling)));
     if (caller.ceiling > kPassedOn)
       add(What::known, "green", "What may be passed on", "The same, TLP:CLEAR and TLP:GREEN only").ceiling = kPassedOn;
     std::vector<std::string> sectors = caller.sectors;
@@ -289,12 +337,13 @@ Result<std::vector<Collection>> Taxii::collections(const Caller& caller) const {
       add(What::known, "sector-" + sector, fmt::format("Sector {}", sector),
           fmt::format("What we know that is marked for the sector {} only", sector))
           .sector = sector;
-    add(What::passed_on, "passed-on", "From partners", "Objects of partners, TLP:CLEAR and TLP:GREEN, unchanged").ceiling =
-        std::min(caller.ceiling, kPassedOn);
+    add(What::passed_on, "passed-on", "From partners", "Objects of partners, TLP:CLEAR and TLP:GREEN, unchanged")
+        .ceiling = std::min(caller.ceiling, kPassedOn);
   }
   if (caller.peer != 0 && caller.may_write) {
-    Collection& own = add(What::sent, fmt::format("from-{}", caller.peer), fmt::format("From {}", caller.name),
-                          "What you send us. Indicators in it are judged and looked for in the name of your organisation");
+    Collection& own =
+        add(What::sent, fmt::format("from-{}", caller.peer), fmt::format("From {}", caller.name),
+            "What you send us. Indicators in it are judged and looked for in the name of your organisation");
     own.pool = caller.peer;
     own.can_read = true;
     own.can_write = true;
@@ -313,7 +362,8 @@ Result<Page> Taxii::page(const Caller& caller, const Collection& c, const Ask& a
   if (c.what == What::known) BAVN_CHECK(catch_up(kSyncAtOnce));
   const Seen seen = seen_by(caller, c);
   const std::string sql = fmt::format(
-      "SELECT o.added_us AS added_us, o.id AS id, o.spec AS spec, o.version AS version, o.version_us AS version_us, o.created_us AS "
+      "SELECT o.added_us AS added_us, o.id AS id, o.spec AS spec, o.version AS version, o.version_us AS version_us, "
+      "o.created_us AS "
       "created_us, o.tlp AS tlp, o.sectors AS sectors, {} AS body, o.book AS book{}{}{} ORDER BY o.added_us LIMIT :n",
       bodies ? "o.body" : "''", rows_of(c, !ask.ids.empty()), kVisible, kAsked);
   Page page;
@@ -346,16 +396,17 @@ Result<Page> Taxii::page(const Caller& caller, const Collection& c, const Ask& a
           ++considered;
           page.reached = from_micros(row.added_us);
           Entry e{from_micros(row.added_us), std::move(row.id), std::move(row.version), std::move(row.spec), {}};
-          if (e.version.empty())
-            e.version = row.book != 0 ? fixed_time(row.version_us) : stix::timestamp_us(e.added);
+          if (e.version.empty()) e.version = row.book != 0 ? fixed_time(row.version_us) : stix::timestamp_us(e.added);
           if (bodies && row.book != 0 && row.body.empty()) {
-            BAVN_TRY(const auto book, db.one<BookRow>("SELECT " BAVN_BOOK " FROM hub_indicator WHERE id = :b", {{"b", row.book}}));
+            BAVN_TRY(const auto book,
+                     db.one<BookRow>("SELECT " BAVN_BOOK " FROM hub_indicator WHERE id = :b", {{"b", row.book}}));
             if (!book) return {};  // withdrawn a moment ago: it comes again as such
             const mi::Indicator i = indicator_of(*book);
             // It may have been marked narrower since the row was made.
             if (static_cast<std::int64_t>(i.tlp) > seen.tlp) return {};
-            stix::append_indicator(e.body, author_, i,
-                                   {from_micros(row.created_us), from_micros(row.version_us), names_in(row.sectors), false});
+            stix::append_indicator(
+                e.body, author_, i,
+                {from_micros(row.created_us), from_micros(row.version_us), names_in(row.sectors), false});
           } else {
             e.body = std::move(row.body);
           }
@@ -370,15 +421,16 @@ Result<Page> Taxii::page(const Caller& caller, const Collection& c, const Ask& a
 Result<bool> Taxii::has(const Caller& caller, const Collection& c, std::string_view id) const {
   const Seen seen = seen_by(caller, c);
   return state_.read([&](store::Reader& db) -> Result<bool> {
-    BAVN_TRY(const auto n, db.number(fmt::format("SELECT EXISTS (SELECT 1{}{} AND o.id = :id)", rows_of(c, true), kVisible),
-                                     {{"tlp", seen.tlp},
-                                      {"kinds", seen.kinds},
-                                      {"free", seen.free},
-                                      {"pool", seen.pool},
-                                      {"mine", seen.mine},
-                                      {"sector", c.sector},
-                                      {"name", seen.name},
-                                      {"id", id}}));
+    BAVN_TRY(const auto n,
+             db.number(fmt::format("SELECT EXISTS (SELECT 1{}{} AND o.id = :id)", rows_of(c, true), kVisible),
+                       {{"tlp", seen.tlp},
+                        {"kinds", seen.kinds},
+                        {"free", seen.free},
+                        {"pool", seen.pool},
+                        {"mine", seen.mine},
+                        {"sector", c.sector},
+                        {"name", seen.name},
+                        {"id", id}}));
     return n != 0;
   });
 }
@@ -386,9 +438,8 @@ Result<bool> Taxii::has(const Caller& caller, const Collection& c, std::string_v
 // ---- what we know
 
 Result<std::size_t> Taxii::catch_up(std::size_t most) {
-  BAVN_TRY(const auto dirty, state_.read([](store::Reader& db) {
-    return db.number("SELECT EXISTS (SELECT 1 FROM taxii_dirty)");
-  }));
+  BAVN_TRY(const auto dirty,
+           state_.read([](store::Reader& db) { return db.number("SELECT EXISTS (SELECT 1 FROM taxii_dirty)"); }));
   if (dirty == 0) return 0;
   std::size_t done = 0;
   BAVN_CHECK(state_.write_now([&](store::Tx& tx) -> Result<void> {
@@ -399,19 +450,22 @@ Result<std::size_t> Taxii::catch_up(std::size_t most) {
 }
 
 Result<std::size_t> Taxii::sync(store::Tx& tx, std::size_t most) {
-  BAVN_TRY(const auto dirty, tx.all<DirtyRow>("SELECT book, gone FROM taxii_dirty ORDER BY book LIMIT :n", {{"n", most}}));
+  BAVN_TRY(const auto dirty,
+           tx.all<DirtyRow>("SELECT book, gone FROM taxii_dirty ORDER BY book LIMIT :n", {{"n", most}}));
   if (dirty.empty()) return 0;
   BAVN_TRY(Clock clock, Clock::open(tx));
   for (const DirtyRow& d : dirty) {
-    BAVN_TRY(auto row, tx.one<BookRow>(d.gone ? "SELECT book AS id, kind, value, source, action, confidence, tlp, valid_from_us, "
-                                                "valid_until_us, '' AS comment FROM taxii_dirty WHERE book = :b"
-                                              : "SELECT " BAVN_BOOK " FROM hub_indicator WHERE id = :b",
-                                       {{"b", d.book}}));
+    BAVN_TRY(auto row,
+             tx.one<BookRow>(d.gone ? "SELECT book AS id, kind, value, source, action, confidence, tlp, valid_from_us, "
+                                      "valid_until_us, '' AS comment FROM taxii_dirty WHERE book = :b"
+                                    : "SELECT " BAVN_BOOK " FROM hub_indicator WHERE id = :b",
+                             {{"b", d.book}}));
     if (!row) continue;
     mi::Indicator i = indicator_of(*row);
     const std::string id = stix::indicator_id(author_, i.kind, i.value, i.source);
-    BAVN_TRY(const auto known, tx.one<OwnRow>("SELECT added_us, created_us, version_us FROM taxii_object WHERE pool = 0 AND id = :id",
-                                              {{"id", id}}));
+    BAVN_TRY(const auto known,
+             tx.one<OwnRow>("SELECT added_us, created_us, version_us FROM taxii_object WHERE pool = 0 AND id = :id",
+                            {{"id", id}}));
     if (d.gone && !known) continue;  // nobody ever saw it
     const std::int64_t added = clock.next();
     const std::int64_t version = std::max(to_millis(added), known ? known->version_us + 1000 : 0);
@@ -422,22 +476,24 @@ Result<std::size_t> Taxii::sync(store::Tx& tx, std::size_t most) {
       stix::append_indicator(body, author_, i, {from_micros(created), from_micros(version), sectors, true});
     }
     BAVN_CHECK(tx.exec("DELETE FROM taxii_object WHERE pool = 0 AND id = :id", {{"id", id}}));
-    BAVN_CHECK(tx.exec(
-        "INSERT INTO taxii_object (added_us, pool, id, type, spec, version, version_us, created_us, tlp, kind, sectors, source, book, "
-        "body, digest, batch, state, why) VALUES (:a, 0, :id, 'indicator', '2.1', :v, :vus, :c, :tlp, :kind, :sectors, :source, :book, "
-        ":body, '', '', :state, '')",
-        {{"a", added},
-         {"id", id},
-         {"v", fixed_time(version)},
-         {"vus", version},
-         {"c", created},
-         {"tlp", i.tlp},
-         {"kind", i.is_pattern() ? std::string_view() : event::to_string(i.kind)},
-         {"sectors", sectors_json(sectors)},
-         {"source", i.source},
-         {"book", d.gone ? 0 : d.book},
-         {"body", body},
-         {"state", d.gone ? "revoked" : ""}}));
+    BAVN_CHECK(
+        tx.exec("INSERT INTO taxii_object (added_us, pool, id, type, spec, version, version_us, created_us, tlp, kind, "
+                "sectors, source, book, "
+                "body, digest, batch, state, why) VALUES (:a, 0, :id, 'indicator', '2.1', :v, :vus, :c, :tlp, :kind, "
+                ":sectors, :source, :book, "
+                ":body, '', '', :state, '')",
+                {{"a", added},
+                 {"id", id},
+                 {"v", fixed_time(version)},
+                 {"vus", version},
+                 {"c", created},
+                 {"tlp", i.tlp},
+                 {"kind", i.is_pattern() ? std::string_view() : event::to_string(i.kind)},
+                 {"sectors", sectors_json(sectors)},
+                 {"source", i.source},
+                 {"book", d.gone ? 0 : d.book},
+                 {"body", body},
+                 {"state", d.gone ? "revoked" : ""}}));
   }
   BAVN_CHECK(tx.exec("DELETE FROM taxii_dirty WHERE book <= :b", {{"b", dirty.back().book}}));
   BAVN_CHECK(tx.exec("DELETE FROM taxii_object WHERE pool = 0 AND state = 'revoked' AND added_us < :old",
@@ -488,24 +544,27 @@ Collection Taxii::kept_of(std::int64_t peer, std::string_view name) {
 
 Result<void> Taxii::keep(store::Tx& tx, const Caller& caller, std::int64_t pool, std::span<const stix::Object> objects,
                          Batch& batch) {
-  BAVN_TRY(auto count, tx.number("SELECT count(*) FROM taxii_object INDEXED BY taxii_object_pool WHERE pool = :p", {{"p", pool}}));
+  BAVN_TRY(auto count,
+           tx.number("SELECT count(*) FROM taxii_object INDEXED BY taxii_object_pool WHERE pool = :p", {{"p", pool}}));
   BAVN_TRY(Clock clock, Clock::open(tx));
   bool indicators = false;
   for (const stix::Object& o : objects) {
     const auto refuse = [&](std::string_view why) { batch.bad.push_back({o.id, o.version, std::string(why)}); };
-    BAVN_TRY(const auto ours, tx.number("SELECT EXISTS (SELECT 1 FROM taxii_object WHERE pool = 0 AND id = :id)", {{"id", o.id}}));
+    BAVN_TRY(const auto ours,
+             tx.number("SELECT EXISTS (SELECT 1 FROM taxii_object WHERE pool = 0 AND id = :id)", {{"id", o.id}}));
     if (o.created_by == author_.identity() || (ours != 0 && o.type != "marking-definition")) {
       refuse("it speaks in our name");
       continue;
     }
     const std::int64_t version = micros(o.version_at);
-    BAVN_TRY(const auto same,
-             tx.all<SentRow>("SELECT added_us, version_us, digest FROM taxii_object WHERE pool = :p AND id = :id AND (:any OR version_us "
-                             "= :v) LIMIT 1",
-                             {{"p", pool}, {"id", o.id}, {"any", o.version.empty()}, {"v", version}}));
+    BAVN_TRY(const auto same, tx.all<SentRow>("SELECT added_us, version_us, digest FROM taxii_object WHERE pool = :p "
+                                              "AND id = :id AND (:any OR version_us "
+                                              "= :v) LIMIT 1",
+                                              {{"p", pool}, {"id", o.id}, {"any", o.version.empty()}, {"v", version}}));
     if (!same.empty()) {
       if (same.front().digest == o.digest)
-        batch.good.push_back({o.id, o.version.empty() ? stix::timestamp_us(from_micros(same.front().added_us)) : o.version, ""});
+        batch.good.push_back(
+            {o.id, o.version.empty() ? stix::timestamp_us(from_micros(same.front().added_us)) : o.version, ""});
       else refuse("this id and version is here with other content; a change needs a later `modified`");
       continue;
     }
@@ -517,26 +576,29 @@ Result<void> Taxii::keep(store::Tx& tx, const Caller& caller, std::int64_t pool,
     const std::int64_t added = clock.next();
     const bool indicator = o.type == "indicator";
     indicators |= indicator;
-    BAVN_CHECK(tx.exec(
-        "INSERT INTO taxii_object (added_us, pool, id, type, spec, version, version_us, created_us, tlp, kind, sectors, source, book, "
-        "body, digest, batch, state, why) VALUES (:a, :p, :id, :type, :spec, :v, :vus, 0, :tlp, '', :sectors, '', 0, :body, :digest, "
-        ":batch, :state, '')",
-        {{"a", added},
-         {"p", pool},
-         {"id", o.id},
-         {"type", o.type},
-         {"spec", o.spec_version},
-         {"v", o.version},
-         {"vus", o.version.empty() ? added : version},
-         {"tlp", o.tlp},
-         {"sectors", sectors_json(o.sectors)},
-         {"body", o.body},
-         {"digest", o.digest},
-         {"batch", batch.id},
-         {"state", indicator ? "new" : ""}}));
+    BAVN_CHECK(
+        tx.exec("INSERT INTO taxii_object (added_us, pool, id, type, spec, version, version_us, created_us, tlp, kind, "
+                "sectors, source, book, "
+                "body, digest, batch, state, why) VALUES (:a, :p, :id, :type, :spec, :v, :vus, 0, :tlp, '', :sectors, "
+                "'', 0, :body, :digest, "
+                ":batch, :state, '')",
+                {{"a", added},
+                 {"p", pool},
+                 {"id", o.id},
+                 {"type", o.type},
+                 {"spec", o.spec_version},
+                 {"v", o.version},
+                 {"vus", o.version.empty() ? added : version},
+                 {"tlp", o.tlp},
+                 {"sectors", sectors_json(o.sectors)},
+                 {"body", o.body},
+                 {"digest", o.digest},
+                 {"batch", batch.id},
+                 {"state", indicator ? "new" : ""}}));
     // What is narrowed is narrow in all its versions.
-    BAVN_CHECK(tx.exec("UPDATE taxii_object SET tlp = :tlp WHERE pool = :p AND id = :id AND version_us < :vus AND tlp < :tlp",
-                       {{"tlp", o.tlp}, {"p", pool}, {"id", o.id}, {"vus", version}}));
+    BAVN_CHECK(
+        tx.exec("UPDATE taxii_object SET tlp = :tlp WHERE pool = :p AND id = :id AND version_us < :vus AND tlp < :tlp",
+                {{"tlp", o.tlp}, {"p", pool}, {"id", o.id}, {"vus", version}}));
     batch.good.push_back({o.id, o.version.empty() ? stix::timestamp_us(from_micros(added)) : o.version, ""});
   }
   BAVN_CHECK(clock.close(tx));
@@ -555,8 +617,9 @@ Result<Posted> Taxii::add(const Caller& caller, const Collection& c, std::string
   }
   limits.marking = [&](std::string_view id) -> std::optional<std::string> {
     const auto body = state_.read([&](store::Reader& db) {
-      return db.one<std::string>("SELECT body FROM taxii_object WHERE pool = :p AND id = :id ORDER BY version_us DESC LIMIT 1",
-                                 {{"p", c.pool}, {"id", id}});
+      return db.one<std::string>(
+          "SELECT body FROM taxii_object WHERE pool = :p AND id = :id ORDER BY version_us DESC LIMIT 1",
+          {{"p", c.pool}, {"id", id}});
     });
     return body && *body ? **body : std::optional<std::string>();
   };
@@ -576,7 +639,8 @@ Result<Posted> Taxii::add(const Caller& caller, const Collection& c, std::string
       BAVN_CHECK(keep(tx, caller, c.pool, part, after));
       if (!last) return {};
       posted.status = after.status(tx.now());
-      BAVN_CHECK(tx.exec("DELETE FROM taxii_status WHERE at_us < :old", {{"old", tx.now() - std::chrono::days(options_.keep_days)}}));
+      BAVN_CHECK(tx.exec("DELETE FROM taxii_status WHERE at_us < :old",
+                         {{"old", tx.now() - std::chrono::days(options_.keep_days)}}));
       BAVN_CHECK(tx.exec("INSERT INTO taxii_status (id, peer, at_us, body) VALUES (:id, :p, :now, :body)",
                          {{"id", batch.id}, {"p", caller.peer}, {"now", tx.now()}, {"body", posted.status}}));
       return tx.audit({caller.who, "taxii.received", c.title,
@@ -604,7 +668,8 @@ Result<void> Taxii::publish(std::int64_t peer, std::string_view batch) {
   for (;;) {
     BAVN_TRY(const auto rows, state_.read([&](store::Reader& db) {
       return db.all<NewRow>(
-          "SELECT added_us, version_us, tlp, id, body FROM taxii_object INDEXED BY taxii_object_new WHERE batch = :b AND state = 'new' "
+          "SELECT added_us, version_us, tlp, id, body FROM taxii_object INDEXED BY taxii_object_new WHERE batch = :b "
+          "AND state = 'new' "
           "ORDER BY added_us LIMIT :n",
           {{"b", batch}, {"n", kDeliveredAtOnce}});
     }));
@@ -632,14 +697,16 @@ Result<void> Taxii::publish(std::int64_t peer, std::string_view batch) {
       std::vector<mi::Indicator> now = read && !revoked ? read->indicators : std::vector<mi::Indicator>();
       // What an earlier version named and this one does not is withdrawn.
       BAVN_TRY(const auto before, state_.read([&](store::Reader& db) {
-        return db.all<std::string>("SELECT body FROM taxii_object WHERE pool = :p AND id = :id AND version_us < :v AND state = 'published' "
-                                   "ORDER BY version_us DESC LIMIT 20",
-                                   {{"p", peer}, {"id", row.id}, {"v", row.version_us}});
+        return db.all<std::string>(
+            "SELECT body FROM taxii_object WHERE pool = :p AND id = :id AND version_us < :v AND state = 'published' "
+            "ORDER BY version_us DESC LIMIT 20",
+            {{"p", peer}, {"id", row.id}, {"v", row.version_us}});
       }));
       for (const std::string& body : before)
         if (const auto old = values_of(body, Tlp::red))
           for (const mi::Indicator& i : old->indicators)
-            if (std::ranges::none_of(now, [&](const mi::Indicator& n) { return n.kind == i.kind && n.value == i.value; }))
+            if (std::ranges::none_of(now,
+                                     [&](const mi::Indicator& n) { return n.kind == i.kind && n.value == i.value; }))
               removals.push_back({i.kind, i.value, i.source});
       if (!read) {
         fates.emplace_back("refused", read.error().what);
@@ -682,16 +749,20 @@ Result<void> Taxii::remove(const Caller& caller, const Collection& c, std::strin
   }
   BAVN_CHECK(state_.write_now([&](store::Tx& tx) -> Result<void> {
     for (const Entry& e : page.entries)
-      BAVN_CHECK(tx.exec("DELETE FROM taxii_object WHERE added_us = :a AND pool = :p", {{"a", e.added}, {"p", c.pool}}));
-    return tx.audit({caller.who, "taxii.deleted", std::string(id), fmt::format(R"({{"versions":{}}})", page.entries.size())});
+      BAVN_CHECK(
+          tx.exec("DELETE FROM taxii_object WHERE added_us = :a AND pool = :p", {{"a", e.added}, {"p", c.pool}}));
+    return tx.audit(
+        {caller.who, "taxii.deleted", std::string(id), fmt::format(R"({{"versions":{}}})", page.entries.size())});
   }));
-  if (!removals.empty() && library_ && library_->withdraw) BAVN_CHECK(library_->withdraw(caller.peer, std::move(removals)));
+  if (!removals.empty() && library_ && library_->withdraw)
+    BAVN_CHECK(library_->withdraw(caller.peer, std::move(removals)));
   return {};
 }
 
 Result<std::string> Taxii::status(const Caller& caller, std::string_view id) const {
   BAVN_TRY(auto body, state_.read([&](store::Reader& db) {
-    return db.one<std::string>("SELECT body FROM taxii_status WHERE id = :id AND (peer = :p OR :p = 0)", {{"id", id}, {"p", caller.peer}});
+    return db.one<std::string>("SELECT body FROM taxii_status WHERE id = :id AND (peer = :p OR :p = 0)",
+                               {{"id", id}, {"p", caller.peer}});
   }));
   if (!body) return fail(Code::not_found, "there is no such status, or it was forgotten");
   return std::move(*body);
@@ -699,8 +770,9 @@ Result<std::string> Taxii::status(const Caller& caller, std::string_view id) con
 
 Result<std::vector<Fate>> Taxii::fates(std::int64_t peer, std::string_view batch) const {
   return state_.read([&](store::Reader& db) {
-    return db.all<Fate>("SELECT id, version, state, why FROM taxii_object WHERE pool = :p AND batch = :b ORDER BY added_us LIMIT 10000",
-                        {{"p", peer}, {"b", batch}});
+    return db.all<Fate>(
+        "SELECT id, version, state, why FROM taxii_object WHERE pool = :p AND batch = :b ORDER BY added_us LIMIT 10000",
+        {{"p", peer}, {"b", batch}});
   });
 }
 

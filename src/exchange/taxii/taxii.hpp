@@ -37,7 +37,7 @@ struct Options {
 
 /// Who asks, and what it may have.
 struct Caller {
-  std::string who{};  // for the audit log
+  std::string who{};      // for the audit log
   std::int64_t peer = 0;  // 0: one of our own people
   std::string name{};     // of the peer
   bool may_read = false, may_write = false;
@@ -75,7 +75,7 @@ struct Page {
 };
 
 struct Posted {
-  std::string status{};     // the status resource, JSON
+  std::string status{};  // the status resource, JSON
   std::uint64_t failed = 0;
 };
 
@@ -123,7 +123,8 @@ class Taxii {
       : runtime_(runtime), state_(state), options_(std::move(options)) {}
   Result<void> make_self();
   struct Batch;
-  Result<void> keep(store::Tx& tx, const Caller& caller, std::int64_t pool, std::span<const stix::Object> objects, Batch& batch);
+  Result<void> keep(store::Tx& tx, const Caller& caller, std::int64_t pool, std::span<const stix::Object> objects,
+                    Batch& batch);
   Result<void> publish(std::int64_t peer, std::string_view batch);
   Result<std::size_t> sync(store::Tx& tx, std::size_t most);
 

@@ -48,7 +48,8 @@ class Hub {
       }
       return Taken{};
     };
-    library->withdraw = [this](std::int64_t peer, std::vector<match::indicators::Removal> all) -> Result<std::uint64_t> {
+    library->withdraw = [this](std::int64_t peer,
+                               std::vector<match::indicators::Removal> all) -> Result<std::uint64_t> {
       std::uint64_t n = 0;
       for (const auto& r : all) n += published.erase({peer, r.value});
       return n;
@@ -84,14 +85,21 @@ class Hub {
   Hub& operator=(const Hub&) = delete;
 
   Caller& partner(const std::string& name, std::int64_t peer, event::Tlp ceiling) {
-    return callers[name] = {.who = "partner:" + name, .peer = peer, .name = name, .may_read = true, .may_write = true, .ceiling = ceiling};
+    return callers[name] = {.who = "partner:" + name,
+                            .peer = peer,
+                            .name = name,
+                            .may_read = true,
+                            .may_write = true,
+                            .ceiling = ceiling};
   }
   const Library& library() const { return *library_; }
 
-  void book(const std::string& kind, const std::string& value, const std::string& tlp = "green", const std::string& source = "list",
-            const std::string& comment = "") {
-    sql("INSERT INTO hub_indicator (kind, value, source, action, confidence, tlp, valid_from_us, valid_until_us, comment, added_us, added_by) "
-        "VALUES (:k, :v, :s, 'block', 70, :t, 0, 0, :c, 1, 'x') ON CONFLICT (kind, value, source) DO UPDATE SET tlp = excluded.tlp, comment "
+  void book(const std::string& kind, const std::string& value, const std::string& tlp = "green",
+            const std::string& source = "list", const std::string& comment = "") {
+    sql("INSERT INTO hub_indicator (kind, value, source, action, confidence, tlp, valid_from_us, valid_until_us, "
+        "comment, added_us, added_by) "
+        "VALUES (:k, :v, :s, 'block', 70, :t, 0, 0, :c, 1, 'x') ON CONFLICT (kind, value, source) DO UPDATE SET tlp = "
+        "excluded.tlp, comment "
         "= excluded.comment",
         {{"k", kind}, {"v", value}, {"s", source}, {"t", tlp}, {"c", comment}});
   }
@@ -104,7 +112,8 @@ class Hub {
   }
 
   Answer ask(const std::string& who, net::Method method, const std::string& target, std::string body = {},
-             std::vector<std::pair<std::string, std::string>> headers = {{"Accept", kMedia}, {"Content-Type", kMedia}}) {
+             std::vector<std::pair<std::string, std::string>> headers = {{"Accept", kMedia},
+                                                                         {"Content-Type", kMedia}}) {
     auto q = net::request_for(method, target);
     EXPECT_TRUE(q) << target;
     if (!who.empty()) q->headers.set("X-Caller", who);
@@ -125,7 +134,9 @@ class Hub {
     return ask(who, net::Method::post, "/taxii2/hub/collections/" + own(who) + "/objects/", envelope);
   }
   std::string own(const std::string& who) const { return "from-" + std::to_string(callers.at(who).peer); }
-  static std::string objects(const std::string& collection) { return "/taxii2/hub/collections/" + collection + "/objects/"; }
+  static std::string objects(const std::string& collection) {
+    return "/taxii2/hub/collections/" + collection + "/objects/";
+  }
 
   std::unique_ptr<store::State> state;
   std::unique_ptr<Taxii> taxii;
@@ -147,21 +158,25 @@ inline std::string uuid(int n) {
 }
 
 /// more: further members, with a comma in front.
-inline std::string indicator(int n, const std::string& pattern, const std::string& modified = "2024-09-01T00:00:00.000Z",
-                             const std::string& more = "") {
+inline std::string indicator(int n, const std::string& pattern,
+                             const std::string& modified = "2024-09-01T00:00:00.000Z", const std::string& more = "") {
   std::string quoted;
   for (const char c : pattern) quoted += c == '"' || c == '\\' ? std::string("\\") + c : std::string(1, c);
   return R"({"type":"indicator","spec_version":"2.1","id":"indicator--)" + uuid(n) +
          R"(","created":"2024-09-01T00:00:00.000Z","modified":")" + modified + R"(","pattern":")" + quoted +
          R"(","pattern_type":"stix","valid_from":"2024-09-01T00:00:00Z")" + more + "}";
 }
-inline std::string domain(int n) { return "[domain-name:value = 'evil" + std::to_string(n) + ".example']"; }
+inline std::string domain(int n) {
+  return "[domain-name:value = 'evil" + std::to_string(n) + ".example']";
+}
 inline std::string envelope(const std::vector<std::string>& objects) {
   std::string out = R"({"objects":[)";
   for (std::size_t i = 0; i < objects.size(); ++i) out += (i == 0 ? "" : ",") + objects[i];
   return out + "]}";
 }
-constexpr const char* kGreenMark = R"(,"object_marking_refs":["marking-definition--bab4a63c-aed9-4cf5-a766-dfca5abac2bb"])";
-constexpr const char* kRedMark = R"(,"object_marking_refs":["marking-definition--e828b379-4e03-4974-9ac4-e53a884c97c1"])";
+constexpr const char* kGreenMark =
+    R"(,"object_marking_refs":["marking-definition--bab4a63c-aed9-4cf5-a766-dfca5abac2bb"])";
+constexpr const char* kRedMark =
+    R"(,"object_marking_refs":["marking-definition--e828b379-4e03-4974-9ac4-e53a884c97c1"])";
 
 }  // namespace bavn::exchange::taxii::testing
