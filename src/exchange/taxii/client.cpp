@@ -153,7 +153,7 @@ class Session : public std::enable_shared_from_this<Session> {
   void next_root() {
     if (roots_.empty()) {
       if (collections_.empty() && targets_.empty())
-        return finish(std::unexpected(root_error_.value_or(
+        return finish(std::unexpected((root_answered_ ? std::nullopt : root_error_).value_or(
             Error{Code::not_found, "the partner has no collection that is ours to read or write", only_})));
       return next_page();
     }
@@ -162,6 +162,7 @@ class Session : public std::enable_shared_from_this<Session> {
     send(
         net::Method::get, root + "collections/", {},
         [root](Session& s, net::JsonValue body, const net::ClientReply&) {
+          s.root_answered_ = true;
           for (const net::JsonValue c : body["collections"]) {
             const std::string_view id = c["id"].text_or("");
             if (!id.empty() && id.size() <= 200)
@@ -351,6 +352,7 @@ class Session : public std::enable_shared_from_this<Session> {
   std::string only_{}, write_{};
   std::deque<std::string> roots_{};
   std::optional<Error> root_error_{};
+  bool root_answered_ = false;
   std::vector<std::string> collections_{};
   std::vector<std::pair<std::string, std::string>> targets_{};  // a collection, and its API root
   std::size_t at_ = 0;

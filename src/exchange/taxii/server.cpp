@@ -265,7 +265,10 @@ class Routes {
   std::string base(const net::Request& q) const {
     if (std::string url = url_ ? url_() : std::string(); !url.empty()) return url;
     const std::string* host = q.headers.find("Host");
-    return fmt::format("{}://{}", q.peer.tls ? "https" : "http", host == nullptr ? "localhost" : *host);
+    // Whoever lies about this sends only itself elsewhere.
+    const std::string* scheme = q.headers.find("X-Forwarded-Proto");
+    const bool tls = q.peer.tls || (scheme != nullptr && iequals(trim(*scheme), "https"));
+    return fmt::format("{}://{}", tls ? "https" : "http", host == nullptr ? "localhost" : *host);
   }
 
   static void write(JsonWriter& w, const Collection& c) {
