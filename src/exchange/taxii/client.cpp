@@ -153,8 +153,10 @@ class Session : public std::enable_shared_from_this<Session> {
   void next_root() {
     if (roots_.empty()) {
       if (collections_.empty() && targets_.empty())
-        return finish(std::unexpected((root_answered_ ? std::nullopt : root_error_).value_or(
-            Error{Code::not_found, "the partner has no collection that is ours to read or write", only_})));
+        return finish(std::unexpected(
+            (root_answered_ ? std::nullopt : root_error_)
+                .value_or(
+                    Error{Code::not_found, "the partner has no collection that is ours to read or write", only_})));
       return next_page();
     }
     const std::string root = roots_.front();
