@@ -80,6 +80,7 @@ class HubCore {
   beacon::HubBeacon& beacon() { return *beacon_; }
   BeaconHub& noticing() { return *noticing_; }
   HubExchange& exchange() { return *exchange_; }
+  exchange::misp::Misp& misp() { return *misp_; }
   /// Called with the serial of a certificate that was revoked: servers cut its connections.
   void on_revoked(std::function<void(const std::string& serial)> cut) { cut_ = std::move(cut); }
 
