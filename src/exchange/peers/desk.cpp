@@ -9,6 +9,8 @@
 #include <charconv>
 #include <cstring>
 #include <map>
+#include <shared_mutex>
+#include <utility>
 
 #include "base/digest.hpp"
 #include "base/encoding.hpp"
@@ -35,7 +37,6 @@ constexpr std::string_view kPull = "exchange.pull";
 constexpr std::size_t kMostPeers = 500;
 constexpr std::size_t kMostReasons = 200;  // of one peer; what comes beyond is counted together
 constexpr std::size_t kMostCursor = 64U << 10U;
-constexpr std::size_t kMostAtOnce = 20'000;  // indicators of one delivery that are published together
 constexpr std::string_view kKinds[] = {"misp", "misp_feed", "taxii", "sentinel", "defender", "client"};
 constexpr std::string_view kSignIns[] = {"none", "key", "basic", "bearer", "oauth"};
 
@@ -199,49 +200,120 @@ class Answer {
 
 }  // namespace
 
-PeerDesk::PeerDesk(DeskParts parts) : parts_(std::move(parts)) {}
-PeerDesk::~PeerDesk() = default;
+/// Open while the desk is there. Who passes holds it open until through.
+struct PeerDesk::Gate {
+  std::shared_mutex mutex;
+  bool open = true;
+
+  template <class F>
+  auto pass(F&& f) -> decltype(f()) {
+    const std::shared_lock lock(mutex);
+    if (!open) return fail(Code::unavailable, "the hub is stopping");
+    return f();
+  }
+  void close() {
+    const std::unique_lock lock(mutex);
+    open = false;
+  }
+};
+
+namespace {
+
+/// The way out of a pull: after the desk is gone nothing leaves.
+template <class Gate>
+class GatedClient final : public net::Client {
+ public:
+  GatedClient(Runtime& runtime, net::Client& client, std::shared_ptr<Gate> gate)
+      : runtime_(runtime), client_(client), gate_(std::move(gate)) {}
+  void send(net::ClientRequest request, QueueId queue,
+            std::move_only_function<void(Result<net::ClientReply>)> then) override {
+    const auto sent = gate_->pass([&]() -> Result<void> {
+      client_.send(std::move(request), queue, std::move(then));
+      return {};
+    });
+    if (!sent)
+      runtime_.after(Duration{0}, queue,
+                     [then = std::move(then), e = sent.error()]() mutable { then(std::unexpected(e)); });
+  }
+  std::shared_ptr<net::OpenStream> stream(net::ClientRequest request, QueueId queue,
+                                          net::StreamEvents events) override {
+    std::shared_ptr<net::OpenStream> stream;
+    (void)gate_->pass([&]() -> Result<void> {
+      stream = client_.stream(std::move(request), queue, std::move(events));
+      return {};
+    });
+    return stream;
+  }
+
+ private:
+  Runtime& runtime_;
+  net::Client& client_;
+  std::shared_ptr<Gate> gate_;
+};
+
+template <class Client>
+struct Kept {
+  Library library;
+  Client client;
+};
+
+}  // namespace
+
+PeerDesk::PeerDesk(DeskParts parts) : parts_(std::move(parts)), gate_(std::make_shared<Gate>()) {}
+PeerDesk::~PeerDesk() {
+  gate_->close();
+}
 
 Result<std::unique_ptr<PeerDesk>> PeerDesk::open(DeskParts parts) {
   std::unique_ptr<PeerDesk> desk(new PeerDesk(std::move(parts)));
   PeerDesk* d = desk.get();
   BAVN_TRY(d->limits_, Limits::from(d->parts_.settings));
   BAVN_TRY(d->keys_, PartnerKeys::open(d->parts_.state));
-  d->library_.publish = [d](std::int64_t peer, std::vector<Delivered> all, std::string_view name) {
-    return d->publish(peer, std::move(all), name);
+  d->library_.publish = [d, gate = d->gate_](std::int64_t peer, std::vector<Delivered> all, std::string_view name) {
+    return gate->pass([&] { return d->publish(peer, std::move(all), name); });
   };
-  d->library_.withdraw = [d](std::int64_t peer, std::vector<mi::Removal> all) {
-    return d->withdraw(peer, std::move(all));
+  d->library_.withdraw = [d, gate = d->gate_](std::int64_t peer, std::vector<mi::Removal> all) {
+    return gate->pass([&] { return d->withdraw(peer, std::move(all)); });
   };
-  d->library_.dropped = [d](std::int64_t peer, std::span<const Dropped> all) -> Result<void> {
-    Taken taken;
-    for (const Dropped& each : all) note_dropped(taken, each.what, each.object, each.reason);
-    return d->parts_.state.write_now([&](store::Tx& tx) { return d->write_taken(tx, peer, taken); });
+  d->library_.dropped = [d, gate = d->gate_](std::int64_t peer, std::span<const Dropped> all) {
+    return gate->pass([&]() -> Result<void> {
+      Taken taken;
+      for (const Dropped& each : all) note_dropped(taken, each.what, each.object, each.reason);
+      return d->parts_.state.write_now([&](store::Tx& tx) { return d->write_taken(tx, peer, taken); });
+    });
   };
-  d->library_.read = [d](const LibraryAsk& ask) {
-    return d->parts_.state.read([&](store::Reader& db) { return d->parts_.read(db, ask); });
+  d->library_.read = [d, gate = d->gate_](const LibraryAsk& asked) {
+    return gate->pass([&]() -> Result<std::vector<Known>> {
+      LibraryAsk ask = asked;
+      ask.now = d->parts_.runtime.now();
+      return d->parts_.state.read([&](store::Reader& db) { return d->parts_.read(db, ask); });
+    });
   };
-  d->library_.gone = [d](std::int64_t after, std::size_t limit) -> Result<std::vector<Gone>> {
-    BAVN_TRY(auto rows, d->parts_.state.read([&](store::Reader& db) {
-      return db.all<GoneRow>(
-          "SELECT id, kind, value, source, tlp FROM exchange_gone WHERE id > :a ORDER BY id LIMIT :n",
-          {{"a", after}, {"n", std::min<std::size_t>(limit, 10'000)}});
-    }));
-    std::vector<Gone> out;
-    for (auto& r : rows)
-      out.push_back({r.id, std::move(r.kind), std::move(r.value), std::move(r.source),
-                     event::parse_tlp(r.tlp).value_or(event::Tlp::red)});
-    return out;
+  d->library_.gone = [d, gate = d->gate_](std::int64_t after, std::size_t limit) {
+    return gate->pass([&]() -> Result<std::vector<Gone>> {
+      BAVN_TRY(auto rows, d->parts_.state.read([&](store::Reader& db) {
+        return db.all<GoneRow>(
+            "SELECT id, kind, value, source, tlp FROM exchange_gone WHERE id > :a ORDER BY id LIMIT :n",
+            {{"a", after}, {"n", std::min<std::size_t>(limit, 10'000)}});
+      }));
+      std::vector<Gone> out;
+      for (auto& r : rows)
+        out.push_back({r.id, std::move(r.kind), std::move(r.value), std::move(r.source),
+                       event::parse_tlp(r.tlp).value_or(event::Tlp::red)});
+      return out;
+    });
   };
-  d->library_.defaults_of = [d](std::int64_t id) -> Result<mi::Indicator> {
-    BAVN_TRY(const Peer p, d->peer(id));
-    mi::Indicator i;
-    i.source = p.name;
-    i.confidence = p.confidence;
-    i.tlp = p.tlp;
-    i.action = p.strongest;
-    i.valid_until = d->parts_.runtime.now() + 24h * p.valid_days;
-    return i;
+  d->library_.defaults_of = [d, gate = d->gate_](std::int64_t id) {
+    return gate->pass([&]() -> Result<mi::Indicator> {
+      BAVN_TRY(const Peer p, d->peer(id));
+      mi::Indicator i;
+      i.source = p.name;
+      i.confidence = p.confidence;
+      i.tlp = p.tlp;
+      i.action = p.strongest;
+      i.valid_until = d->parts_.runtime.now() + 24h * p.valid_days;
+      return i;
+    });
   };
   d->queue_ = d->parts_.runtime.queue({.name = "peers"});
   d->parts_.state.on_timer_tx(std::string(kPull),
@@ -305,6 +377,10 @@ Result<void> PeerDesk::check(const NewPeer& p) const {
     if (!p.url.empty()) return fail(Code::bad_input, "a client comes to us: it has no url", "/url");
     return {};
   }
+  if ((p.kind == "sentinel" || p.kind == "defender") && p.direction != "out")
+    return fail(Code::bad_input, "a console only gets: direction is out", "/direction");
+  if (p.kind == "misp_feed" && p.direction != "in")
+    return fail(Code::bad_input, "a feed only gives: direction is in", "/direction");
   const bool comes_too = p.kind == "misp" || p.kind == "taxii";
   if (p.url.empty()) return comes_too ? Result<void>() : fail(Code::bad_input, "where is it? It needs a url", "/url");
   if (!parts_.pullers.contains(p.kind))
@@ -450,9 +526,9 @@ Result<void> PeerDesk::change(const event::Scope& scope, std::int64_t id, const 
     if (row->name != p.name && row->taken > 0)
       return fail(Code::conflict, "indicators carry its name: it keeps it", "/name");
     const bool elsewhere = row->url != p.url || row->kind != p.kind || row->options != p.options;
-    // A secret is for the place it was given for: who can change the address must not learn it.
-    if (elsewhere && row->url != p.url && !row->secret.empty() && !p.secret)
-      return fail(Code::bad_input, "the address changed: the secret must be given again", "/secret");
+    // A secret is for the place it was given for: who can change the address (or where its token comes from) must not learn it.
+    if (elsewhere && !row->secret.empty() && !p.secret)
+      return fail(Code::bad_input, "its address or options changed: the secret must be given again", "/secret");
     BAVN_CHECK(tx.exec(
         "UPDATE exchange_peer SET name = :name, kind = :kind, direction = :direction, url = :url, sign_in = :sign_in, "
         "user = :user, secret = ifnull(:secret, secret), options = :options, ceiling = :ceiling, kinds = :kinds, "
@@ -643,13 +719,8 @@ Result<Taken> PeerDesk::publish(std::int64_t id, std::vector<Delivered> delivere
   Judged judged = judge(p, std::move(delivered), parts_.runtime.now(), limits_, parts_.never_blocked);
   const auto scope =
       event::Scope::everywhere("peer:" + p.name, static_cast<std::uint32_t>(event::Right::publish), event::Tlp::red);
-  for (std::size_t from = 0; from < judged.publish.size(); from += kMostAtOnce) {
-    const auto to = std::min(from + kMostAtOnce, judged.publish.size());
-    BAVN_CHECK(parts_.publish(scope,
-                              {std::make_move_iterator(judged.publish.begin() + static_cast<std::ptrdiff_t>(from)),
-                               std::make_move_iterator(judged.publish.begin() + static_cast<std::ptrdiff_t>(to))},
-                              fmt::format("{}: {}", p.name, name.substr(0, 200))));
-  }
+  if (!judged.publish.empty())
+    BAVN_CHECK(parts_.publish(scope, std::move(judged.publish), fmt::format("{}: {}", p.name, name.substr(0, 200))));
   if (judged.taken.published + judged.taken.reasons.size() > 0)
     BAVN_CHECK(parts_.state.write_now([&](store::Tx& tx) { return write_taken(tx, id, judged.taken); }));
   return std::move(judged.taken);
@@ -747,24 +818,33 @@ void PeerDesk::pull(const store::Job& job, store::Done done) {
   Peer p = peer_of(r);
   if (!is_asked(p)) return done({});
   if (!running_.with([&](auto& running) { return running.insert(id).second; })) return done({});  // it is being asked
+  using Client = GatedClient<Gate>;
+  auto kept = std::make_shared<Kept<Client>>(Kept<Client>{library_, Client(parts_.runtime, *parts_.client, gate_)});
   auto turn = std::make_shared<Pull>(Pull{.peer = p,
                                           .runtime = parts_.runtime,
-                                          .client = *parts_.client,
+                                          .client = kept->client,
                                           .queue = queue_,
-                                          .library = library_,
+                                          .library = kept->library,
                                           .authorization = header_of(r),
-                                          .max_reply = limits_.largest_answer});
+                                          .max_reply = limits_.largest_answer,
+                                          .keeps = kept});
   if (r.sign_in == "oauth") turn->secret = std::make_shared<const Secret<std::string>>(Secret<std::string>(r.secret));
-  Answer answer([this, id, p, done = std::move(done)](Result<Pulled> result) mutable {
-    if (result && result->cursor.size() > kMostCursor)
-      result = fail(Code::bad_input, "its position is longer than can be kept");
-    running_.with([&](auto& running) { running.erase(id); });
-    parts_.state.write(
-        [this, p = std::move(p), result = std::move(result)](store::Tx& tx) { return pulled(tx, p, result); },
-        std::move(done));
+  Answer answer([this, gate = gate_, p, done = std::move(done)](Result<Pulled> result) mutable {
+    (void)gate->pass([&]() -> Result<void> {
+      ended(p, std::move(result), std::move(done));
+      return {};
+    });
   });
   parts_.pullers.find(p.kind)->second(
       std::move(turn), [answer = std::move(answer)](Result<Pulled> result) mutable { answer(std::move(result)); });
+}
+
+void PeerDesk::ended(const Peer& before, Result<Pulled> result, store::Done done) {
+  if (result && result->cursor.size() > kMostCursor)
+    result = fail(Code::bad_input, "its position is longer than can be kept");
+  running_.with([&](auto& running) { running.erase(before.id); });
+  parts_.state.write([this, before, result = std::move(result)](store::Tx& tx) { return pulled(tx, before, result); },
+                     std::move(done));
 }
 
 Result<void> PeerDesk::pulled(store::Tx& tx, const Peer& before, const Result<Pulled>& result) const {

@@ -124,6 +124,7 @@ class PeerDesk {
   Result<std::uint64_t> withdraw(std::int64_t peer, std::vector<match::indicators::Removal> removals);
   Result<void> write_taken(store::Tx& tx, std::int64_t peer, const Taken& taken) const;
   void pull(const store::Job& job, store::Done done);
+  void ended(const Peer& before, Result<Pulled> result, store::Done done);
   Result<void> pulled(store::Tx& tx, const Peer& before, const Result<Pulled>& result) const;
   bool is_asked(const Peer& p) const;
   Result<void> plan(store::Tx& tx, const Peer& p, Instant at) const;
@@ -133,6 +134,8 @@ class PeerDesk {
   QueueId queue_{};
   std::unique_ptr<PartnerKeys> keys_;
   Library library_{};
+  struct Gate;
+  std::shared_ptr<Gate> gate_;  // what is on its way when this goes must not find it half gone
   Guarded<std::set<std::int64_t>> running_;
 };
 

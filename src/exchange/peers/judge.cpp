@@ -52,6 +52,12 @@ constexpr Setting kSettings[] = {
      {1 << 20, std::int64_t{1} << 30},
      "The largest answer of a partner's machine that is read: an event of 200,000 attributes has about 120 MB.",
      Restart::yes},
+    {"exchange.bulletin_days",
+     Unit::days,
+     std::int64_t{90},
+     {1, 730},
+     "How long the indicators of a bulletin hold after they were published.",
+     Restart::yes},
     {"exchange.at_once",
      Unit::none,
      std::int64_t{2},
@@ -69,7 +75,7 @@ std::span<const Setting> exchange_settings() {
 }
 
 Result<Limits> Limits::from(const Settings* settings) {
-  static_assert(std::size(kSettings) == 7, "read the new one below");
+  static_assert(std::size(kSettings) == 8, "read the new one below");
   const Settings own = Settings::defaults(kSettings);
   const Settings& s = settings != nullptr ? *settings : own;
   Limits l;
@@ -82,6 +88,7 @@ Result<Limits> Limits::from(const Settings* settings) {
   l.longest_pause = s.duration("exchange.longest_pause");
   l.dropped_kept = s.integer("exchange.dropped_kept");
   l.largest_answer = static_cast<std::size_t>(s.integer("exchange.largest_answer"));
+  l.bulletins = s.duration("exchange.bulletin_days");
   l.at_once = static_cast<unsigned>(s.integer("exchange.at_once"));
   for (const std::string_view each : split(s.text("exchange.inside"), ','))
     if (const auto host = trim(each); !host.empty()) l.inside.push_back(to_lower(host));

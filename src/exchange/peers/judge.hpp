@@ -23,6 +23,7 @@ struct Limits {
   std::chrono::seconds longest_pause = std::chrono::hours(6);
   std::int64_t dropped_kept = 10'000;
   std::size_t largest_answer = 256U << 20U;
+  std::chrono::seconds bulletins = std::chrono::hours(24 * 90);
   unsigned at_once = 2;
   std::vector<std::string> inside{};  // hosts
   /// bad_input: narrowest_published is no TLP. null: defaults.

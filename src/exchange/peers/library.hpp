@@ -64,6 +64,7 @@ struct LibraryAsk {
   std::int64_t after_id = 0;
   Instant until{};
   bool ended_too = false;    // also what is no longer valid
+  Instant now{};             // set by the Library
   std::size_t limit = 1000;  // at most 10,000
 };
 

@@ -55,6 +55,7 @@ struct Pull {
   std::string authorization{};  // the header's value; empty: none, or by a token that the kind asks for (oauth)
   std::shared_ptr<const Secret<std::string>> secret{};  // of oauth; else null
   std::size_t max_reply = 0;                            // bytes, a setting
+  std::shared_ptr<void> keeps{};  // client and library, beyond the desk: they answer `unavailable` then
 
   /// target: a path below the peer's URL, "/path" of its host, or a whole URL. forbidden: it is of another host than the peer's (a secret
   /// must not go there, and a partner does not send us round the network).
