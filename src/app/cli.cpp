@@ -12,6 +12,7 @@
 #include "app/digest_keys.hpp"
 #include "app/mandate.hpp"
 #include "app/notices_node.hpp"
+#include "app/peers_cli.hpp"
 #include "app/purge_routes.hpp"
 #include "app/simulate/command.hpp"
 #include "app/stand_in.hpp"
@@ -260,6 +261,7 @@ int run_command_line(int argc, char** argv) {
   add_digest_commands(app, rc);
   add_warning_commands(app, rc);
   add_microsoft365_commands(app, rc);
+  add_peer_commands(app, rc);
   add_notice_commands(app, rc);
   add_purge_commands(app, rc);
   add_simulate_command(app, rc);

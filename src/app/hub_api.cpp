@@ -7,6 +7,7 @@
 #include "act/order.hpp"
 #include "app/guests.hpp"
 #include "app/hub_core.hpp"
+#include "app/hub_exchange.hpp"
 #include "base/json_writer.hpp"
 #include "base/log.hpp"
 #include "show/api/indicators/book.hpp"
@@ -159,6 +160,43 @@ Result<void> HubCore::withdraw_indicator(const event::Scope& scope, const mi::Re
   });
 }
 
+Result<std::uint64_t> HubCore::withdraw_indicators(const event::Scope& scope, std::span<const mi::Removal> removals,
+                                                   std::string_view name) {
+  BAVN_CHECK(need(scope, Right::publish, "withdraw indicators"));
+  std::uint64_t gone = 0;
+  for (std::size_t from = 0; from < removals.size(); from += kRowsAtOnce) {
+    const auto part = removals.subspan(from, std::min(kRowsAtOnce, removals.size() - from));
+    std::uint64_t here = 0;
+    BAVN_CHECK(state_->write_now([&](store::Tx& tx) -> Result<void> {
+      IndicatorChange change;
+      for (const mi::Removal& each : part) {
+        BAVN_TRY(const bool there, show::api::book_remove(tx, each));
+        if (!there) continue;
+        if (each.kind != event::Kind{}) {
+          change.remove.push_back(each);
+          continue;
+        }
+        // Nodes know no removal of a pattern: it ends now.
+        mi::Indicator over;
+        over.value = each.value;
+        over.source = each.source;
+        over.valid_until = tx.now();
+        change.add.push_back(std::move(over));
+      }
+      here = change.remove.size() + change.add.size();
+      if (here == 0) return {};
+      for (const std::string& payload : pieces(change, kPiece)) {
+        BAVN_CHECK(HubIndicators::note(tx, scope.who(), payload));
+        BAVN_CHECK(beacon_->bulk(tx, "all", post("indicators", payload)));
+      }
+      BAVN_CHECK(tx.emit("indicators.changed", name, fmt::format("{{\"withdrawn\":{}}}", here)));
+      return tx.audit({scope.who(), "indicators.withdrawn", std::string(name), fmt::format("{{\"count\":{}}}", here)});
+    }));
+    gone += here;
+  }
+  return gone;
+}
+
 /// A hub that was there before the book: its rows are made of the base and the changes since, once.
 Result<void> HubCore::fill_book() {
   if (runtime_.single_threaded()) return {};  // a simulated hub begins empty
@@ -291,6 +329,9 @@ show::api::HubParts HubCore::api_parts() {
     return test_beacon(scope, to, observable);
   };
   p.send_order = [this](const event::Scope& scope, const std::string& text) { return publish_order(scope, text); };
+  p.peers = exchange_->peers.get();
+  p.bulletins = exchange_->bulletins.get();
+  p.exports = &exchange_->views;
   p.guests = options_.guests;
   if (options_.guests)
     p.guest_wish = [folder = options_.folder + "/guests"](std::string_view code,
@@ -310,6 +351,7 @@ void HubCore::add_web_routes(net::Router& router) {
   auto parts = api_parts();
   parts.proof_missing = proof_missing_;
   show::api::add_hub_routes(router, parts);
+  exchange_->add_web_routes(router);
 }
 
 void HubCore::add_control_routes() {

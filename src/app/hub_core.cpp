@@ -11,6 +11,7 @@
 #include <mutex>
 
 #include "app/audit_head.hpp"
+#include "app/hub_exchange.hpp"
 #include "base/encoding.hpp"
 #include "base/json_writer.hpp"
 #include "base/log.hpp"
@@ -185,6 +186,7 @@ Result<std::unique_ptr<HubCore>> HubCore::open(Runtime& runtime, Metrics& metric
                 .remind = hub->notify_ ? hub->notify_->remind() : warn::Remind{}}));
   hub->use_block_guard(
       [h = hub.get()](const event::Observable& what) { return h->noticing_->blocks().never_block()->check(what); });
+  BAVN_TRY(hub->exchange_, HubExchange::open(*hub, runtime, o));
   hub->beacon_->witness(audit_head);
   hub->nodes_router_.authenticate(
       [h = hub.get()](const net::Request& q) { return tenants::authenticate_node(*h->directory_, q); });
@@ -280,6 +282,8 @@ void HubCore::start() {
     return n != 0 ? Result<void>() : tx.set_timer(tx.now() + std::chrono::hours(24), "hub.base", "all");
   });
   if (!set) log::error("timer_not_set", {{"reason", to_string(set.error())}});
+  if (const auto planned = exchange_->peers->start(); !planned)
+    log::error("peers_not_planned", {{"reason", to_string(planned.error())}});
   if (const auto filled = fill_book(); !filled)
     log::error("indicators_not_listed", {{"reason", to_string(filled.error())}});
   beacon_->start();

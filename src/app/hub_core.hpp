@@ -29,6 +29,8 @@
 
 namespace bavn::app {
 
+struct HubExchange;  // app/hub_exchange.hpp
+
 struct HubOptions {
   std::string folder;      // data folder
   std::string name;        // of the CERT, for people
@@ -37,7 +39,8 @@ struct HubOptions {
   std::function<double(MunicipalityId)> guest_memory;  // megabytes of a guest on this machine; empty: none are
   std::vector<std::string> try_commands;
   const Settings* settings = nullptr;          // of hub_settings(); null: defaults
-  net::Client* client = nullptr;               // to partners' machines; null: none
+  net::Client* client = nullptr;               // to people's machines (webhooks); null: none
+  net::Client* peer_client = nullptr;          // to partners' machines (exchange.inside); null: nobody is asked
   std::optional<correlate::Options> noticing;  // simulations
   std::span<const Setting> settings_table{};   // what settings is of, for those who look at it; must outlive the core
   std::string settings_file{};                 // what the next start reads; empty: there is none
@@ -75,6 +78,7 @@ class HubCore {
   tenants::MemberDomains& domains() { return *domains_; }
   beacon::HubBeacon& beacon() { return *beacon_; }
   BeaconHub& noticing() { return *noticing_; }
+  HubExchange& exchange() { return *exchange_; }
   /// Called with the serial of a certificate that was revoked: servers cut its connections.
   void on_revoked(std::function<void(const std::string& serial)> cut) { cut_ = std::move(cut); }
 
@@ -97,6 +101,10 @@ class HubCore {
                                                          std::vector<match::indicators::Indicator> indicators,
                                                          std::string_view name);
   Result<void> withdraw_indicator(const event::Scope& scope, const match::indicators::Removal& removal);
+  /// Many, of those that are there: how many that were. name: for the audit log.
+  Result<std::uint64_t> withdraw_indicators(const event::Scope& scope,
+                                            std::span<const match::indicators::Removal> removals,
+                                            std::string_view name);
   Result<void> publish_content(const event::Scope& scope, std::string_view kind, std::string_view name,
                                std::string payload);
   /// The id; answers() tells who applied it when.
@@ -163,6 +171,7 @@ class HubCore {
   std::unique_ptr<HubMembers> members_;
   std::unique_ptr<HubNotify> notify_;  // null: there is no way out
   std::unique_ptr<BeaconHub> noticing_;
+  std::unique_ptr<HubExchange> exchange_;
   net::Router nodes_router_, control_;
   std::function<void(const std::string&)> cut_;
   warn::BlockGuard block_guard_;

@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "app/beacon_hub.hpp"
+#include "app/hub_exchange.hpp"
 #include "app/process.hpp"
 #include "base/log.hpp"
 
@@ -69,6 +70,8 @@ std::vector<Setting> hub_settings() {
   for (Setting& s : HubNotify::settings_table()) all.push_back(std::move(s));
   const auto desk = show::api::hub_desk_settings();
   all.insert(all.end(), desk.begin(), desk.end());
+  const auto exchange = exchange::exchange_settings();
+  all.insert(all.end(), exchange.begin(), exchange.end());
   return all;
 }
 
@@ -140,6 +143,9 @@ Result<std::unique_ptr<HubProcess>> HubProcess::open(Runtime& runtime, Metrics& 
   };
   hub->client_ = net::curl_client(runtime, {});  // partners' webhooks
   o.client = hub->client_.get();
+  BAVN_TRY(const auto limits, exchange::Limits::from(&settings));
+  hub->peer_client_ = net::curl_client(runtime, exchange::exchange_egress(limits));
+  o.peer_client = hub->peer_client_.get();
   o.guest_memory = [folder = hub->folder_.at("guests")](MunicipalityId m) {
     const auto pid = Folder(fmt::format("{}/{:04}", folder, m.value)).holder();
     const auto memory = pid ? memory_of(*pid) : std::nullopt;
@@ -193,7 +199,10 @@ Result<void> HubProcess::open_site(Metrics& metrics, const Settings& settings) {
   show::web::Parts parts{runtime_, metrics, core.state(), core.texts(), show::web::Serves::hub};
   BAVN_TRY(site_, show::web::Site::open(parts, std::move(options)));
   BAVN_TRY(people_, WebPeople::open(runtime_, core.state(), core.texts(), *control_, core.control_router(), *site_,
-                                    {.name = settings.text("hub.name")}, settings));
+                                    {.name = settings.text("hub.name")}, settings,
+                                    [&keys = core.exchange().peers->keys()](const net::Request& q) {
+                                      return keys.authenticate(q);
+                                    }));
   core.use_proof([identity = &people_->identity()](const net::Request& q) { return identity->proof_missing(q); });
   core.add_web_routes(site_->router());
   // Whoever owns this machine asks where the web address is, and what it has.

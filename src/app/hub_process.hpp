@@ -57,7 +57,7 @@ class HubProcess {
   std::string public_;
   std::vector<Setting> table_;
   std::unique_ptr<Settings> settings_;
-  std::unique_ptr<net::Client> client_;
+  std::unique_ptr<net::Client> client_, peer_client_;
   std::unique_ptr<Control> control_;
   std::unique_ptr<Guests> guests_;
   std::unique_ptr<HubCore> core_;

@@ -13,10 +13,11 @@ namespace bavn::app {
 
 class WebPeople {
  public:
+  /// partners: who else may come in by a key that is no person's; not_found: it is none of them.
   static Result<std::unique_ptr<WebPeople>> open(Runtime& runtime, store::State& state, const Catalogue& texts,
                                                  const Control& control, net::Router& control_router,
                                                  show::web::Site& site, show::auth::IdentityOptions options,
-                                                 const Settings& settings);
+                                                 const Settings& settings, const OtherDoor& partners = {});
   /// When the site has its port. The link for the first person; empty when somebody administers.
   Result<std::string> listening(const show::web::Site& site);
   show::auth::Identity& identity() { return *identity_; }

@@ -94,6 +94,8 @@ void add_hub_routes(net::Router& router, const HubParts& parts) {
   add_setting_routes(router, hub);
   add_order_routes(router, hub);
   add_handover_routes(router, hub);
+  if (hub->peers != nullptr) add_peer_routes(router, hub);
+  if (hub->bulletins != nullptr) add_bulletin_routes(router, hub);
 }
 
 }  // namespace bavn::show::api

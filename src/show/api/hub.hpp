@@ -5,6 +5,7 @@
 // Life: what HubParts names outlives the router. Thread rules: handlers run on any thread but the State's writer.
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
 #include <span>
 #include <string>
@@ -26,6 +27,12 @@
 #include "tenants/people.hpp"
 #include "warn/blocks/hub_blocks.hpp"
 #include "warn/desk.hpp"
+
+namespace bavn::exchange {
+class PeerDesk;
+class Bulletins;
+struct ExportView;
+}  // namespace bavn::exchange
 
 namespace bavn::show::api {
 
@@ -99,6 +106,9 @@ struct HubParts {
   /// wish: start, stop, restart.
   std::function<Result<void>(std::string_view code, std::string_view wish)> guest_wish{};
   std::function<bool()> root_key_is_here{};
+  exchange::PeerDesk* peers = nullptr;  // null: no partners
+  exchange::Bulletins* bulletins = nullptr;
+  const std::map<std::string, exchange::ExportView, std::less<>>* exports = nullptr;  // files for partners, by name
 
   /// In force; null: defaults. The table they are of, and the file that the next start reads; empty: there is none.
   const Settings* settings = nullptr;

@@ -105,5 +105,7 @@ void add_audit_routes(net::Router& router, const HubPtr& hub);
 void add_setting_routes(net::Router& router, const HubPtr& hub);
 void add_order_routes(net::Router& router, const HubPtr& hub);
 void add_handover_routes(net::Router& router, const HubPtr& hub);
+void add_peer_routes(net::Router& router, const HubPtr& hub);
+void add_bulletin_routes(net::Router& router, const HubPtr& hub);
 
 }  // namespace bavn::show::api

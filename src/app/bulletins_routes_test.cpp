@@ -1,0 +1,227 @@
+// Bulletins over a hub as it is: written, found in, confirmed by a person, at the nodes, withdrawn, in the feed.
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include "app/hub_core.hpp"
+#include "app/hub_exchange.hpp"
+#include "base/sim.hpp"
+#include "base/temp_folder.hpp"
+#include "net/json_value.hpp"
+#include "tenants/people.hpp"
+
+namespace bavn::app {
+namespace {
+
+using namespace std::chrono_literals;
+using net::Method;
+
+class BulletinRoutes : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    HubOptions options;
+    options.folder = folder.path();
+    options.name = "Test <CERT>";
+    options.address = "hub.example:443";
+    options.state_path = ":memory:";
+    ASSERT_TRUE(sim.files().make_dirs(options.folder));
+    ASSERT_TRUE(tenants::Trust::init(sim, options.folder + "/trust", {"hub.example"}));
+    auto opened = HubCore::open(sim, metrics, options);
+    ASSERT_TRUE(opened) << to_string(opened.error());
+    hub = std::move(*opened);
+    hub->add_web_routes(web);
+    web.authenticate([this](const net::Request&) -> Result<event::Scope> { return asking; });
+    hub->start();
+    sim.advance(1s);
+  }
+  void TearDown() override {
+    if (hub) hub->stop();
+  }
+  net::Reply ask(Method method, const std::string& path, std::string body = {}, std::string if_match = {},
+                 std::string key = {}) {
+    auto request = net::request_for(method, path).value();
+    request.body = std::move(body);
+    if (!if_match.empty()) request.headers.set("If-Match", if_match);
+    if (!key.empty()) request.headers.set("Authorization", key);
+    std::optional<net::Reply> got;
+    web.handle(std::move(request), [&](net::Reply r) { got = std::move(r); });
+    return got ? std::move(*got) : net::Reply{.status = 0};
+  }
+  net::JsonDocument json(const net::Reply& reply, int status = 200) {
+    EXPECT_EQ(reply.status, status) << reply.body;
+    auto read = net::JsonDocument::parse(reply.body);
+    EXPECT_TRUE(read) << reply.body;
+    return std::move(*read);
+  }
+  net::JsonDocument get(const std::string& path) { return json(ask(Method::get, path)); }
+  std::string add(std::string_view tlp = "green") {
+    const std::string english =
+        R"x({"title":"Sign-in & pages","markdown":"Pages at `profil[.]example/orbes` and evil[.]example.\n\n)x"
+        R"x(<script>x</script> [go](https://evil.example/a)"})x";
+    const std::string danish = R"x({"title":"Falske sider","markdown":"Siden evil[.]example"})x";
+    const std::string body = "{\"tlp\":\"" + std::string(tlp) +
+                             "\",\"source\":\"Expert\",\"texts\":{\"en\":" + english + ",\"da\":" + danish + "}}";
+    const auto v = json(ask(Method::post, "/api/bulletins", body), 201);
+    return std::string(v.root()["id"].text_or(""));
+  }
+  std::string found(const std::string& id, std::string_view value) {
+    for (const net::JsonValue f : get("/api/bulletins/" + id).root()["found"])
+      if (f["value"].text_or("") == value) return std::string(f["id"].text_or(""));
+    return {};
+  }
+
+  Sim sim{3};
+  TempFolder folder;
+  Metrics metrics;
+  std::unique_ptr<HubCore> hub;
+  net::Router web;
+  event::Scope asking = event::Scope::local_owner();
+};
+
+TEST_F(BulletinRoutes, APersonConfirmsWhatIsPublishedAndItGoesWithTheBulletin) {
+  const auto id = add();
+  auto b = get("/api/bulletins/" + id);
+  const auto r = b.root();
+  EXPECT_EQ(r["state"].text_or(""), "draft");
+  const std::string html(r["texts"]["en"]["html"].text_or(""));
+  EXPECT_EQ(html.find("<script"), std::string::npos) << html;
+  EXPECT_EQ(html.find("href"), std::string::npos) << "what it warns of is not clickable: " << html;
+  const auto evil = found(id, "evil.example"), profil = found(id, "profil.example/orbes");
+  ASSERT_FALSE(evil.empty() || profil.empty()) << r["found"].to_text();
+  for (const net::JsonValue f : r["found"])
+    for (const net::JsonValue p : f["places"]) {
+      const std::string text(r["texts"][p["language"].text_or("")]["markdown"].text_or(""));
+      const auto from = static_cast<std::size_t>(p["from"].integer().value_or(0)),
+                 to = static_cast<std::size_t>(p["to"].integer().value_or(0));
+      ASSERT_LE(to, text.size());
+      EXPECT_EQ(event::canonical(f["kind"].text_or(""), event::refang(text.substr(from, to - from)))->value,
+                f["value"].text_or(""));
+    }
+  EXPECT_EQ(json(ask(Method::post, "/api/bulletins/" + id + "/publish")).root()["published"].integer(), 0)
+      << "nobody confirmed anything";
+  EXPECT_EQ(get("/api/indicators").root()["items"].size(), 0U);
+  json(ask(Method::post, "/api/bulletins/" + id + "/indicators",
+           fmt::format(R"({{"confirm":["{}"],"refuse":["{}"],"action":"block","confidence":90}})", evil, profil)));
+  EXPECT_EQ(ask(Method::post, "/api/bulletins/" + id + "/indicators", R"({"confirm":["99999"]})").status, 400);
+  EXPECT_EQ(json(ask(Method::post, "/api/bulletins/" + id + "/publish")).root()["published"].integer(), 1);
+  const auto book = get("/api/indicators");
+  ASSERT_EQ(book.root()["items"].size(), 1U);
+  const auto i = book.root()["items"].at(0);
+  EXPECT_EQ(i["value"].text_or(""), "evil.example");
+  EXPECT_EQ(i["source"].text_or(""), "bulletin:" + id);
+  EXPECT_EQ(i["action"].text_or(""), "block");
+  EXPECT_EQ(i["tlp"].text_or(""), "green");
+  EXPECT_EQ(ask(Method::post, "/api/bulletins/" + id + "/withdraw", "{}").status, 400) << "why?";
+  EXPECT_EQ(ask(Method::post, "/api/bulletins/" + id + "/withdraw", R"({"why":"not so"})").status, 204);
+  EXPECT_EQ(get("/api/indicators").root()["items"].size(), 0U);
+  EXPECT_EQ(ask(Method::post, "/api/bulletins/" + id + "/publish").status, 409);
+}
+
+TEST_F(BulletinRoutes, AnEditKeepsWhatWasDecidedAndTwoWhoWriteAreTold) {
+  const auto id = add();
+  const auto evil = found(id, "evil.example");
+  json(ask(Method::post, "/api/bulletins/" + id + "/indicators", fmt::format(R"({{"confirm":["{}"]}})", evil)));
+  json(ask(Method::post, "/api/bulletins/" + id + "/publish"));
+  const auto before = ask(Method::get, "/api/bulletins/" + id);
+  const std::string etag = *before.headers.find("ETag");
+  const std::string body =
+      R"({"tlp":"green","source":"Expert","texts":{"en":{"title":"New","markdown":"Only other[.]example"}}})";
+  const auto after = json(ask(Method::put, "/api/bulletins/" + id, body, etag));
+  EXPECT_EQ(after.root()["found"].size(), 1U);
+  EXPECT_EQ(ask(Method::put, "/api/bulletins/" + id, body, etag).status, 412);
+  json(ask(Method::post, "/api/bulletins/" + id + "/publish"));
+  EXPECT_EQ(get("/api/indicators").root()["items"].size(), 0U) << "what is no longer in it is no longer published";
+  const auto now = ask(Method::get, "/api/bulletins/" + id);
+  const auto back = json(ask(Method::put, "/api/bulletins/" + id,
+                             R"({"source":"Expert","texts":{"en":{"title":"New","markdown":"evil[.]example again"}}})",
+                             *now.headers.find("ETag")));
+  EXPECT_EQ(back.root()["found"].at(0)["state"].text_or(""), "confirmed");
+}
+
+TEST_F(BulletinRoutes, WhatIsTooNarrowStaysHereAndIsNamed) {
+  const auto id = add("red");
+  json(ask(Method::post, "/api/bulletins/" + id + "/indicators",
+           fmt::format(R"({{"confirm":["{}"]}})", found(id, "evil.example"))));
+  const auto done = json(ask(Method::post, "/api/bulletins/" + id + "/publish"));
+  EXPECT_EQ(done.root()["published"].integer(), 0);
+  ASSERT_EQ(done.root()["dropped"].size(), 1U);
+  EXPECT_EQ(done.root()["dropped"].at(0)["object"].text_or(""), "evil.example");
+  EXPECT_EQ(get("/api/indicators").root()["items"].size(), 0U);
+}
+
+TEST_F(BulletinRoutes, AMunicipalitySeesWhatIsPublishedUpToItsTlpAndWritesNothing) {
+  const auto draft = add(), red = add("red"), green = add();
+  for (const auto& id : {red, green}) json(ask(Method::post, "/api/bulletins/" + id + "/publish"));
+  asking = event::Scope(
+      "person:9", {MunicipalityId{157}},
+      static_cast<std::uint32_t>(event::Right::tenants_read) | static_cast<std::uint32_t>(event::Right::publish),
+      event::Tlp::amber);
+  const auto seen = get("/api/bulletins");
+  ASSERT_EQ(seen.root()["items"].size(), 1U);
+  EXPECT_EQ(seen.root()["items"].at(0)["id"].text_or(""), green);
+  for (const auto& id : {draft, red}) {
+    EXPECT_EQ(ask(Method::get, "/api/bulletins/" + id).status, 404);
+    EXPECT_EQ(ask(Method::post, "/api/bulletins/" + id + "/publish").status, 403);
+  }
+}
+
+TEST_F(BulletinRoutes, TheFeedGivesEverybodyClearOnesAndAPartnerWhatItMayHave) {
+  const auto clear = add("clear"), green = add("green"), draft = add("clear");
+  for (const auto& id : {clear, green}) json(ask(Method::post, "/api/bulletins/" + id + "/publish"));
+  asking = event::Scope("nobody", {}, 0, event::Tlp::clear);
+  const auto feed = ask(Method::get, "/bulletins.atom?language=da");
+  ASSERT_EQ(feed.status, 200);
+  const auto entries = [](const std::string& text) {
+    std::size_t n = 0;
+    for (std::size_t at = text.find("<entry"); at != std::string::npos; at = text.find("<entry", at + 1)) ++n;
+    return n;
+  };
+  EXPECT_EQ(entries(feed.body), 1U) << feed.body;
+  EXPECT_NE(feed.body.find("Falske sider"), std::string::npos);
+  EXPECT_NE(feed.body.find("Test &lt;CERT&gt;"), std::string::npos);
+  EXPECT_NE(feed.body.find("term=\"TLP:clear\""), std::string::npos);
+  const std::string key = [&] {
+    const auto owner = event::Scope::local_owner();
+    exchange::NewPeer p;
+    p.name = "Reader";
+    p.kind = "client";
+    p.direction = "out";
+    p.ceiling = event::Tlp::green;
+    const auto id = hub->exchange().peers->add(owner, p);
+    return id ? hub->exchange().peers->keys().issue(owner, *id, "feed", true, false)->key : std::string();
+  }();
+  EXPECT_EQ(entries(ask(Method::get, "/bulletins.atom", {}, {}, key).body), 2U);
+  EXPECT_EQ(ask(Method::get, "/bulletins.atom", {}, {}, "bavnpeer00000000000000000000000000000000").status, 401);
+  auto again = net::request_for(Method::get, "/bulletins.atom?language=da").value();
+  again.headers.set("If-None-Match", *feed.headers.find("ETag"));
+  std::optional<net::Reply> got;
+  web.handle(std::move(again), [&](net::Reply r) { got = std::move(r); });
+  ASSERT_TRUE(got);
+  EXPECT_EQ(got->status, 304);
+}
+
+TEST_F(BulletinRoutes, AReportIsReadAsTheTextThatItIs) {
+  const auto v = json(ask(Method::post, "/api/bulletins/reports?name=r.txt&source=Supplier&language=nb",
+                          "Sett: hxxps://bad[.]example/x\r\nfra 192.0.2[.]9 <b>\xe6\xf8\xe5</b>"),
+                      201);
+  EXPECT_EQ(v.root()["kind"].text_or(""), "report");
+  EXPECT_NE(v.root()["texts"]["nb"]["html"].text_or("").find("&lt;b&gt;æøå"), std::string_view::npos)
+      << v.root().to_text();
+  EXPECT_EQ(v.root()["found"].size(), 2U) << v.root()["found"].to_text();
+  EXPECT_EQ(ask(Method::post, "/api/bulletins/reports?source=S&name=a.pdf", "%PDF-1.7 ...").status, 400);
+  EXPECT_EQ(ask(Method::post, "/api/bulletins/reports?source=S&name=a.doc", std::string("a\0b", 3)).status, 400);
+  EXPECT_EQ(ask(Method::post, "/api/bulletins/reports?source=S", "  \n ").status, 400);
+  EXPECT_EQ(ask(Method::post, "/api/bulletins/reports?source=S", std::string(300'000, 'a')).status, 400);
+  EXPECT_EQ(ask(Method::post, "/api/bulletins/reports", "text").status, 400) << "whose?";
+}
+
+TEST_F(BulletinRoutes, NonsenseIsRefusedWithItsPlace) {
+  for (const char* body :
+       {R"({"source":"","texts":{"en":{"title":"a","markdown":""}}})", R"({"source":"x","texts":{}})",
+        R"({"source":"x","texts":{"de":{"title":"a","markdown":""}}})",
+        R"({"source":"x","texts":{"en":{"title":"","markdown":""}}})",
+        R"({"source":"x","tlp":"mauve","texts":{"en":{"title":"a","markdown":""}}})", "nonsense"})
+    EXPECT_EQ(ask(Method::post, "/api/bulletins", body).status, 400) << body;
+}
+
+}  // namespace
+}  // namespace bavn::app

@@ -1,0 +1,72 @@
+#include "app/hub_exchange.hpp"
+
+#include "exchange/upload/upload.hpp"
+#include "show/api/peers/known_rows.hpp"
+#include "show/web/answers.hpp"
+
+namespace bavn::app {
+
+namespace mi = match::indicators;
+
+exchange::Pullers pullers() {
+  return {{"defender", exchange::defender_puller()}, {"sentinel", exchange::sentinel_puller()}};
+}
+
+Result<std::unique_ptr<HubExchange>> HubExchange::open(HubCore& hub, Runtime& runtime, const HubOptions& options) {
+  auto all = std::make_unique<HubExchange>();
+  all->name = options.name;
+  all->views = {{"csv", exchange::csv_view()}};
+
+  exchange::DeskParts parts{.runtime = runtime,
+                            .state = hub.state(),
+                            .client = options.peer_client,
+                            .settings = options.settings,
+                            .pullers = pullers()};
+  parts.publish = [&hub](const event::Scope& scope, std::vector<mi::Indicator> list,
+                         std::string_view name) -> Result<void> {
+    BAVN_CHECK(hub.publish_indicators(scope, std::move(list), name));
+    return {};
+  };
+  parts.withdraw = [&hub](const event::Scope& scope, std::span<const mi::Removal> list) {
+    return hub.withdraw_indicators(scope, list,
+                                   list.empty() ? std::string_view() : std::string_view(list.front().source));
+  };
+  parts.of_peer = show::api::rows_of_peer;
+  parts.read = show::api::known_rows;
+  parts.never_blocked = [&hub](const event::Observable& what) -> std::optional<std::string> {
+    if (!warn::can_be_listed(what.kind)) return std::nullopt;
+    const auto refusal = hub.noticing().blocks().never_block()->check(what);
+    return refusal ? std::optional(refusal->reason) : std::nullopt;
+  };
+  exchange::BulletinParts bulletin{.runtime = runtime, .state = hub.state()};
+  BAVN_TRY(bulletin.limits, exchange::Limits::from(options.settings));
+  bulletin.publish = parts.publish;
+  bulletin.withdraw = parts.withdraw;
+  bulletin.never_blocked = parts.never_blocked;
+  all->bulletins = std::make_unique<exchange::Bulletins>(std::move(bulletin));
+  BAVN_TRY(all->peers, exchange::PeerDesk::open(std::move(parts)));
+  return all;
+}
+
+void HubExchange::add_web_routes(net::Router& router) {
+  // The feed: TLP:CLEAR for everybody, with a partner's key what that may have.
+  router.get("/bulletins.atom", net::Needs::anyone, [this](const net::Request& q) -> net::Reply {
+    event::Tlp ceiling = event::Tlp::clear;
+    const auto partner = peers->keys().partner_of(q);
+    if (partner && partner->may_read) ceiling = partner->ceiling;
+    if (!partner && partner.error().code != Code::not_found)
+      return net::problem(401, "Unauthorized", partner.error().what);
+    const auto language = q.asked("language").value_or("");
+    if (!language.empty() && language != "da" && language != "nb" && language != "en")
+      return net::problem(Error{Code::bad_input, "languages are da, nb and en", "?language"});
+    const std::string* host = q.headers.find("Host");
+    const auto feed =
+        bulletins->atom(ceiling, language, name, host != nullptr && host->size() < 300 ? "https://" + *host : "");
+    if (!feed) return net::problem(feed.error());
+    const std::string etag = show::web::etag_of_text(*feed);
+    if (auto same = show::web::unchanged(q, etag)) return std::move(*same);
+    return show::web::tagged(net::text(*feed, "application/atom+xml; charset=utf-8"), etag);
+  });
+}
+
+}  // namespace bavn::app

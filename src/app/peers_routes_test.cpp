@@ -1,0 +1,216 @@
+// Partners over a hub as it is, in virtual time: from what a person writes to what nodes get and partners take.
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include "app/hub_core.hpp"
+#include "app/hub_exchange.hpp"
+#include "base/sim.hpp"
+#include "base/temp_folder.hpp"
+#include "net/json_value.hpp"
+#include "net/sim.hpp"
+
+namespace bavn::app {
+namespace {
+
+using namespace std::chrono_literals;
+using net::Method;
+
+class PeerRoutes : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    HubOptions options;
+    options.folder = folder.path();
+    options.name = "Test CERT";
+    options.address = "hub.example:443";
+    options.state_path = ":memory:";
+    options.peer_client = client.get();
+    ASSERT_TRUE(sim.files().make_dirs(options.folder));
+    ASSERT_TRUE(tenants::Trust::init(sim, options.folder + "/trust", {"hub.example"}));
+    auto opened = HubCore::open(sim, metrics, options);
+    ASSERT_TRUE(opened) << to_string(opened.error());
+    hub = std::move(*opened);
+    hub->add_web_routes(web);
+    web.authenticate([this](const net::Request&) -> Result<event::Scope> { return asking; });
+    hub->start();
+    ASSERT_TRUE(hub->domains().set(event::Scope::local_owner(), MunicipalityId{157}, {"gentofte.example"}, true));
+    sim.advance(1s);
+  }
+  void TearDown() override {
+    if (hub) hub->stop();
+  }
+  net::Reply ask(Method method, const std::string& path, std::string body = {}, std::string if_match = {}) {
+    auto request = net::request_for(method, path).value();
+    request.body = std::move(body);
+    if (!if_match.empty()) request.headers.set("If-Match", if_match);
+    std::optional<net::Reply> got;
+    web.handle(std::move(request), [&](net::Reply r) { got = std::move(r); });
+    return got ? std::move(*got) : net::Reply{.status = 0};
+  }
+  net::JsonDocument get(const std::string& path) {
+    auto reply = ask(Method::get, path);
+    EXPECT_EQ(reply.status, 200) << path << ": " << reply.body;
+    auto read = net::JsonDocument::parse(reply.body);
+    EXPECT_TRUE(read) << reply.body;
+    return std::move(*read);
+  }
+  std::string add(
+      const std::string& body =
+          R"({"name":"NorCERT","kind":"client","direction":"both","ceiling":"amber","takes":{"strongest":"block"}})") {
+    const auto reply = ask(Method::post, "/api/peers", body);
+    EXPECT_EQ(reply.status, 201) << reply.body;
+    const auto made = net::JsonDocument::parse(reply.body);
+    return made ? std::string(made->root()["id"].text_or("")) : std::string();
+  }
+
+  Sim sim{7};
+  TempFolder folder;
+  Metrics metrics;
+  std::unique_ptr<net::Client> client = net::sim_client(sim, {.address = "192.0.2.1"});
+  std::unique_ptr<HubCore> hub;
+  net::Router web;
+  event::Scope asking = event::Scope::local_owner();
+};
+
+TEST_F(PeerRoutes, WhatAPersonWritesIsShownWithoutItsSecret) {
+  const auto id = add(
+      R"({"name":"Feed","kind":"client","sign_in":"key","secret":"not to be seen","options":{"a":"b"},"sectors":["health"]})");
+  const auto reply = ask(Method::get, "/api/peers/" + id);
+  ASSERT_EQ(reply.status, 200);
+  EXPECT_EQ(reply.body.find("not to be seen"), std::string::npos);
+  const auto v = net::JsonDocument::parse(reply.body).value();
+  EXPECT_TRUE(v.root()["has_secret"].boolean().value_or(false));
+  EXPECT_EQ(v.root()["options"]["a"].text_or(""), "b");
+  EXPECT_EQ(v.root()["state"].text_or(""), "new");
+  ASSERT_NE(reply.headers.find("ETag"), nullptr);
+  const std::string body = R"({"name":"Feed","kind":"client","ceiling":"amber"})";
+  EXPECT_EQ(ask(Method::put, "/api/peers/" + id, body).status, 428);
+  EXPECT_EQ(ask(Method::put, "/api/peers/" + id, body, "\"older\"").status, 412);
+  const auto changed = ask(Method::put, "/api/peers/" + id, body, *reply.headers.find("ETag"));
+  EXPECT_EQ(changed.status, 200) << changed.body;
+  EXPECT_EQ(ask(Method::put, "/api/peers/" + id, body, *reply.headers.find("ETag")).status, 412);
+  EXPECT_EQ(get("/api/peers/" + id).root()["ceiling"].text_or(""), "amber");
+  EXPECT_EQ(ask(Method::get, "/api/peers/999").status, 404);
+  EXPECT_EQ(ask(Method::post, "/api/peers", R"({"name":"x","kind":"irc"})").status, 400);
+  EXPECT_EQ(ask(Method::post, "/api/peers", R"({"name":"x","kind":"misp","url":"https://10.0.0.1/"})").status, 400)
+      << "no language of that kind, or an address inside: either way not taken";
+}
+
+TEST_F(PeerRoutes, AFileInAPartnersNameIsInTheBookAndWhatIsNotTakenIsListed) {
+  const auto id = add();
+  const std::string csv =
+      "kind,value,tlp,action\ndomain,evil.example,green,block\ndomain,gentofte.example,green,block\ndomain,secret."
+      "example,red,warn\n"
+      "domain,no domain,green,warn\n";
+  const auto reply = ask(Method::post, "/api/imports?peer=norcert&name=wave.csv", csv);
+  ASSERT_EQ(reply.status, 200) << reply.body;
+  const auto v = net::JsonDocument::parse(reply.body).value();
+  EXPECT_EQ(v.root()["published"].integer(), 2);
+  EXPECT_EQ(v.root()["demoted"].integer(), 1);
+  EXPECT_EQ(v.root()["dropped"].integer(), 2);
+  const auto book = get("/api/indicators?limit=10");
+  ASSERT_EQ(book.root()["items"].size(), 2U);
+  for (const net::JsonValue i : book.root()["items"]) {
+    EXPECT_TRUE(i["source"].text_or("").starts_with("NorCERT")) << i.to_text();
+    EXPECT_EQ(i["action"].text_or(""), i["value"].text_or("") == "evil.example" ? "block" : "watch") << i.to_text();
+    EXPECT_TRUE(i["valid_until"].text()) << "everything of a partner ends";
+  }
+  const auto dropped = get("/api/peers/" + id + "/dropped");
+  EXPECT_EQ(dropped.root()["items"].size(), 3U);
+  EXPECT_EQ(dropped.root()["reasons"].size(), 3U);
+  EXPECT_EQ(get("/api/peers/" + id).root()["counts"]["dropped"].integer(), 2);
+
+  // Out again, for whom it may be.
+  const auto file = ask(Method::get, "/api/exports/csv?tlp=green");
+  ASSERT_EQ(file.status, 200) << file.body;
+  EXPECT_NE(file.body.find("domain,evil.example,NorCERT"), std::string::npos) << file.body;
+  EXPECT_EQ(ask(Method::get, "/api/exports/csv?tlp=clear").body.find("evil.example"), std::string::npos);
+  EXPECT_EQ(ask(Method::get, "/api/exports/pdf").status, 404);
+
+  // What is of a sector goes only to it.
+  EXPECT_EQ(ask(Method::put, "/api/peer-sectors", R"({"source":"NorCERT","sectors":["health"]})").status, 204);
+  EXPECT_EQ(ask(Method::get, "/api/exports/csv?tlp=green").body.find("evil.example"), std::string::npos);
+  EXPECT_NE(ask(Method::get, "/api/exports/csv?tlp=green&sector=energy,health").body.find("evil.example"),
+            std::string::npos);
+
+  // And gone with its partner.
+  EXPECT_EQ(ask(Method::del, "/api/peers/" + id + "?indicators=true").status, 204);
+  EXPECT_EQ(get("/api/indicators?limit=10").root()["items"].size(), 0U);
+  const auto gone = hub->exchange().peers->library().gone(0, 10);
+  ASSERT_TRUE(gone);
+  EXPECT_EQ(gone->size(), 2U);
+}
+
+TEST_F(PeerRoutes, APartnersOwnIndicatorsAreNotGivenBackToIt) {
+  add();
+  ASSERT_EQ(
+      ask(Method::post, "/api/imports?peer=NorCERT&name=a", "kind,value,source\ndomain,evil.example,ESET\n").status,
+      200);
+  ASSERT_EQ(ask(Method::post, "/api/indicators",
+                R"({"source":"own","tlp":"green","items":[{"kind":"domain","value":"ours.example"}]})")
+                .status,
+            200);
+  exchange::LibraryAsk ask;
+  ask.ceiling = event::Tlp::red;
+  exchange::Partner p;
+  p.name = "NorCERT";
+  p.ceiling = event::Tlp::amber;
+  const auto theirs = hub->exchange().peers->for_partner(p, ask);
+  ASSERT_TRUE(theirs) << to_string(theirs.error());
+  ASSERT_EQ(theirs->size(), 1U);
+  EXPECT_EQ(theirs->front().indicator.value, "ours.example");
+  p.name = "Another";
+  EXPECT_EQ(hub->exchange().peers->for_partner(p, ask)->size(), 2U);
+  ask.value = "evil.example";
+  EXPECT_EQ(hub->exchange().peers->for_partner(p, ask)->front().indicator.source, "NorCERT: ESET");
+  ask.value.clear();
+  ask.source = "own";
+  EXPECT_EQ(hub->exchange().peers->for_partner(p, ask)->size(), 1U);
+}
+
+TEST_F(PeerRoutes, KeysAreShownOnceAndRevokedAtOnce) {
+  const auto id = add();
+  const auto made = ask(Method::post, "/api/peers/" + id + "/keys", R"({"label":"their MISP"})");
+  ASSERT_EQ(made.status, 201) << made.body;
+  const auto v = net::JsonDocument::parse(made.body).value();
+  const std::string key(v.root()["key"].text_or("")), number(v.root()["id"].text_or(""));
+  net::Request q;
+  q.headers.set("Authorization", key);
+  ASSERT_TRUE(hub->exchange().peers->keys().partner_of(q));
+  EXPECT_EQ(ask(Method::get, "/api/peers/" + id + "/keys").body.find(key), std::string::npos);
+  EXPECT_EQ(ask(Method::del, "/api/peers/" + id + "/keys/" + number).status, 204);
+  EXPECT_FALSE(hub->exchange().peers->keys().partner_of(q));
+  EXPECT_EQ(ask(Method::del, "/api/peers/" + id + "/keys/" + number).status, 404);
+}
+
+TEST_F(PeerRoutes, APartnersKeyOpensNothingOfOurs) {
+  const auto id = add();
+  const auto key = hub->exchange().peers->keys().issue(event::Scope::local_owner(), 1, "x", true, true);
+  ASSERT_TRUE(key);
+  net::Request q;
+  q.headers.set("Authorization", key->key);
+  asking = hub->exchange().peers->keys().authenticate(q).value();
+  for (const char* path :
+       {"/api/peers", "/api/indicators", "/api/exports/csv", "/api/overview", "/api/campaigns", "/api/audit"})
+    EXPECT_EQ(ask(Method::get, path).status, 403) << path;
+  EXPECT_EQ(ask(Method::post, "/api/imports?peer=" + id, "evil.example\n").status, 403);
+}
+
+TEST_F(PeerRoutes, APatternThatIsWithdrawnEndsAtTheNodes) {
+  const auto id = add();
+  ASSERT_EQ(ask(Method::post, "/api/imports?peer=NorCERT&name=p",
+                "kind,value\npattern,\"[domain-name:value = 'x.example' AND url:value = 'y']\"\ndomain,evil.example\n")
+                .status,
+            200);
+  ASSERT_EQ(get("/api/indicators").root()["items"].size(), 2U);
+  EXPECT_EQ(ask(Method::del, "/api/peers/" + id + "?indicators=true").status, 204);
+  EXPECT_EQ(get("/api/indicators").root()["items"].size(), 0U);
+  const auto last = hub->state().read([](store::Reader& r) {
+    return r.one<std::string>("SELECT payload FROM hub_indicator_delta ORDER BY id DESC LIMIT 1");
+  });
+  ASSERT_TRUE(last && *last);
+  EXPECT_NE((*last)->find("\"valid_until\""), std::string::npos) << **last;
+  EXPECT_NE((*last)->find("\"remove\":[{\"kind\":\"domain\""), std::string::npos) << **last;
+}
+
+}  // namespace
+}  // namespace bavn::app
