@@ -82,7 +82,7 @@ TEST_F(PeerRoutes, WhatAPersonWritesIsShownWithoutItsSecret) {
   EXPECT_EQ(v.root()["options"]["a"].text_or(""), "b");
   EXPECT_EQ(v.root()["state"].text_or(""), "new");
   ASSERT_NE(reply.headers.find("ETag"), nullptr);
-  const std::string body = R"({"name":"Feed","kind":"client","ceiling":"amber"})";
+  const std::string body = R"({"name":"Feed","kind":"client","ceiling":"amber","options":{"a":"b"}})";
   EXPECT_EQ(ask(Method::put, "/api/peers/" + id, body).status, 428);
   EXPECT_EQ(ask(Method::put, "/api/peers/" + id, body, "\"older\"").status, 412);
   const auto changed = ask(Method::put, "/api/peers/" + id, body, *reply.headers.find("ETag"));
@@ -91,8 +91,11 @@ TEST_F(PeerRoutes, WhatAPersonWritesIsShownWithoutItsSecret) {
   EXPECT_EQ(get("/api/peers/" + id).root()["ceiling"].text_or(""), "amber");
   EXPECT_EQ(ask(Method::get, "/api/peers/999").status, 404);
   EXPECT_EQ(ask(Method::post, "/api/peers", R"({"name":"x","kind":"irc"})").status, 400);
-  EXPECT_EQ(ask(Method::post, "/api/peers", R"({"name":"x","kind":"misp","url":"https://10.0.0.1/"})").status, 400)
-      << "no language of that kind, or an address inside: either way not taken";
+  EXPECT_EQ(ask(Method::post, "/api/peers",
+                R"({"name":"x","kind":"defender","direction":"out","url":"https://10.0.0.1/"})")
+                .status,
+            403)
+      << "an address inside";
 }
 
 TEST_F(PeerRoutes, AFileInAPartnersNameIsInTheBookAndWhatIsNotTakenIsListed) {
