@@ -44,9 +44,8 @@ Span bare(std::string_view text, Span s) {
       again = true;
     } else if (last == ')' || last == ']' || last == '}') {
       const char open = last == ')' ? '(' : last == ']' ? '[' : '{';
-      const auto at = word.rfind(open);
-      // A bracket that was opened inside belongs to a path or defangs; one that was not closes the sentence's.
-      if (at == std::string_view::npos) {
+      // Brackets that were opened inside belong to a path or defang; one that was not closes the sentence's.
+      if (std::ranges::count(word, last) > std::ranges::count(word, open)) {
         --s.to;
         again = true;
       }
