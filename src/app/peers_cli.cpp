@@ -81,22 +81,25 @@ Result<std::string> bytes_of(const std::string& path, std::size_t most) {
 }
 
 void tell_line(net::JsonValue p) {
-  fmt::print("{:<24} {:<10} {:<5} {:<8} taken {}, dropped {}, sent {}{}{}\n", p["name"].text_or(""), p["kind"].text_or(""),
-             p["direction"].text_or(""), p["state"].text_or(""), p["counts"]["taken"].integer().value_or(0),
-             p["counts"]["dropped"].integer().value_or(0), p["counts"]["sent"].integer().value_or(0),
-             p["lag_seconds"].integer() ? fmt::format(", last asked with success {} s ago", *p["lag_seconds"].integer()) : "",
-             p["error"].text() ? fmt::format("\n{:<24} {}", "", *p["error"].text()) : "");
+  fmt::print(
+      "{:<24} {:<10} {:<5} {:<8} taken {}, dropped {}, sent {}{}{}\n", p["name"].text_or(""), p["kind"].text_or(""),
+      p["direction"].text_or(""), p["state"].text_or(""), p["counts"]["taken"].integer().value_or(0),
+      p["counts"]["dropped"].integer().value_or(0), p["counts"]["sent"].integer().value_or(0),
+      p["lag_seconds"].integer() ? fmt::format(", last asked with success {} s ago", *p["lag_seconds"].integer()) : "",
+      p["error"].text() ? fmt::format("\n{:<24} {}", "", *p["error"].text()) : "");
 }
 
 void tell_all(net::JsonValue p) {
   tell_line(p);
-  fmt::print("  id {}; {}; signs in by {}; may have up to TLP:{}\n", p["id"].text_or(""), p["url"].text_or("").empty() ? "comes to us" : p["url"].text_or(""),
-             p["sign_in"].text_or(""), p["ceiling"].text_or(""));
+  fmt::print("  id {}; {}; signs in by {}; may have up to TLP:{}\n", p["id"].text_or(""),
+             p["url"].text_or("").empty() ? "comes to us" : p["url"].text_or(""), p["sign_in"].text_or(""),
+             p["ceiling"].text_or(""));
   for (const char* list : {"kinds", "sectors"})
     if (p[list].size() > 0) fmt::print("  {}: {}\n", list, p[list].to_text());
   const auto t = p["takes"];
-  fmt::print("  taken: confidence {}, at most to {}, TLP:{}, {} days, where it says nothing\n", t["confidence"].integer().value_or(0),
-             t["strongest"].text_or(""), t["tlp"].text_or(""), t["valid_days"].integer().value_or(0));
+  fmt::print("  taken: confidence {}, at most to {}, TLP:{}, {} days, where it says nothing\n",
+             t["confidence"].integer().value_or(0), t["strongest"].text_or(""), t["tlp"].text_or(""),
+             t["valid_days"].integer().value_or(0));
   for (const char* when : {"tried_at", "ok_at", "newest_at", "next_at"})
     if (const auto at = p[when].text()) fmt::print("  {}: {}\n", when, *at);
 }
@@ -159,7 +162,8 @@ int pull(const PeerCommand& c) {
   };
   const auto before = tried();
   if (!before) return failed(before.error());
-  if (const auto asked = ask(c, net::Method::post, fmt::format("/api/peers/{}/pull", *id)); !asked) return failed(asked.error());
+  if (const auto asked = ask(c, net::Method::post, fmt::format("/api/peers/{}/pull", *id)); !asked)
+    return failed(asked.error());
   for (unsigned n = 0; n < c.seconds * 10; ++n) {
     const auto now = tried();
     if (!now) return failed(now.error());
@@ -174,7 +178,9 @@ int pull(const PeerCommand& c) {
     }
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
   }
-  return failed(Error{Code::unavailable, fmt::format("it is asked, and not done after {} s; `bavn peer show` says how it went", c.seconds), ""});
+  return failed(Error{Code::unavailable,
+                      fmt::format("it is asked, and not done after {} s; `bavn peer show` says how it went", c.seconds),
+                      ""});
 }
 
 int dropped(const PeerCommand& c) {
@@ -185,17 +191,21 @@ int dropped(const PeerCommand& c) {
   std::string cursor;
   bool first = true;
   for (;;) {
-    const auto answer = ask(c, net::Method::get, cursor.empty() ? path : path + "&cursor=" + net::percent_encoded(cursor));
+    const auto answer =
+        ask(c, net::Method::get, cursor.empty() ? path : path + "&cursor=" + net::percent_encoded(cursor));
     if (!answer) return failed(answer.error());
     const auto document = net::JsonDocument::parse(*answer);
     if (!document) return failed(document.error());
     const auto v = document->root();
     if (first && !c.json)
-      for (const net::JsonValue r : v["reasons"]) fmt::print("{:>10}  {}\n", r["count"].integer().value_or(0), r["reason"].text_or(""));
+      for (const net::JsonValue r : v["reasons"])
+        fmt::print("{:>10}  {}\n", r["count"].integer().value_or(0), r["reason"].text_or(""));
     first = false;
     for (const net::JsonValue each : v["items"]) {
       if (c.json) fmt::print("{}\n", each.to_text());
-      else fmt::print("  {} {} {}: {}\n", each["at"].text_or(""), each["what"].text_or(""), each["object"].text_or(""), each["reason"].text_or(""));
+      else
+        fmt::print("  {} {} {}: {}\n", each["at"].text_or(""), each["what"].text_or(""), each["object"].text_or(""),
+                   each["reason"].text_or(""));
     }
     cursor = std::string(v["next"].text_or(""));
     if (cursor.empty()) return kDone;
@@ -218,8 +228,9 @@ int import(const PeerCommand& c) {
     const int code = said(ask(c, net::Method::post, query, std::move(*bytes)), c.json, [&](net::JsonValue v) {
       some_dropped = v["dropped"].integer().value_or(0) > 0;
       fmt::print("{} ({}): {} read, {} {}, {} of these watched for only, {} dropped\n", name, v["format"].text_or(""),
-                 v["read"].integer().value_or(0), v["published"].integer().value_or(0), c.dry_run ? "would be published" : "published",
-                 v["demoted"].integer().value_or(0), v["dropped"].integer().value_or(0));
+                 v["read"].integer().value_or(0), v["published"].integer().value_or(0),
+                 c.dry_run ? "would be published" : "published", v["demoted"].integer().value_or(0),
+                 v["dropped"].integer().value_or(0));
       for (const net::JsonValue each : v["list"])
         fmt::print("  {} {}: {}\n", each["what"].text_or(""), each["object"].text_or(""), each["reason"].text_or(""));
     });
@@ -256,7 +267,9 @@ void add_peer_commands(CLI::App& app, int& rc) {
   const auto c = std::make_shared<PeerCommand>();
   auto* peer = app.add_subcommand("peer", "Partners of a hub: MISP, TAXII, feeds, and who comes to us with a key");
   peer->require_subcommand(1);
-  peer->footer("Example: bavn peer add NorCERT --kind misp --url https://misp.example/ --sign-in key --secret-file - --data /var/lib/bavn-hub");
+  peer->footer(
+      "Example: bavn peer add NorCERT --kind misp --url https://misp.example/ --sign-in key --secret-file - --data "
+      "/var/lib/bavn-hub");
   const auto leaf = [&](const char* name, const char* help, bool of_one, std::function<int()> run) {
     auto* sub = peer->add_subcommand(name, help);
     sub->add_option("--data", c->data, "The hub's data folder")->required();
@@ -274,16 +287,21 @@ void add_peer_commands(CLI::App& app, int& rc) {
   };
   const auto nothing = [](net::JsonValue) {};
   auto* adds = leaf("add", "A new partner", true, [c] { return add(*c); });
-  adds->add_option("--kind", c->kind, "misp, misp_feed, taxii, sentinel, defender, or client: it only comes to us")->required();
+  adds->add_option("--kind", c->kind, "misp, misp_feed, taxii, sentinel, defender, or client: it only comes to us")
+      ->required();
   adds->add_option("--direction", c->direction, "in, out or both; in when not given");
   adds->add_option("--url", c->url, "Where its machine is");
   adds->add_option("--sign-in", c->sign_in, "How we sign in there: none, key, basic, bearer or oauth");
   adds->add_option("--user", c->user, "Of basic; the client's id of oauth");
-  adds->add_option("--secret-file", c->secret_file, "File with the key or password; - is standard input (never on the command line, where others see it)");
+  adds->add_option(
+      "--secret-file", c->secret_file,
+      "File with the key or password; - is standard input (never on the command line, where others see it)");
   adds->add_option("--option", c->options, "name=value, of its kind (repeatable)")->allow_extra_args(false);
   adds->add_option("--ceiling", c->ceiling, "The narrowest TLP that it may have; green when not given");
-  adds->add_option("--observables", c->kinds, "A kind of observable that it gets; all when not given (repeatable)")->allow_extra_args(false);
-  adds->add_option("--sector", c->sectors, "A sector it is of: it gets what is marked for it (repeatable)")->allow_extra_args(false);
+  adds->add_option("--observables", c->kinds, "A kind of observable that it gets; all when not given (repeatable)")
+      ->allow_extra_args(false);
+  adds->add_option("--sector", c->sectors, "A sector it is of: it gets what is marked for it (repeatable)")
+      ->allow_extra_args(false);
   adds->add_option("--confidence", c->confidence, "0 to 100, where it says nothing");
   adds->add_option("--strongest", c->strongest, "watch, warn, hold or block: the most that its indicators may ask for");
   adds->add_option("--tlp", c->tlp, "TLP of what it gives, where it says nothing");
@@ -309,9 +327,10 @@ void add_peer_commands(CLI::App& app, int& rc) {
   key->add_flag("!--no-read", c->read, "It may not read");
   leaf("keys", "Its keys", true, of_one(net::Method::get, "/keys", [](net::JsonValue v) {
          for (const net::JsonValue k : v["items"])
-           fmt::print("{:>5}  {:<30} {}{} {}\n", k["id"].text_or(""), k["label"].text_or(""), k["read"].boolean().value_or(false) ? "r" : "-",
-                      k["write"].boolean().value_or(false) ? "w" : "-",
-                      k["revoked_at"].text() ? fmt::format("revoked {}", *k["revoked_at"].text()) : std::string(k["made_at"].text_or("")));
+           fmt::print("{:>5}  {:<30} {}{} {}\n", k["id"].text_or(""), k["label"].text_or(""),
+                      k["read"].boolean().value_or(false) ? "r" : "-", k["write"].boolean().value_or(false) ? "w" : "-",
+                      k["revoked_at"].text() ? fmt::format("revoked {}", *k["revoked_at"].text())
+                                             : std::string(k["made_at"].text_or("")));
        }));
   auto* revoke = leaf("revoke", "Revoke one of its keys, at once", true, [c] {
     const auto id = id_of(*c, c->name);
@@ -320,8 +339,9 @@ void add_peer_commands(CLI::App& app, int& rc) {
     return done ? kDone : failed(done.error());
   });
   revoke->add_option("key", c->key, "The key's number, as `bavn peer keys` says it")->required();
-  leaf("pull", "Ask it (or upload to it) now, and wait for how it went", true, [c] { return pull(*c); })
-      ->add_option("--seconds", c->seconds, "How long to wait");
+  leaf("pull", "Ask it (or upload to it) now, and wait for how it went", true, [c] {
+    return pull(*c);
+  })->add_option("--seconds", c->seconds, "How long to wait");
   leaf("pause", "Nothing goes in or out", true, of_one(net::Method::post, "/pause", nothing));
   leaf("resume", "It goes on", true, of_one(net::Method::post, "/resume", nothing));
   auto* removes = leaf("remove", "End it", true, [c] {
@@ -331,10 +351,12 @@ void add_peer_commands(CLI::App& app, int& rc) {
     return done ? kDone : failed(done.error());
   });
   removes->add_flag("--with-indicators", c->with_indicators, "Withdraw its indicators from all nodes, too");
-  leaf("dropped", "What of it was not taken, object by object, and why", true, [c] { return dropped(*c); })
-      ->add_option("--reason", c->reason, "Only these");
+  leaf("dropped", "What of it was not taken, object by object, and why", true, [c] {
+    return dropped(*c);
+  })->add_option("--reason", c->reason, "Only these");
 
-  auto* imports = app.add_subcommand("import", "Indicators from files, in the name of a partner: CSV, text, MISP, STIX 2.1");
+  auto* imports =
+      app.add_subcommand("import", "Indicators from files, in the name of a partner: CSV, text, MISP, STIX 2.1");
   imports->add_option("files", c->files, "Files; - is standard input")->required();
   imports->add_option("--data", c->data, "The hub's data folder")->required();
   imports->add_option("--peer", c->peer, "Whose they are; own lists: bavn hub publish indicators")->required();

@@ -91,10 +91,10 @@ TEST_F(PeerRoutes, WhatAPersonWritesIsShownWithoutItsSecret) {
   EXPECT_EQ(get("/api/peers/" + id).root()["ceiling"].text_or(""), "amber");
   EXPECT_EQ(ask(Method::get, "/api/peers/999").status, 404);
   EXPECT_EQ(ask(Method::post, "/api/peers", R"({"name":"x","kind":"irc"})").status, 400);
-  EXPECT_EQ(ask(Method::post, "/api/peers",
-                R"({"name":"x","kind":"defender","direction":"out","url":"https://10.0.0.1/"})")
-                .status,
-            403)
+  EXPECT_EQ(
+      ask(Method::post, "/api/peers", R"({"name":"x","kind":"defender","direction":"out","url":"https://10.0.0.1/"})")
+          .status,
+      403)
       << "an address inside";
 }
 

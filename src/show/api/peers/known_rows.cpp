@@ -39,7 +39,8 @@ event::Kind kind_of(std::string_view name) {
 
 Result<std::vector<exchange::Known>> known_rows(store::Reader& db, const exchange::LibraryAsk& ask) {
   std::string allowed = ",";
-  for (const auto tlp : {event::Tlp::clear, event::Tlp::green, event::Tlp::amber, event::Tlp::amber_strict, event::Tlp::red})
+  for (const auto tlp :
+       {event::Tlp::clear, event::Tlp::green, event::Tlp::amber, event::Tlp::amber_strict, event::Tlp::red})
     if (tlp <= ask.ceiling) allowed += std::string(event::to_string(tlp)) + ",";
   // A tag on "NorCERT" holds for "NorCERT: ESET", too. The index is named: the order is what it has.
   const std::string sql = fmt::format(
@@ -50,8 +51,12 @@ Result<std::vector<exchange::Known>> known_rows(store::Reader& db, const exchang
       ":until) AND instr(:allowed, ',' || tlp || ',') > 0 AND (:ended OR valid_until_us = 0 OR valid_until_us > :now) "
       "AND (:kind = '' OR kind = :kind) AND (:except = '' OR (source <> :except AND substr(source, 1, "
       "length(:except) + 2) <> :except || ': ')) ORDER BY added_us, id LIMIT :n",
-      !ask.value.empty() ? "hub_indicator_value" : ask.source.empty() ? "hub_indicator_changed" : "hub_indicator_source_changed",
-      !ask.value.empty() ? "(:source = '' OR source = :source) AND value = :value AND" : ask.source.empty() ? ":source = '' AND :value = '' AND" : "source = :source AND :value = '' AND");
+      !ask.value.empty()   ? "hub_indicator_value"
+      : ask.source.empty() ? "hub_indicator_changed"
+                           : "hub_indicator_source_changed",
+      !ask.value.empty()   ? "(:source = '' OR source = :source) AND value = :value AND"
+      : ask.source.empty() ? ":source = '' AND :value = '' AND"
+                           : "source = :source AND :value = '' AND");
   BAVN_TRY(auto rows, db.all<KnownRow>(sql, {{"after", ask.after},
                                              {"after_id", ask.after_id},
                                              {"until", ask.until},
@@ -87,7 +92,8 @@ Result<std::vector<exchange::Known>> known_rows(store::Reader& db, const exchang
 
 Result<std::vector<mi::Removal>> rows_of_peer(store::Reader& db, std::string_view peer) {
   // ';' is the character behind ':': everything that begins with "PEER:".
-  BAVN_TRY(auto rows, db.all<RemovalRow>("SELECT kind, value, source FROM hub_indicator WHERE source = :p OR (source >= :p || ': ' AND source < :p || ';')",
+  BAVN_TRY(auto rows, db.all<RemovalRow>("SELECT kind, value, source FROM hub_indicator WHERE source = :p OR (source "
+                                         ">= :p || ': ' AND source < :p || ';')",
                                          {{"p", peer}}));
   std::vector<mi::Removal> out;
   out.reserve(rows.size());
