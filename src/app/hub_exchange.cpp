@@ -1,5 +1,8 @@
 #include "app/hub_exchange.hpp"
 
+#include "app/hub_taxii.hpp"
+#include "exchange/stix/bundle.hpp"
+#include "exchange/taxii/client.hpp"
 #include "exchange/upload/upload.hpp"
 #include "show/api/peers/known_rows.hpp"
 #include "show/web/answers.hpp"
@@ -8,20 +11,23 @@ namespace bavn::app {
 
 namespace mi = match::indicators;
 
-exchange::Pullers pullers() {
-  return {{"defender", exchange::defender_puller()}, {"sentinel", exchange::sentinel_puller()}};
+exchange::Pullers pullers(exchange::taxii::Taxii& taxii) {
+  return {{"defender", exchange::defender_puller()},
+          {"sentinel", exchange::sentinel_puller()},
+          {"taxii", exchange::taxii::taxii_puller(taxii)}};
 }
 
 Result<std::unique_ptr<HubExchange>> HubExchange::open(HubCore& hub, Runtime& runtime, const HubOptions& options) {
   auto all = std::make_unique<HubExchange>();
   all->name = options.name;
-  all->views = {{"csv", exchange::csv_view()}};
+  BAVN_TRY(all->taxii, open_taxii(runtime, hub.state(), options));
+  all->views = {{"csv", exchange::csv_view()}, {"stix", exchange::stix::stix_view(all->taxii->author())}};
 
   exchange::DeskParts parts{.runtime = runtime,
                             .state = hub.state(),
                             .client = options.peer_client,
                             .settings = options.settings,
-                            .pullers = pullers()};
+                            .pullers = pullers(*all->taxii)};
   parts.publish = [&hub](const event::Scope& scope, std::vector<mi::Indicator> list,
                          std::string_view name) -> Result<void> {
     BAVN_CHECK(hub.publish_indicators(scope, std::move(list), name));
@@ -45,10 +51,13 @@ Result<std::unique_ptr<HubExchange>> HubExchange::open(HubCore& hub, Runtime& ru
   bulletin.never_blocked = parts.never_blocked;
   all->bulletins = std::make_unique<exchange::Bulletins>(std::move(bulletin));
   BAVN_TRY(all->peers, exchange::PeerDesk::open(std::move(parts)));
+  // The desk goes after State::stop(), when nobody uses its library any more.
+  all->taxii->use_library(std::shared_ptr<const exchange::Library>(std::shared_ptr<void>(), &all->peers->library()));
   return all;
 }
 
 void HubExchange::add_web_routes(net::Router& router) {
+  add_taxii(router, *taxii, peers->keys());
   // The feed: TLP:CLEAR for everybody, with a partner's key what that may have.
   router.get("/bulletins.atom", net::Needs::anyone, [this](const net::Request& q) -> net::Reply {
     event::Tlp ceiling = event::Tlp::clear;

@@ -7,10 +7,12 @@
 #include "exchange/bulletins/bulletins.hpp"
 #include "exchange/peers/desk.hpp"
 #include "exchange/peers/views.hpp"
+#include "exchange/taxii/taxii.hpp"
 
 namespace bavn::app {
 
 struct HubExchange {
+  std::unique_ptr<exchange::taxii::Taxii> taxii;  // before the desk, whose pulls use it
   std::unique_ptr<exchange::PeerDesk> peers;
   std::unique_ptr<exchange::Bulletins> bulletins;
   std::string name{};           // of the CERT, for people
@@ -22,6 +24,6 @@ struct HubExchange {
 };
 
 /// How partners' machines are asked, by kind: one line a language.
-exchange::Pullers pullers();
+exchange::Pullers pullers(exchange::taxii::Taxii& taxii);
 
 }  // namespace bavn::app

@@ -8,6 +8,7 @@
 #include "app/hub_exchange.hpp"
 #include "app/process.hpp"
 #include "base/log.hpp"
+#include "exchange/taxii/taxii.hpp"
 
 namespace bavn::app {
 
@@ -70,6 +71,8 @@ std::vector<Setting> hub_settings() {
   for (Setting& s : HubNotify::settings_table()) all.push_back(std::move(s));
   const auto desk = show::api::hub_desk_settings();
   all.insert(all.end(), desk.begin(), desk.end());
+  const auto taxii = exchange::taxii::taxii_settings();
+  all.insert(all.end(), taxii.begin(), taxii.end());
   const auto exchange = exchange::exchange_settings();
   all.insert(all.end(), exchange.begin(), exchange.end());
   return all;

@@ -49,4 +49,20 @@ Result<void> BundleWriter::finish() {
   return write_("]}\n");
 }
 
+ExportView stix_view(Author author) {
+  ExportView view{"application/stix+json;version=2.1", "json", {}};
+  view.write = [author = std::move(author)](std::span<const Known> all, const ExportAsk& ask) -> Result<std::string> {
+    std::string out;
+    BundleWriter bundle(author, [&](std::string_view piece) -> Result<void> {
+      out += piece;
+      return {};
+    });
+    for (const Known& k : all)
+      if (k.indicator.tlp <= ask.ceiling) BAVN_CHECK(bundle.add(k.indicator, {k.changed, k.changed, k.sectors, false}));
+    BAVN_CHECK(bundle.finish());
+    return out;
+  };
+  return view;
+}
+
 }  // namespace bavn::exchange::stix

@@ -6,6 +6,7 @@
 #include <set>
 #include <string>
 
+#include "exchange/peers/views.hpp"
 #include "exchange/stix/indicator.hpp"
 
 namespace bavn::exchange::stix {
@@ -27,5 +28,8 @@ class BundleWriter {
   std::set<std::string, std::less<>> written_;
   bool begun_ = false, any_ = false;
 };
+
+/// For `bavn export`: the same ids as over TAXII.
+ExportView stix_view(Author author);
 
 }  // namespace bavn::exchange::stix
