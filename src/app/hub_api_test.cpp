@@ -426,7 +426,10 @@ TEST_F(HubApi, NoRouteAnswersWhoMayNothingAndHostileInputIsAnswered) {
     for (const char* name : {"{id}", "{code}", "{domain}", "{language}", "{kind}", "{name}", "{trigger}"})
       if (const auto at = path.find(name); at != std::string::npos)
         path.replace(at, std::string_view(name).size(), "1");
-    EXPECT_NE(route.needs, net::Needs::anyone) << route.pattern;
+    if (route.pattern == "/bulletins.atom") continue;  // TLP:CLEAR is for everybody
+    // Partners' programs have keys of their own, which the routes of their languages ask for.
+    const bool of_partners = route.pattern.starts_with("/taxii2");
+    EXPECT_EQ(route.needs == net::Needs::anyone, of_partners) << route.pattern;
     const int status = ask(route.method, path, "{}").status;
     EXPECT_TRUE(status == 401 || status == 403) << route.pattern << " " << status;
   }

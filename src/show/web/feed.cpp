@@ -42,7 +42,8 @@ constexpr std::array kKinds{
     KindRight{"guest.", Right::tenants_read},       KindRight{"person.", Right::people_write},
     KindRight{"identity.", Right::people_write},    KindRight{"recovery.", Right::people_write},
     KindRight{"call.", Right::tenants_read},        KindRight{"wave.", Right::tenants_read},
-    KindRight{"peer.", Right::tenants_read},        KindRight{"bulletin.", Right::indicator_read},
+    KindRight{"misp.", Right::indicator_read},      KindRight{"peer.", Right::tenants_read},
+    KindRight{"bulletin.", Right::indicator_read},
 };
 
 std::optional<std::int64_t> number_in(std::string_view text) {
