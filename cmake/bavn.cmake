@@ -82,7 +82,7 @@ function(bavn_embed target root)
     list(APPEND files ${found})
   endforeach()
   list(FILTER files EXCLUDE REGEX "/(samples|hostile|tests|i18n/ui)/")  # the texts of ui/ are part of its own files
-  list(FILTER files INCLUDE REGEX "\\.(ya?ml|json|ndjson|toml|txt|csv|mustache|dat|css|js|sql)$")
+  list(FILTER files INCLUDE REGEX "\\.(ya?ml|json|ndjson|toml|txt|csv|tsv|mustache|dat|css|js|sql)$")
   list(SORT files)
   set(body "#include \"base/content.hpp\"\n")
   set(table "")
