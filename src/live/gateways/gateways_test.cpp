@@ -355,6 +355,15 @@ TEST_F(GatewayTest, ABrokenEventRefusesTheWholeRequestAndIsNamed) {
   EXPECT_EQ(stored(), 0U);
 }
 
+TEST_F(GatewayTest, EventsThatAreNotUtf8AreReadAsWindows1252) {
+  EXPECT_EQ(said(post("/services/collector",
+                      "{\"event\":\"r\xf8"
+                      "d\"}",
+                      "Splunk")),
+            (Said{200, 0}));
+  EXPECT_EQ(lines(), (std::vector<std::string>{R"({"sourcetype":"httpevent","_raw":"rød"})"}));
+}
+
 TEST_F(GatewayTest, RawLinesStayAsTheyAreUnlessSomethingIsSaidOfThem) {
   const std::string line = "Jan 10 08:00:00 fw1 sshd[17]: Failed password for root from 192.0.2.7 port 22 ssh2";
   EXPECT_EQ(said(post("/services/collector/raw", line + "\r\n\n" + line + "\n", "Splunk")), (Said{200, 0}));

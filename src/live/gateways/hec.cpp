@@ -115,8 +115,11 @@ struct Collector : std::enable_shared_from_this<Collector> {
     if (!channel) return respond(std::move(channel.error()));
     std::string client;
     if (const std::string* agent = q.headers.find("User-Agent")) client = *agent;
-    if (!is_valid_utf8(q.body)) q.body = repair_utf8(q.body);
     auto lines = raw ? read_hec_raw(q.body, meta_of(q)) : read_hec_events(q.body, meta_of(q));
+    if (!lines && !raw && !is_valid_utf8(q.body)) {  // Windows-1252, as everywhere
+      q.body = repair_utf8(q.body);
+      lines = read_hec_events(q.body, meta_of(q));
+    }
     if (!lines) {
       const HecFault fault = lines.error();
       g.book.count(**token, kWay, client, {.fault = fmt::format("HEC code {} at event {}", fault.code, fault.event)});

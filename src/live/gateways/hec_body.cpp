@@ -15,15 +15,25 @@ bool is_space(char c) {
   return c == ' ' || c == '\t' || c == '\n' || c == '\r';
 }
 
-/// Where the value that begins at `at` ends. Not a check: simdjson has read it before.
+/// Behind the string that begins at `at`.
+std::size_t end_of_string(std::string_view s, std::size_t at) {
+  for (std::size_t end = s.find('"', at + 1); end != std::string_view::npos; end = s.find('"', end + 1)) {
+    std::size_t escapes = 0;
+    while (s[end - 1 - escapes] == '\\') ++escapes;
+    if (escapes % 2 == 0) return end + 1;
+  }
+  return s.size();
+}
+
+/// Where the value that begins at `at` ends. Not a check: simdjson makes that.
 std::size_t end_of_value(std::string_view s, std::size_t at) {
   std::size_t depth = 0;
   for (std::size_t i = at; i < s.size(); ++i) {
     switch (s[i]) {
       case '"':
-        for (++i; i < s.size() && s[i] != '"'; ++i)
-          if (s[i] == '\\') ++i;
-        if (depth == 0) return std::min(i + 1, s.size());
+        i = end_of_string(s, i);
+        if (depth == 0) return i;
+        --i;
         break;
       case '{':
       case '[': ++depth; break;
@@ -49,8 +59,8 @@ std::size_t end_of_value(std::string_view s, std::size_t at) {
 void append_on_one_line(std::string& out, std::string_view value) {
   const std::size_t from = out.size();
   out += value;
-  for (std::size_t i = from; i < out.size(); ++i)
-    if (out[i] == '\n' || out[i] == '\r') out[i] = ' ';
+  for (const char c : {'\n', '\r'})
+    for (std::size_t i = out.find(c, from); i != std::string::npos; i = out.find(c, i + 1)) out[i] = ' ';
 }
 
 struct Members {
