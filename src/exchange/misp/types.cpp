@@ -12,7 +12,7 @@ namespace bavn::exchange::misp {
 const std::vector<AttributeType>& types() {
   static const std::vector<AttributeType> all = [] {
     std::vector<AttributeType> out;
-    const auto file = content::file("content/misp/types.tsv");
+    const auto file = content::file("content/misp/types.txt");
     BAVN_ASSERT(file.has_value());
     for (const std::string_view line : split(*file, '\n')) {
       if (line.empty() || line.starts_with('#')) continue;

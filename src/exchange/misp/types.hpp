@@ -1,5 +1,5 @@
 #pragma once
-// The types and categories of MISP's format, from content/misp/types.tsv. A type that is not in it is taken as it is: MISP gets new ones each year.
+// The types and categories of MISP's format, from content/misp/types.txt. A type that is not in it is taken as it is: MISP gets new ones each year.
 // Thread rules: immutable after the first use.
 #include <string>
 #include <string_view>
