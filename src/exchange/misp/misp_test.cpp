@@ -438,7 +438,8 @@ TEST_F(MispTest, TheFeedIsTheGoldenOneByteForByte) {
   all.ceiling = Tlp::red;
   // In the order of the manifest.
   const std::string manifest = read(golden / "manifest.json");
-  for (const net::JsonValue m : JsonDocument::parse(manifest)->root()) {
+  const auto listed = JsonDocument::parse(manifest).value();
+  for (const net::JsonValue m : listed.root()) {
     const auto put =
         book.put(all, read(golden / fmt::format("{}.json", m.key())), {.how = Putting::sync, .from_feed = true});
     ASSERT_TRUE(put) << m.key() << to_string(put.error());
@@ -446,7 +447,7 @@ TEST_F(MispTest, TheFeedIsTheGoldenOneByteForByte) {
   }
   EXPECT_EQ(get("/misp/feed/manifest.json").body, manifest);
   EXPECT_EQ(get("/misp/feed/hashes.csv").body, read(golden / "hashes.csv"));
-  for (const net::JsonValue m : JsonDocument::parse(manifest)->root()) {
+  for (const net::JsonValue m : listed.root()) {
     const auto one = get(fmt::format("/misp/feed/{}.json", m.key()));
     EXPECT_EQ(one.status, 200);
     EXPECT_TRUE(one.body == read(golden / fmt::format("{}.json", m.key()))) << m.key() << "\n"
