@@ -9,7 +9,8 @@
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace bavn::live;
   const std::string_view bytes(reinterpret_cast<const char*>(data), size);
-  const HecMeta some{.host = "\"h\""};
+  HecMeta some;
+  some.host = "\"h\"";
   for (const HecMeta& meta : {HecMeta{}, some}) {
     for (const auto& lines : {read_hec_events(bytes, meta), read_hec_raw(bytes, meta)}) {
       if (!lines) continue;
