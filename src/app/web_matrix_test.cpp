@@ -200,7 +200,9 @@ class NoNetwork final : public net::Client {
  public:
   explicit NoNetwork(Runtime& runtime) : runtime_(runtime) {}
   void send(net::ClientRequest, QueueId queue, std::move_only_function<void(Result<net::ClientReply>)> then) override {
-    runtime_.post(queue, [t = std::move(then)]() mutable { t(fail(Code::unavailable, "no network in this test")); });
+    const bool posted = runtime_.post(
+        queue, [t = std::move(then)]() mutable { t(fail(Code::unavailable, "no network in this test")); });
+    EXPECT_TRUE(posted);
   }
   std::shared_ptr<net::OpenStream> stream(net::ClientRequest, QueueId, net::StreamEvents) override { return nullptr; }
 
