@@ -149,10 +149,10 @@ Result<void> Book::set_tags(store::Tx& tx, std::int64_t event, std::int64_t attr
       BAVN_CHECK(tx.exec("DELETE FROM misp_tagged WHERE event = :e AND attribute = :a AND tag = :t",
                          {{"e", event}, {"a", attribute}, {"t", id}}));
     } else {
-      BAVN_CHECK(
-          tx.exec("INSERT OR IGNORE INTO misp_tagged (event, attribute, tag, local, relationship, place) VALUES "
-                  "(:e, :a, :t, :l, :r, (SELECT COUNT(*) FROM misp_tagged WHERE event = :e AND attribute = :a))",
-                  {{"e", event}, {"a", attribute}, {"t", id}, {"l", t.local}, {"r", t.relationship}}));
+      BAVN_CHECK(tx.exec(
+          "INSERT OR IGNORE INTO misp_tagged (event, attribute, tag, local, local_text, relationship, place) "
+          "VALUES (:e, :a, :t, :l, :lt, :r, (SELECT COUNT(*) FROM misp_tagged WHERE event = :e AND attribute = :a))",
+          {{"e", event}, {"a", attribute}, {"t", id}, {"l", t.local}, {"lt", t.local_text}, {"r", t.relationship}}));
     }
   }
   return tags.empty() ? Result<void>() : after_tags(tx, event, attribute);

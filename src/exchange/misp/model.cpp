@@ -150,6 +150,7 @@ std::optional<TagIn> read_tag(net::JsonValue v) {
     t.colour = std::string(v["colour"].text_or({}).substr(0, 20));
     t.relationship = std::string(v["relationship_type"].text_or({}).substr(0, 200));
     t.local = truth(v["local"]).value_or(false);
+    t.local_text = v["local"].text().has_value();
     t.exportable = truth(v["exportable"]).value_or(true);
     t.removed = truth(v["deleted"]).value_or(false);
   }

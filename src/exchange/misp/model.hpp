@@ -17,6 +17,7 @@ namespace bavn::exchange::misp {
 struct TagIn {
   std::string name{}, colour{}, relationship{};
   bool local = false, exportable = true, removed = false;
+  bool local_text = false;  // was written as a text; kept, for a feed is given back byte for byte
 };
 
 struct SightingIn {

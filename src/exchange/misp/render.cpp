@@ -21,12 +21,13 @@ constexpr auto kKept = std::chrono::minutes(15);  // a reply that is still being
 struct TagRow {
   std::int64_t attribute = 0, id = 0;
   std::string name, colour;
-  bool exportable = true, local = false;
+  bool exportable = true, local = false, local_text = false;
   std::string relationship;
 };
-BOOST_DESCRIBE_STRUCT(TagRow, (), (attribute, id, name, colour, exportable, local, relationship))
+BOOST_DESCRIBE_STRUCT(TagRow, (), (attribute, id, name, colour, exportable, local, local_text, relationship))
 constexpr std::string_view kTags =
-    "SELECT t.attribute, g.id, g.name, g.colour, g.exportable, t.local, t.relationship FROM misp_tagged t JOIN "
+    "SELECT t.attribute, g.id, g.name, g.colour, g.exportable, t.local, t.local_text, t.relationship FROM misp_tagged "
+    "t JOIN "
     "misp_tag g ON "
     "g.id = t.tag WHERE t.event = :e AND t.attribute >= :from AND t.attribute <= :to ORDER BY t.attribute, t.place";
 
@@ -503,7 +504,10 @@ Result<std::string> Render::feed_tags(std::int64_t event, std::int64_t attribute
   w.array();
   for (const TagRow& t : rows) {
     if (t.local || !t.exportable) continue;
-    w.object().member("colour", t.colour).member("local", false).member("name", t.name);
+    w.object().member("colour", t.colour).key("local");
+    if (t.local_text) w.value("0");
+    else w.value(false);
+    w.member("name", t.name);
     w.member("relationship_type", t.relationship).end();
   }
   w.end();

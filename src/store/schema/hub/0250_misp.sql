@@ -86,6 +86,7 @@ CREATE TABLE misp_tagged (
   attribute INTEGER NOT NULL,         -- 0: the event itself
   tag INTEGER NOT NULL,
   local INTEGER NOT NULL,
+  local_text INTEGER NOT NULL DEFAULT 0,  -- came as "0" in quotes: a feed gives it back so
   place INTEGER NOT NULL DEFAULT 0,   -- in the order they came
   relationship TEXT NOT NULL DEFAULT '',
   PRIMARY KEY (event, attribute, tag)
