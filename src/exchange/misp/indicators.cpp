@@ -44,6 +44,7 @@ Result<void> Misp::Inner::indicators_of(std::int64_t event, std::string_view mod
   const std::int64_t fresh = micros(runtime.now());
   Viewer all;
   all.who = "misp";
+  all.reads = true;
   all.ceiling = event::Tlp::red;
   BAVN_TRY(const auto e, book.event(all, std::to_string(event)));
   const bool published = e && e->published;

@@ -16,6 +16,8 @@
 #include "exchange/misp/book.hpp"
 #include "exchange/misp/json_pieces.hpp"
 #include "exchange/misp/model.hpp"
+#include "exchange/misp/render.hpp"
+#include "exchange/misp/search.hpp"
 #include "exchange/peers/desk.hpp"
 #include "net/json_value.hpp"
 #include "net/sim.hpp"
@@ -211,6 +213,80 @@ TEST_F(MispTest, WhatIsAboveAReadersMarkingIsNotThereForThem) {
   }
   EXPECT_EQ(post("/events/edit/2", R"({"info":"mine"})").status, 403);
   EXPECT_EQ(post("/events/publish/2").status, 403);
+}
+
+TEST_F(MispTest, APartnerSeesWhatIsPublishedForItAndNoNamesOfOthers) {
+  ASSERT_EQ(post("/events/add", event(R"("published":true,"Tag":[{"name":"tlp:green"},{"name":"known"}],"Attribute":[
+      {"type":"domain","value":"a.example","uuid":"aaaaaaaa-2222-4333-8444-555555555555"},{"type":"domain","value":"closed.example","distribution":"0"}])"))
+                .status,
+            200);
+  ASSERT_EQ(post("/events/add", event(R"("published":true,"Tag":[{"name":"tlp:red"},{"name":"operation-secret"}])",
+                                      "22222222-2222-4333-8444-555555555555"))
+                .status,
+            200);
+  ASSERT_EQ(
+      post("/events/add", event(R"("Tag":[{"name":"tlp:clear"}])", "33333333-2222-4333-8444-555555555555")).status,
+      200);
+  ASSERT_EQ(post("/events/add", event(R"("published":true,"distribution":"0","Tag":[{"name":"tlp:clear"}])",
+                                      "44444444-2222-4333-8444-555555555555"))
+                .status,
+            200);
+  ASSERT_EQ(post("/events/add",
+                 event(R"("published":true,"Tag":[{"name":"tlp:clear"},{"name":"misp-galaxy:sector=\"Health\""}])",
+                       "55555555-2222-4333-8444-555555555555"))
+                .status,
+            200);
+  Book book(sim, *state, "Test CERT");
+  ASSERT_TRUE(book.open());
+  const auto partner = [](std::string name, std::int64_t id, bool reads, std::vector<std::string> sectors) {
+    Partner p;
+    p.peer = id;
+    p.name = std::move(name);
+    p.may_read = reads;
+    p.may_write = true;
+    p.ceiling = Tlp::green;
+    p.sectors = std::move(sectors);
+    return Viewer::of(p);
+  };
+  const auto seen = [&](const Viewer& v) {
+    std::string out;
+    const auto ids = found(book, v, Search{}).value();
+    for (const std::int64_t id : ids) out += std::to_string(id);
+    return out;
+  };
+  const Viewer town = partner("Town", 1, true, {}), health = partner("Hospital", 2, true, {"health"}),
+               writer = partner("Writer", 3, false, {});
+  EXPECT_EQ(seen(town), "1");
+  EXPECT_EQ(seen(health), "15");
+  EXPECT_EQ(seen(writer), "") << "a key that only writes sees what it wrote";
+  ASSERT_TRUE(book.put(writer, event(R"("Orgc":{"name":"Test CERT"})", "66666666-2222-4333-8444-555555555555"), {}));
+  EXPECT_EQ(seen(writer), "6");
+  const auto own = book.event(writer, "6").value();
+  EXPECT_EQ(book.org(own->orgc)->name, "Writer") << "nobody writes in another's name";
+  EXPECT_FALSE(Book::may_edit(town, *book.event(town, "1").value()));
+  Search attributes;
+  attributes.scope = Scope::attributes;
+  EXPECT_EQ(found(book, town, attributes)->size(), 1U) << "closed.example is for our own";
+  // Who saw it is not told to others.
+  const auto a = book.attribute(health, "aaaaaaaa-2222-4333-8444-555555555555").value();
+  SightingIn s;
+  s.source = "ward 7";
+  ASSERT_TRUE(book.add_sightings(health, {*a}, s));
+  const auto row = state
+                       ->read([](store::Reader& r) {
+                         return r.all<SightingRow>(fmt::format("SELECT {} FROM misp_sighting s", kSightingColumns));
+                       })
+                       .value();
+  const std::string to_town = Render(book, town).sighting(row.at(0)).value(),
+                    to_itself = Render(book, health).sighting(row.at(0)).value();
+  EXPECT_EQ(to_town.find("Hospital"), std::string::npos);
+  EXPECT_EQ(to_town.find("ward"), std::string::npos);
+  EXPECT_NE(to_itself.find("Hospital"), std::string::npos);
+  // A reader of ours below red does not learn the names of what is red.
+  reader(Tlp::amber);
+  const auto tags = get("/tags/index");
+  EXPECT_NE(tags.body.find("known"), std::string::npos);
+  EXPECT_EQ(tags.body.find("operation-secret"), std::string::npos);
 }
 
 TEST_F(MispTest, PublishedAttributesForDetectionBecomeIndicatorsAndAreWithdrawnWithThem) {

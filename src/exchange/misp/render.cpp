@@ -449,12 +449,16 @@ Result<std::string> Render::index_row(const EventRow& e) {
 }
 
 Result<std::string> Render::sighting(const SightingRow& s) {
-  BAVN_TRY(const auto org, book_.org(s.org));
+  BAVN_TRY(auto org, book_.org(s.org));
+  // Partners do not learn of each other who saw what: it is our word to them.
+  const bool hidden = viewer_.partner() && !org.local && org.name != viewer_.name;
+  if (hidden) org = book_.own();
   std::string out;
   JsonWriter w(out);
   w.object().member("id", std::to_string(s.id)).member("attribute_id", std::to_string(s.attribute));
-  w.member("event_id", std::to_string(s.event)).member("org_id", std::to_string(s.org));
-  w.member("date_sighting", std::to_string(s.at)).member("uuid", s.uuid).member("source", s.source);
+  w.member("event_id", std::to_string(s.event)).member("org_id", std::to_string(org.id));
+  w.member("date_sighting", std::to_string(s.at)).member("uuid", s.uuid);
+  w.member("source", hidden ? std::string_view() : std::string_view(s.source));
   w.member("type", std::to_string(s.type)).key("Organisation").object().member("id", std::to_string(org.id));
   w.member("uuid", org.uuid).member("name", org.name).end().end();
   return out;

@@ -52,6 +52,8 @@ std::string viewer_json(const Viewer& v) {
 }
 
 std::string event_visible(const Viewer& v) {
+  // A key that only writes sees what it wrote.
+  if (!v.reads) return "e.whole = 1 AND e.owner = json_extract(:q, '$.v.who')";
   std::string sql = "e.whole = 1 AND (e.owner = json_extract(:q, '$.v.who') OR (e.tlp <= json_extract(:q, '$.v.c')";
   if (v.partner())
     sql +=

@@ -15,6 +15,16 @@ struct TagCount {
 };
 BOOST_DESCRIBE_STRUCT(TagCount, (), (id, name, colour, exportable))
 
+/// A name of a tag tells something of the event it is on. What is on none is a vocabulary of ours, or what our people made.
+std::string tag_visible(const Viewer& v) {
+  return fmt::format(
+      "({}EXISTS (SELECT 1 FROM misp_tagged t JOIN misp_event e ON e.id = t.event LEFT JOIN misp_attribute a ON a.id = "
+      "t.attribute "
+      "WHERE t.tag = g.id AND {} AND (t.attribute = 0 OR {}){}))",
+      v.partner() ? "" : "NOT EXISTS (SELECT 1 FROM misp_tagged t WHERE t.tag = g.id) OR ", event_visible(v),
+      part_visible(v, "a", true), v.partner() ? " AND t.local = 0" : "");
+}
+
 void write(JsonWriter& w, const TagCount& t) {
   w.object()
       .member("id", std::to_string(t.id))
@@ -34,7 +44,7 @@ net::Reply Misp::Inner::tag_of(Call& c, std::string_view id, std::string_view ta
                                std::string_view relationship, bool attach) {
   // A name, or the number of a tag that is here.
   std::string name(trim(tag));
-  if (!name.empty() && name.size() <= 18 && std::all_of(name.begin(), name.end(), ascii_digit)) {
+  if (!c.viewer.partner() && !name.empty() && name.size() <= 18 && std::all_of(name.begin(), name.end(), ascii_digit)) {
     BAVN_MISP_TRY(const auto named, c, state.read([&](store::Reader& r) {
       return r.all<std::string>("SELECT name FROM misp_tag WHERE id = CAST(:i AS INTEGER)", {{"i", name}});
     }));
@@ -73,6 +83,7 @@ net::Reply Misp::Inner::tag_of(Call& c, std::string_view id, std::string_view ta
 }
 
 std::optional<net::Reply> Misp::Inner::tags(Call& c) {
+  const std::string q = fmt::format("{{\"v\":{}}}", viewer_json(c.viewer));
   if (c.action == "index" || c.action == "search") {
     std::string pattern(c.action == "search" ? c.word() : c.name("searchall"));
     bool strict = false;
@@ -88,8 +99,10 @@ std::optional<net::Reply> Misp::Inner::tags(Call& c) {
     }
     BAVN_MISP_TRY(const auto rows, c, state.read([&](store::Reader& r) {
       return r.all<TagCount>(
-          "SELECT id, name, colour, exportable FROM misp_tag WHERE name LIKE :p ORDER BY name LIMIT 50000",
-          {{"p", like}});
+          fmt::format("SELECT g.id, g.name, g.colour, g.exportable FROM misp_tag g WHERE g.name LIKE :p "
+                      "AND {} ORDER BY g.name LIMIT 50000",
+                      tag_visible(c.viewer)),
+          {{"p", like}, {"q", q}});
     }));
     std::string out;
     JsonWriter w(out);
@@ -110,8 +123,11 @@ std::optional<net::Reply> Misp::Inner::tags(Call& c) {
   }
   if (c.action == "view") {
     BAVN_MISP_TRY(const auto rows, c, state.read([&](store::Reader& r) {
-      return r.all<TagCount>("SELECT id, name, colour, exportable FROM misp_tag WHERE id = CAST(:i AS INTEGER)",
-                             {{"i", c.word()}});
+      return r.all<TagCount>(
+          fmt::format("SELECT g.id, g.name, g.colour, g.exportable FROM misp_tag g WHERE g.id = CAST(:i AS "
+                      "INTEGER) AND {}",
+                      tag_visible(c.viewer)),
+          {{"i", c.word()}, {"q", q}});
     }));
     if (rows.empty()) return not_there(c, "Invalid tag");
     std::string out;
