@@ -308,6 +308,39 @@ class Test(unittest.TestCase):
             for name, path in step.get("take", {}).items():
                 said[name] = headers[path.split()[1]] if path.startswith("header") else at(body, path)
 
+    def test_a_partner_with_its_bare_key_reads_and_writes_within_its_marking(self):
+        status, _, text = self.raw("POST", "/api/peers", {"name": "Town MISP", "kind": "client", "direction": "both", "ceiling": "green"})
+        self.assertEqual(status, 201, text)
+        peer = json.loads(text)["id"]
+        status, _, text = self.raw("POST", f"/api/peers/{peer}/keys", {"label": "pymisp", "read": True, "write": True})
+        self.assertEqual(status, 201, text)
+        partner = PyMISP(self.desk.url, json.loads(text)["key"], ssl=False)
+        green, amber = self.event("for partners"), self.event("not for partners")
+        for event, tag in ((green, "tlp:green"), (amber, "tlp:amber")):
+            event.add_tag(tag)
+            event.add_attribute("domain", f"{tag[4:]}.partner.example")
+            event.publish()
+            self.assertIn("Event", self.misp.add_event(event))
+        self.assertTrue(partner.event_exists(green))
+        self.assertFalse(partner.event_exists(amber))
+        self.assertEqual([a.value for a in partner.search("attributes", value="%.partner.example", pythonify=True)], ["green.partner.example"])
+        self.assertEqual(partner.add_attribute(green, {"type": "domain", "value": "x.example"})["errors"][0], 403)
+        own = self.event("from a partner")
+        own.add_tag("tlp:green")
+        own.add_attribute("domain", "brought-by-a-partner.dk")
+        own = partner.add_event(own, pythonify=True)
+        self.assertIsInstance(own, MISPEvent, own)
+        self.assertEqual(own.Orgc.name, "Town MISP")
+        self.assertTrue(partner.publish(own)["saved"])
+        until(lambda: self.community.hub.rows("SELECT source FROM hub_indicator WHERE value = 'brought-by-a-partner.dk'") == [("Town MISP",)], 30,
+              lambda: self.community.hub.tail())
+        partner.delete_event(own)
+        until(lambda: not self.community.hub.rows("SELECT source FROM hub_indicator WHERE value = 'brought-by-a-partner.dk'"), 30,
+              lambda: self.community.hub.tail())
+        status, _, _ = self.raw("DELETE", f"/api/peers/{peer}/keys/{json.loads(text)['id']}")
+        self.assertLess(status, 300)
+        self.assertIn("errors", partner.get_event(green))
+
     def test_the_feed_is_one_that_pymisp_reads(self):
         event = self.event("in the feed")
         event.add_tag("tlp:clear")
