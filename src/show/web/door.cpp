@@ -198,7 +198,8 @@ std::optional<net::Reply> DoorKeeper::knock(net::Request& q, const net::Route& r
 
 std::optional<net::Reply> DoorKeeper::enter(net::Request& q, const net::Route& route, net::Respond& respond) {
   const bool stranger = q.scope.who() == "nobody";
-  const bool writes = is_write(q.method);
+  // MISP's programs post their searches, too: what takes the rest of a path by itself counts as reading.
+  const bool writes = is_write(q.method) && !route.pattern.ends_with("/{rest...}");
   const std::string_view policy = stranger ? "strangers" : writes ? "writes" : "requests";
   const std::int64_t quota = stranger ? options_.strangers_per_minute
                              : writes ? options_.writes_per_minute
