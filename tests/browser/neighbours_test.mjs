@@ -50,6 +50,7 @@ describe('partners', () => {
       await page.getByText('bavnpeerQ1w2E3r4T5y6U7i8O9p0A1s2D3f4G5h6').waitFor();
       await page.keyboard.press('Escape');
       await page.getByRole('strong').filter({ hasText: 'script' }).waitFor();
+      await page.getByText('bavnpeerQ1w2E3r4').waitFor({ state: 'detached' });
       assert.ok(!(await page.content()).includes('bavnpeerQ1w2E3r4'));
       await page.getByRole('button', { name: t('peer.pause') }).click();
       await page.getByRole('button', { name: t('peer.resume') }).waitFor();

@@ -43,9 +43,20 @@ export async function open() {
 
 /** Goes to a page and waits until it shows what it has. */
 export async function visit(page, base, path) {
-  await page.goto(base + path);
-  await page.waitForSelector('#page-title');
-  await settled(page);
+  const open = new Set();
+  const begins = (request) => open.add(request.url()), ends = (request) => open.delete(request.url());
+  page.on('request', begins).on('requestfinished', ends).on('requestfailed', ends);
+  try {
+    await page.goto(base + path);
+    await page.waitForSelector('#page-title');
+    await settled(page);
+  } catch (trouble) {
+    // Which page it was, what it shows, and what it still waits for.
+    const shows = await page.evaluate(() => `${document.readyState}: ${document.body.innerText.slice(0, 300)}`).catch((more) => String(more));
+    throw new Error(`${path}: ${trouble.message}\n${shows}\nwaits for ${[...open].join(', ')}`, { cause: trouble });
+  } finally {
+    page.off('request', begins).off('requestfinished', ends).off('requestfailed', ends);
+  }
 }
 
 export async function settled(page) {
@@ -54,6 +65,8 @@ export async function settled(page) {
 
 /** WCAG 2.2 A and AA, and axe's advice on landmarks and headings. */
 export async function violations(page, what) {
+  // Colours on their way from one to the other are nobody's fault.
+  await page.waitForFunction(() => !document.querySelector('[aria-busy="true"]') && document.getAnimations().every((one) => one.playState !== 'running' || one.effect?.getComputedTiming().iterations === Infinity));
   await page.evaluate(axe);
   const found = await page.evaluate(async () => {
     const result = await window.axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'], resultTypes: ['violations'] });

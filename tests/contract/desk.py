@@ -25,10 +25,12 @@ class Desk:
         self.key = process.control()[2]
 
     def described(self):
+        """Once it listens: the control interface answers a little earlier, and knows no port then."""
         try:
-            return self.process.ask("GET", "/web")
+            code, body = self.process.ask("GET", "/web")
         except OSError:
             return None
+        return (code, body) if code != 200 or urllib.parse.urlsplit(json.loads(body)["url"]).port else None
 
     def ask(self, method, path, body=None, headers=None, key=True, seconds=30):
         """(status, headers, body)"""
