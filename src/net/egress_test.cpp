@@ -6,6 +6,7 @@
 
 #include <cstring>
 
+#include "base/guarded.hpp"
 #include "base/threads.hpp"
 #include "net/testing.hpp"
 
@@ -123,7 +124,7 @@ TEST(CurlClient, LimitsTimeoutsAndBadHeadersAreErrors) {
   Threads threads;
   const QueueId handlers = threads.queue({.name = "handlers"}), app = threads.queue({.name = "app"});
   Router router;
-  std::vector<std::shared_ptr<Respond>> kept;
+  Guarded<std::vector<std::shared_ptr<Respond>>> kept;  // the handler may still come when the client has gone
   router.get("/big", Needs::anyone, [](const Request&) { return text(std::string(2'000'000, 'x')); });
   router.get("/moved", Needs::anyone, [](const Request&) {
     Reply r = text("", "text/plain", 302);
@@ -131,8 +132,9 @@ TEST(CurlClient, LimitsTimeoutsAndBadHeadersAreErrors) {
     r.headers.set("X-Split", "a\r\nInjected: yes");
     return r;
   });
-  router.async(Method::get, "/never", Needs::anyone,
-               [&](Request, Respond r) { kept.push_back(std::make_shared<Respond>(std::move(r))); });
+  router.async(Method::get, "/never", Needs::anyone, [&](Request, Respond r) {
+    kept.with([&](auto& all) { all.push_back(std::make_shared<Respond>(std::move(r))); });
+  });
   const auto server = Server::start(threads, router, {.handlers = handlers});
   ASSERT_TRUE(server);
   const std::string base = "http://127.0.0.1:" + std::to_string((*server)->port());
@@ -153,7 +155,7 @@ TEST(CurlClient, LimitsTimeoutsAndBadHeadersAreErrors) {
                [&](Result<ClientReply> r) { ended.set_value(r ? Code::corrupt : r.error().code); });
   client.reset();
   EXPECT_EQ(ended.get_future().get(), Code::unavailable);
-  kept.clear();
+  kept.with([](auto& all) { all.clear(); });
 }
 
 TEST(CurlClient, ASlowTakerOfEventsHoldsTheStreamBackAndLosesNothing) {
