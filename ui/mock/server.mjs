@@ -95,7 +95,7 @@ export async function start({ port = 0, dist = join(ui, 'dist'), dev = false } =
     ]),
   );
   const streams = new Set();
-  const state = { seq: 100, failing: new Map(), history: [] };
+  const state = { seq: 100, failing: new Map(), slow: new Map(), history: [] };
   const emit = (kind, subject = '') => {
     const event = { id: ++state.seq, kind, subject: String(subject) };
     state.history.push(event);
@@ -128,6 +128,7 @@ export async function start({ port = 0, dist = join(ui, 'dist'), dev = false } =
     if (fault && --fault.times <= 0) state.failing.delete(place);
     const failing = fault?.status;
     if (failing) return send(failing, { type: `/problems/mock-${failing}`, title: failing === 503 ? 'Busy' : 'It failed', status: failing, trace: '4bf92f3577b34da6' }, failing === 503 ? { 'retry-after': '1' } : {});
+    if (state.slow.has(url.pathname)) await new Promise((later) => setTimeout(later, state.slow.get(url.pathname)));
     if (url.pathname === '/api/events') {
       response.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store' });
       response.write(': hello\n\n');
@@ -195,6 +196,10 @@ export async function start({ port = 0, dist = join(ui, 'dist'), dev = false } =
         // times: that many requests fail, and then it is well again; without it until told otherwise.
         if (status) state.failing.set(url.searchParams.get('path') ?? '*', { status, times: Number(url.searchParams.get('times') ?? Infinity) });
         else state.failing.clear();
+        return response.end();
+      }
+      if (url.pathname === '/mock/slow') {
+        state.slow.set(url.searchParams.get('path') ?? '', Number(url.searchParams.get('ms') ?? 0));
         return response.end();
       }
       if (url.pathname === '/mock/world') {

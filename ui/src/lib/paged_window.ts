@@ -19,6 +19,12 @@ export interface Screen {
 /** Browsers end an element at some 16 to 33 million pixels; a list stays well below it and is squeezed instead. */
 export const tallest = 8_000_000;
 
+/** How far one scrolls for a pixel of the list: 1, and less where the list is squeezed. */
+export function squeeze(height: number, row: number, rows: number): number {
+  const whole = rows * row;
+  return whole > tallest && tallest > height ? (tallest - height) / (whole - height) : 1;
+}
+
 /** Rows to draw for a screen of `height` pixels at `top`, with some to spare on both sides. */
 export function screenOf(top: number, height: number, row: number, rows: number, spare = 8): Screen {
   if (rows <= 0 || row <= 0) return { first: 0, last: 0, above: 0, below: 0 };
@@ -27,7 +33,7 @@ export function screenOf(top: number, height: number, row: number, rows: number,
   const shown = Math.ceil(Math.max(height, 0) / row) + 1;
   const y = Math.min(Math.max(top, 0), Math.max(0, tall - height));
   // Squeezed: the share of the way down is the same, the rows keep their height.
-  const at = whole > tall && tall > height ? (y / (tall - height)) * (whole - height) : y;
+  const at = y / squeeze(height, row, rows);
   const seen = Math.min(Math.floor(at / row), Math.max(0, rows - 1));
   const first = Math.max(0, seen - spare);
   const last = Math.min(rows, seen + shown + spare);
