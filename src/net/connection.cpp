@@ -128,6 +128,7 @@ class HttpConnection final : public Connection, public std::enable_shared_from_t
   void begin_body();
   void read_body();
   void parse_chunks();
+  bool hold(std::size_t bytes);
   void dispatch();
   void reply_now(Reply reply);
   void write_file(std::shared_ptr<File> file, std::uint64_t offset, std::uint64_t left);
@@ -154,6 +155,7 @@ class HttpConnection final : public Connection, public std::enable_shared_from_t
   Request asked_;  // what the reply's body depends on
   const Route* route_ = nullptr;
   std::uint64_t body_length_ = 0, body_filled_ = 0;
+  BodyHold hold_;
   bool keep_alive_ = true, http11_ = true, finishing_ = false;
   std::uint64_t generation_ = 0;  // of the request being handled; a late answer to an earlier one is dropped
 
@@ -423,6 +425,7 @@ void HttpConnection::on_header() {
     core_->refused("no_room", peer().address, route_->pattern);
     return reply_now(problem(503, "Unavailable", "there is no room for this now; send it again later"));
   }
+  if (has_body && !hold(length ? std::min<std::uint64_t>(*length, first_body) : 0)) return;
   keep_alive_ = wants_more;
   if (!has_body) return dispatch();
   enter(Phase::body, core_->options.body_deadline);
@@ -464,6 +467,16 @@ void HttpConnection::begin_body() {
   parse_chunks();
 }
 
+// The body may be so large; false: answered that there is no room.
+bool HttpConnection::hold(std::size_t bytes) {
+  if (hold_.grow(core_, bytes)) return true;
+  keep_alive_ = false;
+  request_.body = {};
+  core_->refused("no_room", peer().address, "bodies of others");
+  reply_now(problem(503, "Unavailable", "too many requests come in together; send it again later"));
+  return false;
+}
+
 // Straight from the socket into the string that the handler gets.
 void HttpConnection::read_body() {
   if (body_filled_ == body_length_) {
@@ -474,6 +487,7 @@ void HttpConnection::read_body() {
   if (body.size() == body_filled_) {
     const std::uint64_t size =
         std::min<std::uint64_t>(body_length_, std::max<std::uint64_t>(first_body, body_filled_ * 2));
+    if (!hold(size)) return;
     body.resize_and_overwrite(size, [](char*, std::size_t n) { return n; });
   }
   read(std::span(body).subspan(body_filled_), &HttpConnection::came_body);
@@ -502,6 +516,7 @@ void HttpConnection::parse_chunks() {
                   fmt::format("the body has more than the {} bytes allowed here", route_->options.max_body)));
     return reply_now(problem(400, "Bad request", fmt::format("the chunks of the body are broken: {}", ec.message())));
   }
+  if (!hold(parser_->get().body().size())) return;
   if (!parser_->is_done()) return more_input();
   request_.body = std::move(parser_->get().body());
   dispatch();
@@ -537,9 +552,10 @@ void HttpConnection::dispatch() {
     return reply_now(problem(405, "Method not allowed", "a stream has no HEAD"));
   Respond respond = respond_once(
       [core = core_, self, generation](Reply reply) { deliver(core, self, generation, std::move(reply)); });
-  const bool posted = core_->runtime.post(
-      core_->options.handlers, [core = core_, self, generation, route = route_, http11 = http11_,
-                                request = std::move(request_), respond = std::move(respond)]() mutable {
+  const bool posted =
+      core_->runtime.post(core_->options.handlers, [core = core_, self, generation, route = route_, http11 = http11_,
+                                                    hold = std::move(hold_), request = std::move(request_),
+                                                    respond = std::move(respond)]() mutable {
         if (!core->gate.enter()) return;
         struct Leave {
           Gate& gate;
@@ -571,6 +587,7 @@ void HttpConnection::dispatch() {
 }
 
 void HttpConnection::reply_now(Reply reply) {
+  hold_.release();
   core_->router.polish(request_, reply);  // one that came from the router already stays as it is
   abandoned_ = reading_;
   phase_ = Phase::handling;

@@ -2,6 +2,7 @@
 // Inside of Server: one connection as a state machine over a Transport, and what all connections share. No Boost here: the sockets are in
 // server.cpp, the HTTP parser in connection.cpp, so that each heavy library is compiled once.
 // Thread rules: everything on the I/O thread unless it says otherwise.
+#include <atomic>
 #include <condition_variable>
 #include <map>
 #include <memory>
@@ -9,6 +10,7 @@
 #include <span>
 #include <string>
 #include <unordered_set>
+#include <utility>
 
 #include "net/server.hpp"
 
@@ -69,6 +71,7 @@ class ServerCore {
   const Router& router;
   const ServerOptions options;
   Gate gate;
+  std::atomic<std::size_t> bodies{0};  // bytes held by BodyHold
   std::unordered_set<std::shared_ptr<Connection>> connections;
   bool stopping = false;
   std::weak_ptr<ServerCore> self;
@@ -83,6 +86,27 @@ class ServerCore {
   std::map<std::string, Said, std::less<>> said_;
   std::string date_;
   std::int64_t date_of_ = -1;  // second
+};
+
+/// The memory of one body from its first byte until its handler has returned, counted against ServerOptions::bodies. Any thread.
+class BodyHold {
+ public:
+  BodyHold() = default;
+  BodyHold(BodyHold&& other) noexcept
+      : core_(std::move(other.core_)), bytes_(std::exchange(other.bytes_, std::size_t{0})) {}
+  BodyHold& operator=(BodyHold&& other) noexcept {
+    std::swap(core_, other.core_);
+    std::swap(bytes_, other.bytes_);
+    return *this;
+  }
+  ~BodyHold() { release(); }
+  /// So many bytes from now on; false: all bodies together would be more than may be held. The only one may be of any size.
+  bool grow(const std::shared_ptr<ServerCore>& core, std::size_t bytes);
+  void release();
+
+ private:
+  std::shared_ptr<ServerCore> core_;
+  std::size_t bytes_ = 0;
 };
 
 std::shared_ptr<Connection> make_connection(std::shared_ptr<ServerCore> core, std::unique_ptr<Transport> transport);

@@ -29,6 +29,7 @@ struct ServerOptions {
   QueueId handlers{};                                 // several threads are fine
   Metrics* metrics = nullptr;                         // names in README.md
   std::size_t max_connections = 1000;                 // one more is answered with 503
+  std::size_t bodies = 32U << 20U;                    // bytes that come in or wait for a handler, of all together
   std::size_t stream_buffer = 1U << 20U;              // bytes waiting for one SSE client before it is cut off
   std::chrono::milliseconds header_deadline{10'000};  // from the first byte of a request; also of the TLS handshake
   std::chrono::milliseconds body_deadline{60'000};    // in each such time at least 64 KiB must come, or the rest

@@ -36,6 +36,23 @@ Counter* ServerCore::counter(std::string_view name, std::string_view label) {
   return options.metrics ? &options.metrics->counter(name, label) : nullptr;
 }
 
+bool BodyHold::grow(const std::shared_ptr<ServerCore>& core, std::size_t bytes) {
+  if (bytes <= bytes_) return true;
+  const std::size_t more = bytes - bytes_;
+  std::size_t now = core->bodies.load();
+  do {
+    if (now != bytes_ && now + more > core->options.bodies) return false;
+  } while (!core->bodies.compare_exchange_weak(now, now + more));
+  core_ = core;
+  bytes_ = bytes;
+  return true;
+}
+
+void BodyHold::release() {
+  if (core_) core_->bodies -= std::exchange(bytes_, std::size_t{0});
+  core_.reset();
+}
+
 void ServerCore::refused(std::string_view reason, std::string_view address, std::string_view detail) {
   auto it = said_.find(reason);
   if (it == said_.end()) {

@@ -184,6 +184,43 @@ TEST_F(ServerTest, WhenThereIsNoRoomNothingIsReadAndRetryAfterIsSaid) {
   EXPECT_EQ(ask({.method = Method::post, .url = url("/full"), .body = text_of_size(3 << 20)})->body, "taken");
 }
 
+TEST_F(ServerTest, BodiesThatComeTogetherHaveOneLimitAndASingleOneMayBeOfAnySize) {
+  ServerOptions o = options();
+  o.bodies = 2U << 20U;
+  o.body_deadline = 20s;
+  start(std::move(o));
+  const auto post = [&](std::size_t n) {
+    const auto reply = ask({.method = Method::post, .url = url("/echo"), .body = text_of_size(n)});
+    return reply ? reply->status : 0;
+  };
+  EXPECT_EQ(post(3U << 20U), 200) << "larger than the limit, but alone";
+  const std::string head = "POST /echo HTTP/1.1\r\nHost: x\r\nConnection: close\r\n";
+  {
+    const RawSocket first(server->port());
+    first.send(head + "Expect: 100-continue\r\nContent-Length: 1000000\r\n\r\n");
+    first.read_until("Continue");
+    EXPECT_EQ(post(900'000), 200) << "there is room for both";
+    const RawSocket second(server->port());
+    second.send(head + "Expect: 100-continue\r\nContent-Length: 1000000\r\n\r\n");
+    second.read_until("Continue");
+    EXPECT_EQ(post(900'000), 503);
+    const RawSocket third(server->port());
+    third.send(head + "Expect: 100-continue\r\nContent-Length: 900000\r\n\r\n");
+    EXPECT_EQ(third.read_until("}").find("100 Continue"), std::string::npos) << "no body is asked for in vain";
+    const RawSocket chunks(server->port());
+    chunks.send(head + "Transfer-Encoding: chunked\r\n\r\nDBBA0\r\n" + text_of_size(900'000) + "\r\n0\r\n\r\n");
+    EXPECT_NE(chunks.read_until("}").find("HTTP/1.1 503"), std::string::npos);
+    EXPECT_EQ(refused("no_room"), 3U);
+    first.send(text_of_size(1'000'000));
+    EXPECT_NE(first.read_all().find("HTTP/1.1 200"), std::string::npos);
+    EXPECT_EQ(post(900'000), 200) << "what was handled holds nothing";
+  }
+  // The second was dropped in the middle of its body.
+  int status = 0;
+  for (int i = 0; i < 1000 && status != 200; ++i) status = post(1'900'000);
+  EXPECT_EQ(status, 200);
+}
+
 TEST_F(ServerTest, DecodesGzipAndZstdAndSurvivesBombs) {
   start(options());
   const std::string body = text_of_size(300'000);
