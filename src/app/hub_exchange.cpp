@@ -23,7 +23,9 @@ Result<std::unique_ptr<HubExchange>> HubExchange::open(HubCore& hub, Runtime& ru
   auto all = std::make_unique<HubExchange>();
   all->name = options.name;
   BAVN_TRY(all->taxii, open_taxii(runtime, hub.state(), options));
-  all->views = {{"csv", exchange::csv_view()}, {"stix", exchange::stix::stix_view(all->taxii->author())}};
+  all->views = {{"csv", exchange::csv_view()},
+                {"misp", hub.misp().view()},
+                {"stix", exchange::stix::stix_view(all->taxii->author())}};
 
   exchange::DeskParts parts{.runtime = runtime,
                             .state = hub.state(),

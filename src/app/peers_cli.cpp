@@ -18,6 +18,7 @@
 #include "base/files.hpp"
 #include "base/json_writer.hpp"
 #include "base/text.hpp"
+#include "exchange/misp/outward.hpp"
 #include "net/http.hpp"
 #include "net/json_value.hpp"
 
@@ -241,7 +242,10 @@ int import(const PeerCommand& c) {
 }
 
 int export_indicators(const PeerCommand& c) {
-  std::string path = "/api/exports/" + net::percent_encoded(c.as) + "?";
+  const bool feed = c.as == "misp-feed";
+  if (feed && (c.out.empty() || c.out == "-"))
+    return failed(Error{Code::bad_input, "a feed is a folder: --out FOLDER", "--out"});
+  std::string path = "/api/exports/" + (feed ? std::string("misp") : net::percent_encoded(c.as)) + "?";
   const auto also = [&](std::string_view name, const std::string& value) {
     if (!value.empty()) path += fmt::format("{}={}&", name, net::percent_encoded(value));
   };
@@ -252,6 +256,13 @@ int export_indicators(const PeerCommand& c) {
   path.pop_back();
   const auto answer = ask(c, net::Method::get, path);
   if (!answer) return failed(answer.error());
+  if (feed) {
+    DiskFiles disk;
+    const auto done = exchange::misp::write_feed(disk, c.out, *answer);
+    if (!done) return failed(done.error());
+    fmt::print("{}: {} events, {} removed\n", c.out, done->events, done->removed);
+    return kDone;
+  }
   if (c.out.empty() || c.out == "-") {
     std::fwrite(answer->data(), 1, answer->size(), stdout);
     return kDone;
@@ -370,12 +381,13 @@ void add_peer_commands(CLI::App& app, int& rc) {
   exports->require_subcommand(1);
   auto* indicators = exports->add_subcommand("indicators", "Indicators by TLP, sector, source and kind");
   indicators->add_option("--data", c->data, "The hub's data folder")->required();
-  indicators->add_option("--as", c->as, "csv, stix or misp; csv when not given");
+  indicators->add_option("--as", c->as,
+                         "csv, stix, misp (one JSON document) or misp-feed (a folder); csv when not given");
   indicators->add_option("--tlp", c->tlp, "The narrowest that may be in it")->required();
   indicators->add_option("--sector,--scope", c->sector, "Also what is for these sectors only; several with commas");
   indicators->add_option("--source", c->source, "Only of this source");
   indicators->add_option("--kind", c->observable_kind, "Only this kind of observable");
-  indicators->add_option("--out", c->out, "File; standard output when not given");
+  indicators->add_option("--out", c->out, "File, or folder of a feed; standard output when not given");
   indicators->footer("Example: bavn export indicators --as csv --tlp green --data /var/lib/bavn-hub --out list.csv");
   indicators->callback([c, &rc] { rc = export_indicators(*c); });
 }

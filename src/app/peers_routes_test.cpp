@@ -128,10 +128,19 @@ TEST_F(PeerRoutes, AFileInAPartnersNameIsInTheBookAndWhatIsNotTakenIsListed) {
   EXPECT_NE(file.body.find("domain,evil.example,NorCERT"), std::string::npos) << file.body;
   EXPECT_EQ(ask(Method::get, "/api/exports/csv?tlp=clear").body.find("evil.example"), std::string::npos);
   EXPECT_EQ(ask(Method::get, "/api/exports/pdf").status, 404);
+  const auto events = ask(Method::get, "/api/exports/misp?tlp=green");
+  ASSERT_EQ(events.status, 200) << events.body;
+  EXPECT_NE(events.body.find("\"value\":\"evil.example\""), std::string::npos) << events.body;
+  EXPECT_EQ(ask(Method::get, "/api/exports/misp?tlp=clear").body, "{\"response\":[]}\n");
 
   // What is of a sector goes only to it.
   EXPECT_EQ(ask(Method::put, "/api/peer-sectors", R"({"source":"NorCERT","sectors":["health"]})").status, 204);
   EXPECT_EQ(ask(Method::get, "/api/exports/csv?tlp=green").body.find("evil.example"), std::string::npos);
+  EXPECT_EQ(ask(Method::get, "/api/exports/misp?tlp=green").body.find("evil.example"), std::string::npos);
+  const auto for_health = ask(Method::get, "/api/exports/misp?tlp=green&sector=health").body;
+  EXPECT_NE(for_health.find("evil.example"), std::string::npos) << for_health;
+  EXPECT_NE(for_health.find("misp-galaxy:sector=\\\"health\\\""), std::string::npos)
+      << "whoever reads it learns for whom it is";
   EXPECT_NE(ask(Method::get, "/api/exports/csv?tlp=green&sector=energy,health").body.find("evil.example"),
             std::string::npos);
 

@@ -24,14 +24,6 @@ std::string formatted_uuid(std::string_view hex) {
                      hex.substr(20, 12));
 }
 
-/// The same name has the same uuid on every machine.
-std::string uuid_of_name(std::string_view name) {
-  std::string bytes = sha256(fmt::format("bavn organisation {}", name)).substr(0, 16);
-  bytes[6] = static_cast<char>((static_cast<unsigned char>(bytes[6]) & 0x0FU) | 0x80U);  // version 8: our own scheme
-  bytes[8] = static_cast<char>((static_cast<unsigned char>(bytes[8]) & 0x3FU) | 0x80U);
-  return formatted_uuid(to_hex(bytes));
-}
-
 std::int64_t seconds(Instant t) {
   return micros(t) / 1'000'000;
 }
@@ -49,6 +41,17 @@ std::string clash(std::string_view what) {
 }
 
 }  // namespace
+
+std::string made_uuid(std::string_view of) {
+  std::string bytes = sha256(of).substr(0, 16);
+  bytes[6] = static_cast<char>((static_cast<unsigned char>(bytes[6]) & 0x0FU) | 0x80U);  // version 8: our own scheme
+  bytes[8] = static_cast<char>((static_cast<unsigned char>(bytes[8]) & 0x3FU) | 0x80U);
+  return formatted_uuid(to_hex(bytes));
+}
+
+std::string uuid_of_name(std::string_view name) {
+  return made_uuid(fmt::format("bavn organisation {}", name));
+}
 
 /// One event that is being written.
 struct Book::Writing {

@@ -25,6 +25,11 @@ struct Org {
 };
 BOOST_DESCRIBE_STRUCT(Org, (), (id, uuid, name, local))
 
+/// Made of what it names: the same on every machine and every turn.
+std::string made_uuid(std::string_view of);
+/// Of an organisation whose uuid is not said.
+std::string uuid_of_name(std::string_view name);
+
 struct EventRow {
   std::int64_t id = 0;
   std::string uuid{}, info{}, date{};

@@ -11,6 +11,7 @@
 #include "base/text.hpp"
 #include "event/observable.hpp"
 #include "exchange/misp/inner.hpp"
+#include "exchange/misp/outward.hpp"
 #include "exchange/peers/desk.hpp"
 
 namespace bavn::exchange::misp {
@@ -171,6 +172,10 @@ Result<void> Misp::connect(MispLinks links) {
   return inner_->state.write_now([](store::Tx& tx) -> Result<void> {
     return tx.set_timer(tx.now() + std::chrono::minutes(1), "misp.own", "all");
   });
+}
+
+ExportView Misp::view() const {
+  return misp_view(inner_->book.own());
 }
 
 void Misp::add_routes(net::Router& router) {

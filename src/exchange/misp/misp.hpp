@@ -15,6 +15,7 @@
 #include "exchange/peers/library.hpp"
 #include "exchange/peers/partner.hpp"
 #include "exchange/peers/pull.hpp"
+#include "exchange/peers/views.hpp"
 #include "match/indicators/set.hpp"
 #include "net/http.hpp"
 #include "store/state.hpp"
@@ -53,6 +54,8 @@ class Misp {
   void add_routes(net::Router& router);
   /// The kinds "misp" and "misp_feed", for the desk of partners. They use this while they run.
   Pullers pullers();
+  /// What we know as one JSON document of events, with the ids that they have over REST.
+  ExportView view() const;
 
   struct Inner;
 

@@ -3,15 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <map>
-#include <tuple>
 
-#include "base/digest.hpp"
-#include "base/encoding.hpp"
-#include "base/json_writer.hpp"
 #include "base/log.hpp"
 #include "exchange/misp/inner.hpp"
-#include "exchange/tlp_marks.hpp"
+#include "exchange/misp/outward.hpp"
 
 namespace bavn::exchange::misp {
 
@@ -23,47 +18,6 @@ struct Cursor {
   std::int64_t at_us = 0, id = 0;
 };
 BOOST_DESCRIBE_STRUCT(Cursor, (), (at_us, id))
-
-/// The same on every turn.
-std::string made_uuid(std::string_view of) {
-  std::string b = sha256(of).substr(0, 16);
-  b[6] = static_cast<char>((static_cast<unsigned char>(b[6]) & 0x0FU) | 0x80U);
-  b[8] = static_cast<char>((static_cast<unsigned char>(b[8]) & 0x3FU) | 0x80U);
-  const std::string h = to_hex(b);
-  return fmt::format("{}-{}-{}-{}-{}", h.substr(0, 8), h.substr(8, 4), h.substr(12, 4), h.substr(16, 4),
-                     h.substr(20, 12));
-}
-
-std::string_view type_for(event::Kind k) {
-  using event::Kind;
-  switch (k) {
-    case Kind::domain:
-    case Kind::mail_domain: return "domain";
-    case Kind::url: return "url";
-    case Kind::ipv4:
-    case Kind::ipv6:
-    case Kind::cidr: return "ip-dst";
-    case Kind::md5: return "md5";
-    case Kind::sha1: return "sha1";
-    case Kind::sha256: return "sha256";
-    case Kind::email: return "email-src";
-    case Kind::message_id: return "email-message-id";
-    case Kind::subject: return "email-subject";
-    case Kind::file_name: return "filename";
-    case Kind::user_agent: return "user-agent";
-    case Kind::asn: return "AS";
-    case Kind::ja3: return "ja3-fingerprint-md5";
-    case Kind::bank_account: return "iban";
-    case Kind::phone: return "phone-number";
-    case Kind::app_id:
-    case Kind::account: return "text";
-  }
-  return "stix2-pattern";
-}
-
-std::string value_for(event::Kind k, const std::string& value) {
-  return k == event::Kind::url && value.find("://") == std::string::npos ? "http://" + value : value;
-}
 
 }  // namespace
 
@@ -103,7 +57,7 @@ Result<void> Misp::Inner::own_events() {
     ask.until = runtime.now();
     ask.limit = kPage;
     BAVN_TRY(const auto page, links.library->read(ask));
-    std::map<std::tuple<std::string, std::string, event::Tlp>, std::vector<const Known*>> groups;
+    std::vector<const Known*> ours;
     for (const Known& k : page) {
       if (of_partner(k.indicator.source)) continue;
       BAVN_TRY(const auto from_event, state.read([&](store::Reader& r) {
@@ -112,43 +66,14 @@ Result<void> Misp::Inner::own_events() {
       }));
       if (from_event > 0) continue;      // of an event that is here
       if (!k.sectors.empty()) continue;  // for some only: events of a day are for all who may have their marking
-      groups[{k.indicator.source, format_time(k.changed).substr(0, 10), k.indicator.tlp}].push_back(&k);
+      ours.push_back(&k);
     }
-    for (const auto& [key, list] : groups) {
-      const auto& [source, day, tlp] = key;
-      const std::string id = fmt::format("{}|{}|{}|{}", book.own().uuid, source, day, event::to_string(tlp));
+    for (const OutwardEvent& e : outward_events(ours)) {
       std::string json;
-      JsonWriter w(json);
-      w.object()
-          .member("uuid", made_uuid("event " + id))
-          .member("info", fmt::format("Indicators of {}, {}", source, day));
-      w.member("date", day)
-          .member("distribution", "1")
-          .member("threat_level_id", "3")
-          .member("analysis", "2")
-          .member("published", true);
-      w.member("timestamp", std::to_string(micros(runtime.now()) / 1'000'000));
-      w.key("Orgc")
-          .object()
-          .member("name", source)
-          .member("uuid", source == options.name ? book.own().uuid : std::string())
-          .end();
-      w.key("Tag").array().object().member("name", misp_tag(tlp)).end().end().key("Attribute").array();
-      for (const Known* k : list) {
-        const auto& i = k->indicator;
-        w.object().member("uuid",
-                          made_uuid(fmt::format("attribute {}|{}|{}", id,
-                                                i.is_pattern() ? "pattern" : event::to_string(i.kind), i.value)));
-        w.member("type", type_for(i.kind))
-            .member("value", value_for(i.kind, i.value))
-            .member("to_ids", true)
-            .member("comment", i.comment);
-        w.end();
-      }
-      w.end().end();
+      append_event(json, book.own(), e, runtime.now());
       const auto put = book.put(us, json, {.how = Putting::sync});
       if (!put && put.error().code == Code::unavailable) return std::unexpected(put.error());
-      if (!put) log::warn("misp_own_event_not_written", {{"source", source}, {"reason", to_string(put.error())}});
+      if (!put) log::warn("misp_own_event_not_written", {{"source", e.source}, {"reason", to_string(put.error())}});
     }
     seen += page.size();
     if (!page.empty()) {
@@ -163,7 +88,9 @@ Result<void> Misp::Inner::own_events() {
   for (;;) {
     BAVN_TRY(const auto gone, links.library->gone(gone_at.id, kPage));
     for (const Gone& g : gone) {
-      const event::Kind kind = event::parse_kind(g.kind).value_or(event::Kind{});
+      match::indicators::Indicator was;
+      was.kind = event::parse_kind(g.kind).value_or(event::Kind{});
+      was.value = g.value;
       BAVN_CHECK(state.write_now([&](store::Tx& tx) -> Result<void> {
         BAVN_TRY(
             const auto rows,
@@ -172,7 +99,7 @@ Result<void> Misp::Inner::own_events() {
                     "SELECT {} FROM misp_attribute a JOIN misp_event e ON e.id = a.event JOIN misp_org o ON o.id = "
                     "e.orgc WHERE a.value1 = :v AND a.type = :t AND a.deleted = 0 AND e.owner = :w AND o.name = :s",
                     kAttributeColumns),
-                {{"v", folded(value_for(kind, g.value))}, {"t", type_for(kind)}, {"w", kOwnEvents}, {"s", g.source}}));
+                {{"v", folded(value_for(was))}, {"t", type_for(was)}, {"w", kOwnEvents}, {"s", g.source}}));
         const std::int64_t now = micros(tx.now()) / 1'000'000;
         for (const AttributeRow& a : rows) {
           BAVN_CHECK(

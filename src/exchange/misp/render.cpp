@@ -50,13 +50,6 @@ void write_tag(JsonWriter& w, const TagRow& t) {
   w.end();
 }
 
-std::string md5_hex(std::string_view bytes) {
-  std::array<unsigned char, EVP_MAX_MD_SIZE> out{};
-  unsigned size = 0;
-  if (EVP_Digest(bytes.data(), bytes.size(), out.data(), &size, EVP_md5(), nullptr) != 1) return {};
-  return to_hex(std::string_view(reinterpret_cast<const char*>(out.data()), size));
-}
-
 std::string_view deleted_clause(Deleted d) {
   switch (d) {
     case Deleted::no: return " AND deleted = 0";
@@ -124,6 +117,13 @@ void feed_value(JsonWriter& w, net::JsonValue v) {
 }
 
 }  // namespace
+
+std::string md5_hex(std::string_view bytes) {
+  std::array<unsigned char, EVP_MAX_MD_SIZE> out{};
+  unsigned size = 0;
+  if (EVP_Digest(bytes.data(), bytes.size(), out.data(), &size, EVP_md5(), nullptr) != 1) return {};
+  return to_hex(std::string_view(reinterpret_cast<const char*>(out.data()), size));
+}
 
 void python_json(std::string& out, net::JsonValue v, int indent, int depth) {
   const auto line = [&](int d) {

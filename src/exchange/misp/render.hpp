@@ -84,5 +84,7 @@ class Render {
 
 /// JSON as Python's json.dumps writes it. indent < 0: in one line with ", " and ": ".
 void python_json(std::string& out, net::JsonValue v, int indent, int depth = 0);
+/// As hashes.csv of a feed has it.
+std::string md5_hex(std::string_view bytes);
 
 }  // namespace bavn::exchange::misp

@@ -56,6 +56,24 @@ void each(dom::element from, std::string_view key, F&& f) {
   for (dom::element e : a) f(e, n++);
 }
 
+/// A pattern that is one value or an OR of values is these values.
+void take_pattern(const StixPattern& parsed, std::string_view text, Indicator i, const std::string& where,
+                  ListTarget& to) {
+  for (const event::Observable& o : parsed.plain()) {
+    i.kind = o.kind;
+    i.value = o.value;
+    to.add(i, where);
+  }
+  if (!parsed.plain().empty()) return;
+  i.kind = Kind{};
+  i.value = text;
+  to.add(i, where);
+  if (!parsed.not_evaluated().empty()) {
+    ++to.report.not_evaluated;
+    to.note(parsed.not_evaluated(), where, text);
+  }
+}
+
 // ---- MISP
 
 void take_tlp(dom::element holder, std::optional<Tlp>& tlp) {
@@ -90,6 +108,12 @@ void misp_attribute(dom::element a, const MispContext& event, const std::string&
   if (!tlp) tlp = event.tlp;
   if (tlp) i.tlp = *tlp;
   if (!read_time(scalar(a, "first_seen"), i.valid_from)) i.valid_from = {};
+  if (type == "stix2-pattern") {
+    auto parsed = StixPattern::parse(value);
+    if (!parsed)
+      return to.refuse(parsed.error().what.substr(0, parsed.error().what.rfind(" at character")), where, value);
+    return take_pattern(*parsed, value, std::move(i), where, to);
+  }
   const bool known = misp_values(type, value, [&](std::string_view kind, std::string_view v) {
     auto o = event::canonical(kind, event::refang(v));
     if (!o) return to.refuse("not a value of MISP type " + std::string(type), where, v);
@@ -226,21 +250,7 @@ void stix_indicator(dom::element e, const StixContext& context, const std::strin
   auto parsed = StixPattern::parse(pattern);
   if (!parsed)
     return to.refuse(parsed.error().what.substr(0, parsed.error().what.rfind(" at character")), where, pattern);
-  if (!parsed->plain().empty()) {
-    for (const event::Observable& o : parsed->plain()) {
-      i.kind = o.kind;
-      i.value = o.value;
-      to.add(i, where);
-    }
-    return;
-  }
-  i.kind = Kind{};
-  i.value = pattern;
-  to.add(i, where);
-  if (!parsed->not_evaluated().empty()) {
-    ++to.report.not_evaluated;
-    to.note(parsed->not_evaluated(), where, pattern);
-  }
+  take_pattern(*parsed, pattern, std::move(i), where, to);
 }
 
 void stix_objects(dom::array objects, const std::string& where, ListTarget& to) {
