@@ -53,6 +53,15 @@ std::string uuid_of_name(std::string_view name) {
   return made_uuid(fmt::format("bavn organisation {}", name));
 }
 
+namespace {
+struct MakerRow {
+  std::string uuid;
+  std::int64_t peer = 0;
+  std::string owner;
+};
+BOOST_DESCRIBE_STRUCT(MakerRow, (), (uuid, peer, owner))
+}  // namespace
+
 /// One event that is being written.
 struct Book::Writing {
   const Viewer& by;
@@ -196,9 +205,17 @@ Result<std::int64_t> Book::put_sighting(store::Tx& tx, const Viewer& by, std::in
                                   named ? s.org_name : by.name));
   const std::int64_t now = seconds(tx.now());
   const std::int64_t at = s.at == 0 ? now : believed(s.at, tx.now());
+  // Whose word it is: a partner's MISP says in its own events whose sighting that is, as it says who made them.
+  BAVN_TRY(const auto maker,
+           tx.one<MakerRow>("SELECT o.uuid AS uuid, e.peer AS peer, e.owner AS owner FROM misp_event e JOIN misp_org o "
+                            "ON o.id = e.orgc WHERE e.id = :e",
+                            {{"e", event}}));
+  std::int64_t voice = by.partner() || !by.publishes || named ? 0 : 2;
+  if (maker && by.partner() && maker->peer == by.peer)
+    voice = maker->uuid == (s.org_uuid.empty() ? uuid_of_name(by.name) : s.org_uuid) ? 1 : 0;
   BAVN_CHECK(
-      tx.exec("INSERT INTO misp_sighting (uuid, event, attribute, type, source, at, org, owner) VALUES (:u, :e, :a, "
-              ":t, :s, :at, :o, :w)",
+      tx.exec("INSERT INTO misp_sighting (uuid, event, attribute, type, source, at, org, owner, voice, tlp, inside, "
+              "telling) VALUES (:u, :e, :a, :t, :s, :at, :o, :w, :voice, :tlp, :inside, :telling)",
               {{"u", uuid},
                {"e", event},
                {"a", attribute},
@@ -206,10 +223,16 @@ Result<std::int64_t> Book::put_sighting(store::Tx& tx, const Viewer& by, std::in
                {"s", s.source},
                {"at", at},
                {"o", org},
-               {"w", by.who}}));
+               {"w", by.who},
+               {"voice", voice},
+               {"tlp", s.tlp},
+               {"inside", s.inside},
+               {"telling", s.telling}}));
   const std::int64_t id = tx.last_id();
-  BAVN_CHECK(tx.exec("UPDATE misp_event SET sighting_timestamp = :now, changed_us = :us WHERE id = :e",
-                     {{"now", now}, {"us", tx.now()}, {"e", event}}));
+  // Of what is not for partners not even that there is something new.
+  if (!s.inside)
+    BAVN_CHECK(tx.exec("UPDATE misp_event SET sighting_timestamp = :now, changed_us = :us WHERE id = :e",
+                       {{"now", now}, {"us", tx.now()}, {"e", event}}));
   BAVN_CHECK(
       tx.emit("misp.sighting", std::to_string(attribute), fmt::format("{{\"sighting\":{},\"type\":{}}}", id, s.type)));
   return id;
@@ -735,11 +758,15 @@ Result<std::vector<std::int64_t>> Book::add_sightings(const Viewer& by, const st
   std::vector<std::int64_t> ids;
   BAVN_CHECK(state_.write_now([&](store::Tx& tx) -> Result<void> {
     ids.clear();
+    std::set<std::int64_t> judged;
+    SightingIn each = s;
     for (const AttributeRow& a : attributes) {
-      BAVN_TRY(const auto id, put_sighting(tx, by, a.event, a.id, s));
+      BAVN_TRY(const auto id, put_sighting(tx, by, a.event, a.id, each));
       ids.push_back(id);
-      s.uuid.clear();
+      each.uuid.clear();
+      if (s.type != 0) judged.insert(a.event);
     }
+    for (const std::int64_t event : judged) BAVN_CHECK(judge(tx, event));
     return {};
   }));
   return ids;
@@ -748,12 +775,21 @@ Result<std::vector<std::int64_t>> Book::add_sightings(const Viewer& by, const st
 Result<bool> Book::delete_sighting(const Viewer& by, std::int64_t id) {
   bool was = false;
   BAVN_CHECK(state_.write_now([&](store::Tx& tx) -> Result<void> {
+    BAVN_TRY(const auto of, tx.one<std::int64_t>("SELECT event FROM misp_sighting WHERE id = :i", {{"i", id}}));
     BAVN_TRY(const auto gone, tx.exec("DELETE FROM misp_sighting WHERE id = :i AND (:all = 1 OR owner = :w)",
                                       {{"i", id}, {"all", !by.partner()}, {"w", by.who}}));
     was = gone > 0;
-    return {};
+    if (!was || !of) return {};
+    return judge(tx, *of);
   }));
   return was;
+}
+
+/// Sightings move what an event gave to the indicators.
+Result<void> Book::judge(store::Tx& tx, std::int64_t event) {
+  BAVN_TRY(const auto published,
+           tx.number("SELECT COUNT(*) FROM misp_event WHERE id = :e AND published = 1", {{"e", event}}));
+  return tx.add_job("misp.indicators", std::to_string(event), published > 0 ? "all" : "less");
 }
 
 Result<std::optional<EventRow>> Book::event(const Viewer& v, std::string_view id) {

@@ -168,6 +168,7 @@ class Book {
   Result<void> put_object(store::Tx& tx, Writing& w, std::string_view text);
   Result<std::int64_t> put_sighting(store::Tx& tx, const Viewer& by, std::int64_t event, std::int64_t attribute,
                                     const SightingIn& s);
+  Result<void> judge(store::Tx& tx, std::int64_t event);
   Result<void> put_references(store::Tx& tx, std::int64_t event, std::int64_t object,
                               const std::vector<ReferenceIn>& references);
   Result<void> write_parts(Writing& w, const EventIn& in);

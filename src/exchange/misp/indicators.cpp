@@ -4,6 +4,7 @@
 
 #include "base/json_writer.hpp"
 #include "base/log.hpp"
+#include "base/text.hpp"
 #include "event/observable.hpp"
 #include "exchange/misp/inner.hpp"
 #include "match/indicators/load.hpp"
@@ -21,6 +22,27 @@ struct Given {
   std::int64_t peer = 0;
 };
 BOOST_DESCRIBE_STRUCT(Given, (), (kind, value, source, peer))
+
+/// What sightings say against an attribute. Who made the event and our own people decide; the others are heard.
+struct Against {
+  std::int64_t attribute = 0;
+  std::int64_t ended_at = 0;  // seconds; said by one who decides
+  bool refuted = false;       // a false positive, said by one who decides
+  std::int64_t doubters = 0;  // organisations that call it one
+};
+BOOST_DESCRIBE_STRUCT(Against, (), (attribute, ended_at, refuted, doubters))
+
+constexpr std::int64_t kADoubt = 10;  // of confidence; never more than half of it by those who do not decide
+
+void doubt(mi::Indicator& i, const Against& a) {
+  if (a.doubters == 0) return;
+  const std::int64_t half = i.confidence / 2;
+  i.confidence = static_cast<std::uint8_t>(
+      a.refuted ? half : std::max<std::int64_t>(half, i.confidence - kADoubt * std::min<std::int64_t>(a.doubters, 10)));
+  if (a.refuted) i.action = mi::Action::watch;
+  i.comment = fmt::format("{}{}called a false positive by {}", repair_utf8(std::string_view(i.comment).substr(0, 440)),
+                          i.comment.empty() ? "" : "; ", a.doubters);
+}
 
 std::string kind_name(event::Kind k) {
   return k == event::Kind{} ? std::string("pattern") : std::string(event::to_string(k));
@@ -73,6 +95,15 @@ Result<void> Misp::Inner::indicators_of(std::int64_t event, std::string_view mod
     }
     Render render(book, all);
     BAVN_TRY(const auto event_tags, render.tags(e->id, 0, true));
+    std::map<std::int64_t, Against> against;
+    BAVN_TRY(const auto said, state.read([&](store::Reader& r) {
+      return r.all<Against>(
+          "SELECT attribute, MAX(CASE WHEN type = 2 AND voice > 0 THEN at ELSE 0 END) AS ended_at, MAX(type = 1 AND "
+          "voice > 0) AS refuted, COUNT(DISTINCT CASE WHEN type = 1 THEN org END) AS doubters FROM misp_sighting WHERE "
+          "event = :e AND type > 0 GROUP BY attribute",
+          {{"e", event}});
+    }));
+    for (const Against& a : said) against[a.attribute] = a;
     for (std::int64_t after = 0;;) {
       BAVN_TRY(const auto rows, state.read([&](store::Reader& r) {
         return r.all<AttributeRow>(
@@ -86,6 +117,8 @@ Result<void> Misp::Inner::indicators_of(std::int64_t event, std::string_view mod
       }));
       std::vector<Delivered> delivered;
       for (const AttributeRow& a : rows) {
+        const auto words = against.find(a.id);
+        if (words != against.end() && words->second.ended_at >= a.timestamp) continue;  // over, until it is changed
         BAVN_TRY(const auto own_tags, render.tags(a.event, a.id, true));
         const auto read = mi::load_bytes(
             as_list(*e, source.empty() ? "misp" : source, event_tags, own_tags, a), "event",
@@ -93,6 +126,7 @@ Result<void> Misp::Inner::indicators_of(std::int64_t event, std::string_view mod
               Delivered d{i, a.uuid};
               d.indicator.source = source;
               if (e->peer != 0) d.indicator.valid_until = blank.valid_until;
+              if (words != against.end()) doubt(d.indicator, words->second);
               // Red is for those who are named, and an indicator goes to every node.
               if (e->peer == 0 && d.indicator.tlp == event::Tlp::red) ++passed_over;
               else delivered.push_back(std::move(d));

@@ -17,6 +17,7 @@
 
 namespace bavn::exchange::misp {
 
+constexpr std::string_view kNodes = "misp:nodes";    // owner of sightings that nodes told
 constexpr std::string_view kOwnEvents = "misp:own";  // owner of events that are made of our own indicators
 
 struct WarningList {
@@ -67,6 +68,8 @@ struct Misp::Inner {
   std::string version;
   std::size_t largest_body = 0;
   bool at_root = true;
+  bool tells_sightings = false;
+  std::int64_t sightings_a_day = 100;
   std::vector<WarningList> warning_lists{};
   std::vector<Taxonomy> taxonomies{};
   QueueId queue{};
@@ -101,6 +104,8 @@ struct Misp::Inner {
   Result<void> indicators_of(std::int64_t event, std::string_view mode);
   /// Our own indicators that changed since, as events: one a source, day and marking.
   Result<void> own_events();
+  /// A node told how often it saw an indicator.
+  Result<void> node_saw(const store::DomainEvent& e);
 };
 
 // Answers in MISP's words.

@@ -38,6 +38,19 @@ constexpr Setting kSettings[] = {
      "Whether MISP's paths (/events/..., /attributes/...) are at the root of the web address, too, and not only below "
      "/misp.",
      Restart::yes},
+    {"misp.tell_sightings",
+     Unit::none,
+     false,
+     {},
+     "Tell partners' MISPs that members saw what is in an event, and when; never who. Only to partners who may have "
+     "TLP:AMBER, and of what is seen from then on. Off: only our own people see it.",
+     Restart::yes},
+    {"misp.sightings_a_day",
+     Unit::none,
+     std::int64_t{100},
+     {1, 10'000},
+     "Sightings of nodes that are kept of one attribute and day; nodes tell at the first one and at each doubling.",
+     Restart::yes},
 };
 
 constexpr std::size_t kSmall = std::size_t{1} << 20;  // a body that is no matter
@@ -138,6 +151,8 @@ Misp::Inner::Inner(Runtime& r, store::State& s, MispOptions o)
   version = settings.text("misp.version");
   largest_body = static_cast<std::size_t>(settings.integer("misp.largest_event"));
   at_root = settings.flag("misp.at_root");
+  tells_sightings = settings.flag("misp.tell_sightings");
+  sightings_a_day = settings.integer("misp.sightings_a_day");
 }
 
 Misp::Misp(std::unique_ptr<Inner> inner) : inner_(std::move(inner)) {}
@@ -163,6 +178,8 @@ Result<std::unique_ptr<Misp>> Misp::open(Runtime& runtime, store::State& state, 
     return in->state.write_now(
         [](store::Tx& tx) -> Result<void> { return tx.set_timer(tx.now() + kOwnEvery, "misp.own", "all"); });
   });
+  state.subscribe("misp.sightings", inner->queue, [in](const store::DomainEvent& e) { return in->node_saw(e); },
+                  {"report.sighting"});
   return std::unique_ptr<Misp>(new Misp(std::move(inner)));
 }
 

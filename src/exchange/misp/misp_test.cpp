@@ -615,9 +615,10 @@ TEST_F(MispTest, OurOwnIndicatorsAreEventsADayThatNobodyChanges) {
 
 /// Another hub, that reads this one.
 struct Puller2 {
-  explicit Puller2(Sim& sim) {
+  explicit Puller2(Sim& sim, bool tells = false) {
     state = store::State::open(sim, {.path = ":memory:", .schema = {"core", "hub"}}).value();
-    misp = Misp::open(sim, *state, {.name = "Other CERT", .folder = "/other"}).value();
+    if (tells) settings = Settings::read(misp_settings(), "[misp]\ntell_sightings = true\n", "test").value();
+    misp = Misp::open(sim, *state, {.name = "Other CERT", .folder = "/other", .settings = &settings}).value();
     library.publish = [this](std::int64_t, std::vector<Delivered> all, std::string_view) -> Result<Taken> {
       for (auto& d : all) taken[d.indicator.value] = d.indicator;
       return Taken{};
@@ -638,14 +639,19 @@ struct Puller2 {
   }
   ~Puller2() { state->stop(); }
   Result<Pulled> pull(Sim& sim, net::Client& client, std::string kind, std::string url, std::string cursor = {}) {
-    auto turn = std::make_shared<Pull>(
-        Pull{.peer = {.id = 7, .name = "First CERT", .kind = kind, .url = std::move(url), .cursor = std::move(cursor)},
-             .runtime = sim,
-             .client = client,
-             .queue = queue(sim),
-             .library = library,
-             .authorization = "key",
-             .max_reply = 1U << 24U});
+    auto turn = std::make_shared<Pull>(Pull{.peer = {.id = 7,
+                                                     .name = "First CERT",
+                                                     .kind = kind,
+                                                     .direction = "both",
+                                                     .url = std::move(url),
+                                                     .ceiling = ceiling,
+                                                     .cursor = std::move(cursor)},
+                                            .runtime = sim,
+                                            .client = client,
+                                            .queue = queue(sim),
+                                            .library = library,
+                                            .authorization = "key",
+                                            .max_reply = 1U << 24U});
     std::optional<Result<Pulled>> result;
     misp->pullers()[kind](turn, [&](Result<Pulled> r) { result = std::move(r); });
     sim.run_until([&] { return result.has_value(); }, 5min);
@@ -655,7 +661,24 @@ struct Puller2 {
     if (!queue_) queue_ = sim.queue({.name = "pulls"});
     return *queue_;
   }
+  /// The row that the desk would keep of it.
+  void keep_peer(std::string_view direction, std::string_view narrowest) {
+    ceiling = *event::parse_tlp(narrowest);
+    const auto kept = state->write_now([&](store::Tx& tx) -> Result<void> {
+      BAVN_CHECK(tx.exec(
+          "INSERT OR REPLACE INTO exchange_peer (id, name, kind, direction, url, sign_in, user, secret, options, "
+          "ceiling, kinds, sectors, confidence, strongest, tlp, valid_days, every_s, state, cursor, tried_us, ok_us, "
+          "newest_us, error, failures, taken, demoted, dropped, sent, made_by, made_us) VALUES (7, 'First CERT', "
+          "'misp', :d, '', '', '', '', '{}', :c, '[]', '[]', 50, 'warn', 'amber', 90, 3600, 'ok', '', 0, 0, 0, '', 0, "
+          "0, 0, 0, 0, '', 0)",
+          {{"d", direction}, {"c", narrowest}}));
+      return {};
+    });
+    ASSERT_TRUE(kept) << to_string(kept.error());
+  }
   std::optional<QueueId> queue_;
+  event::Tlp ceiling = event::Tlp::green;
+  Settings settings = Settings::defaults(misp_settings());
   std::unique_ptr<store::State> state;
   Library library;
   std::unique_ptr<Misp> misp;
@@ -728,6 +751,159 @@ TEST_F(MispTest, ReadsAMispAndAFeedAndWhatChangesThere) {
   const auto away = other.pull(sim, *client, "misp", "https://nowhere.example/");
   ASSERT_FALSE(away);
   EXPECT_EQ(away.error().code, Code::unavailable);
+}
+
+/// As the hub keeps what a node told.
+void node_tells(store::State& state, std::string_view item, std::string_view title, std::int64_t at_us) {
+  const auto told = state.write_now([&](store::Tx& tx) -> Result<void> {
+    BAVN_CHECK(
+        tx.exec("INSERT INTO hub_shared (node, item, kind, municipality, tlp, at_us, received_at_us, body) "
+                "VALUES ('n-gentofte', :i, 'sighting', 157, 'amber', :at, :at, :b)",
+                {{"i", item},
+                 {"at", at_us},
+                 {"b", fmt::format(R"({{"alert":1,"title":"{}","count":3,"last_seen_us":{}}})", title, at_us)}}));
+    return tx.emit("report.sighting", fmt::format("n-gentofte:{}", item), "{}", MunicipalityId{157});
+  });
+  ASSERT_TRUE(told) << to_string(told.error());
+}
+
+TEST_F(MispTest, WhatNodesSeeIsASightingOfOursThatNamesNobody) {
+  ASSERT_EQ(post("/events/add", event(R"("published":true,"Tag":[{"name":"tlp:green"}],"Attribute":[
+      {"type":"domain","value":"seen.example","uuid":"aaaaaaaa-2222-4333-8444-555555555555"},
+      {"type":"url","value":"https://seen.example/Path"},{"type":"domain","value":"words.example","to_ids":false}])"))
+                .status,
+            200);
+  jobs();
+  const std::int64_t at = micros(sim.now()) - 3'600'000'000;
+  node_tells(*state, "1", "domain seen.example", at);
+  node_tells(*state, "2", "url seen.example/Path", at);
+  node_tells(*state, "3", "domain words.example", at);
+  node_tells(*state, "4", "domain nobody-knows.example", at);
+  node_tells(*state, "5", "pattern [domain-name:value = 'seen.example']", at);
+  node_tells(*state, "6", "nonsense", at);
+  sim.advance(1s);
+  const auto all = post("/sightings/restSearch/event", fmt::format(R"({{"uuid":["{}"]}})", kUuid));
+  ASSERT_EQ(all.json.root()["response"].size(), 2U) << all.body;
+  const auto one = all.json.root()["response"].at(0)["Sighting"];
+  EXPECT_EQ(one["Organisation"]["name"].text_or({}), "Test CERT");
+  EXPECT_EQ(one["type"].text_or({}), "0");
+  EXPECT_EQ(one["date_sighting"].text_or({}), std::to_string(at / 1'000'000));
+  EXPECT_EQ(all.body.find("gentofte"), std::string::npos) << all.body;
+  EXPECT_EQ(all.body.find("157"), std::string::npos) << all.body;
+  // No partner learns of it, not even that there is something new.
+  Book book(sim, *state, "Test CERT");
+  ASSERT_TRUE(book.open());
+  Partner p;
+  p.peer = 9;
+  p.name = "Town";
+  p.may_read = true;
+  p.ceiling = Tlp::amber;
+  const Viewer town = Viewer::of(p);
+  const auto a = book.attribute(town, "aaaaaaaa-2222-4333-8444-555555555555").value();
+  ASSERT_TRUE(a);
+  EXPECT_NE(Render(book, town).attribute(*a, {.sightings = true})->find("\"Sighting\":[]"), std::string::npos);
+  EXPECT_EQ(book.event(town, kUuid).value()->sighting_timestamp, 0);
+  // Ours below amber do not, either: it is marked as the node marked it.
+  reader(Tlp::green);
+  EXPECT_EQ(
+      post("/sightings/restSearch/event", fmt::format(R"({{"uuid":["{}"]}})", kUuid)).json.root()["response"].size(),
+      0U);
+}
+
+TEST_F(MispTest, APartnersMispHearsWhatWasSeenOfItsEventsWhenThatIsWanted) {
+  ASSERT_EQ(post("/events/add", event(R"("published":true,"Tag":[{"name":"tlp:green"}],"Attribute":[
+      {"type":"domain","value":"seen.example","uuid":"aaaaaaaa-2222-4333-8444-555555555555"}])"))
+                .status,
+            200);
+  const auto server = net::SimServer::start(sim, router, "first.example:443", sim.queue({.name = "first"})).value();
+  const auto client = net::sim_client(sim, {});
+  const auto heard = [&] {
+    return state->read([](store::Reader& r) { return r.number("SELECT COUNT(*) FROM misp_sighting"); }).value();
+  };
+  struct Case {
+    bool tells;
+    const char *direction, *ceiling;
+    std::int64_t expected;
+  };
+  for (const Case& c : {Case{false, "both", "amber", 0}, Case{true, "in", "amber", 0}, Case{true, "both", "green", 0},
+                        Case{true, "both", "amber", 1}}) {
+    Puller2 other(sim, c.tells);
+    other.keep_peer(c.direction, c.ceiling);
+    const auto first = other.pull(sim, *client, "misp", "https://first.example/");
+    ASSERT_TRUE(first) << to_string(first.error());
+    node_tells(*other.state, "1", "domain seen.example", micros(sim.now()));
+    sim.advance(2s);
+    const auto second = other.pull(sim, *client, "misp", "https://first.example/", first->cursor);
+    ASSERT_TRUE(second) << to_string(second.error());
+    EXPECT_EQ(heard(), c.expected) << c.tells << c.direction << c.ceiling;
+    EXPECT_EQ(second->sent, static_cast<std::uint64_t>(c.expected));
+    // Once, and our own word does not come back to us as somebody's.
+    const auto third = other.pull(sim, *client, "misp", "https://first.example/", second->cursor);
+    ASSERT_TRUE(third) << to_string(third.error());
+    EXPECT_EQ(heard(), c.expected);
+    EXPECT_EQ(
+        other.state->read([](store::Reader& r) { return r.number("SELECT COUNT(*) FROM misp_sighting"); }).value(), 1);
+  }
+  const auto all = post("/sightings/restSearch/event", fmt::format(R"({{"uuid":["{}"]}})", kUuid));
+  EXPECT_EQ(all.json.root()["response"].at(0)["Sighting"]["source"].text_or({}), "Other CERT");
+  EXPECT_EQ(all.body.find("gentofte"), std::string::npos);
+}
+
+TEST_F(MispTest, FalsePositivesLowerAndExpiryByTheMakerEnds) {
+  ASSERT_EQ(post("/events/add", event(R"("published":true,"Tag":[{"name":"tlp:green"}],"Attribute":[
+      {"type":"domain","value":"doubted.example","uuid":"aaaaaaaa-2222-4333-8444-555555555555"},
+      {"type":"domain","value":"ended.example","uuid":"bbbbbbbb-2222-4333-8444-555555555555"}])"))
+                .status,
+            200);
+  jobs();
+  ASSERT_TRUE(published.contains("doubted.example"));
+  const auto before = published["doubted.example"].confidence;
+  const auto server = net::SimServer::start(sim, router, "first.example:443", sim.queue({.name = "first"})).value();
+  const auto client = net::sim_client(sim, {});
+  Puller2 other(sim);
+  auto pulled = other.pull(sim, *client, "misp", "https://first.example/");
+  ASSERT_TRUE(pulled);
+  sim.advance(2s);
+  ASSERT_EQ(other.taken.size(), 2U);
+
+  // Somebody else's word is heard and does not decide.
+  Book book(sim, *state, "Test CERT");
+  ASSERT_TRUE(book.open());
+  Partner p;
+  p.peer = 9;
+  p.name = "Town";
+  p.may_read = p.may_write = true;
+  p.ceiling = Tlp::green;
+  const Viewer town = Viewer::of(p);
+  for (const auto& [uuid, type] :
+       {std::pair("aaaaaaaa-2222-4333-8444-555555555555", 1), std::pair("bbbbbbbb-2222-4333-8444-555555555555", 2)}) {
+    SightingIn s;
+    s.type = type;
+    ASSERT_TRUE(book.add_sightings(town, {*book.attribute(town, uuid).value()}, s));
+  }
+  sim.advance(2s);
+  EXPECT_EQ(published["doubted.example"].confidence, before - 10);
+  EXPECT_NE(published["doubted.example"].comment.find("called a false positive by 1"), std::string::npos);
+  EXPECT_TRUE(published.contains("ended.example")) << "only who made it may end it";
+
+  // The maker's does, here and at whoever reads us.
+  ASSERT_EQ(post("/sightings/add/aaaaaaaa-2222-4333-8444-555555555555", R"({"type":1})").status, 200);
+  ASSERT_EQ(post("/sightings/add/bbbbbbbb-2222-4333-8444-555555555555", R"({"type":2})").status, 200);
+  sim.advance(2s);
+  EXPECT_EQ(published["doubted.example"].confidence, before / 2);
+  EXPECT_EQ(published["doubted.example"].action, mi::Action::watch);
+  EXPECT_FALSE(published.contains("ended.example"));
+  pulled = other.pull(sim, *client, "misp", "https://first.example/", pulled->cursor);
+  ASSERT_TRUE(pulled) << to_string(pulled.error());
+  sim.advance(2s);
+  EXPECT_FALSE(other.taken.contains("ended.example"));
+  EXPECT_NE(other.taken["doubted.example"].comment.find("called a false positive"), std::string::npos);
+  // A change after it is the newer word.
+  sim.advance(5s);
+  ASSERT_EQ(post("/attributes/edit/bbbbbbbb-2222-4333-8444-555555555555", R"({"comment":"back"})").status, 200);
+  ASSERT_EQ(post("/events/publish/1").status, 200);
+  sim.advance(2s);
+  EXPECT_TRUE(published.contains("ended.example"));
 }
 
 TEST_F(MispTest, WarninglistsAndTaxonomiesShip) {

@@ -10,6 +10,7 @@
 
 #include "base/result.hpp"
 #include "base/time.hpp"
+#include "event/tlp.hpp"
 #include "net/json_value.hpp"
 
 namespace bavn::exchange::misp {
@@ -23,6 +24,9 @@ struct TagIn {
 struct SightingIn {
   std::string uuid{}, source{}, org_name{}, org_uuid{};
   std::int64_t type = 0, at = 0;
+  // Of what our own nodes saw.
+  event::Tlp tlp = event::Tlp::clear;
+  bool inside = false, telling = false;  // partners do not learn of it; it is told to the partner whose event it is
 };
 
 struct AttributeIn {

@@ -299,9 +299,9 @@ Result<std::string> Render::attribute(const AttributeRow& a, const RenderOptions
   if (o.sightings) {
     BAVN_TRY(const auto rows, book_.state().read([&](store::Reader& r) {
       return r.all<SightingRow>(
-          fmt::format("SELECT {} FROM misp_sighting s WHERE s.attribute = :a ORDER BY s.id LIMIT 1000",
-                      kSightingColumns),
-          {{"a", a.id}});
+          fmt::format("SELECT {} FROM misp_sighting s WHERE s.attribute = :a AND {} ORDER BY s.id LIMIT 1000",
+                      kSightingColumns, sighting_visible(viewer_, "s")),
+          {{"a", a.id}, {"q", fmt::format("{{\"v\":{}}}", viewer_json(viewer_))}});
     }));
     out += ",\"Sighting\":[";
     for (std::size_t i = 0; i < rows.size(); ++i) {

@@ -70,6 +70,12 @@ std::string part_visible(const Viewer& v, std::string_view alias, bool has_tlp) 
   return sql + "))";
 }
 
+std::string sighting_visible(const Viewer& v, std::string_view alias) {
+  std::string sql = fmt::format("{}.tlp <= json_extract(:q, '$.v.c')", alias);
+  if (v.partner()) sql += fmt::format(" AND {}.inside = 0", alias);
+  return sql;
+}
+
 std::vector<std::string> sectors_of_tags(const std::vector<std::string>& tags) {
   std::vector<std::string> out;
   for (const std::string& tag : tags) {

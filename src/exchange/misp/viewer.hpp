@@ -27,6 +27,8 @@ struct Viewer {
 
 /// Conditions on misp_event e and misp_attribute a (or misp_object o); they read :q, a JSON object with viewer_json() in "v".
 std::string event_visible(const Viewer& v);
+/// Of a sighting; of what members saw, what is not for partners.
+std::string sighting_visible(const Viewer& v, std::string_view alias);
 std::string part_visible(const Viewer& v, std::string_view alias, bool has_tlp);
 std::string viewer_json(const Viewer& v);
 

@@ -14,8 +14,8 @@ constexpr std::int64_t kMostShown = 100'000;
 std::string visible_sightings(const Viewer& v) {
   return fmt::format(
       "FROM misp_sighting s JOIN misp_event e ON e.id = s.event JOIN misp_attribute a ON a.id = s.attribute WHERE {} "
-      "AND {}",
-      event_visible(v), part_visible(v, "a", true));
+      "AND {} AND {}",
+      event_visible(v), part_visible(v, "a", true), sighting_visible(v, "s"));
 }
 }  // namespace
 
