@@ -32,6 +32,7 @@ struct Asked {
                                                  file;
   std::vector<std::string> members;
   std::int64_t hours = 0;
+  std::uint64_t serial = 1;
   unsigned seconds = 90;
   bool json = false, all = false, everything = false, revive = false;
 };
@@ -252,6 +253,7 @@ int write_list(const Asked& a) {
   warn::exports::List list;
   list.made = system_now();
   list.municipality = "offline";
+  list.serial = a.serial;
   list.never = never->names();
   std::size_t line_number = 0, refused = 0;
   for (std::string line; std::getline(in, line);) {
@@ -382,6 +384,8 @@ void add_block_commands(CLI::App& app, int& rc) {
   sub->add_option("file", a->file, "Lines: domain,evil.example")->required();
   sub->add_option("--member", a->members, "A domain of a member, never blocked (repeatable)")->allow_extra_args(false);
   sub->add_option("--hours", a->hours, "How long it holds; 24 when not given")->check(CLI::Range(1, 720));
+  sub->add_option("--serial", a->serial,
+                  "The list's number, for servers that only take what has a higher one; 1 when not given");
   sub->add_option("--out", a->out, "Write it there instead of stdout, whole or not at all");
   sub->callback([a, &rc] { rc = write_list(*a); });
 }

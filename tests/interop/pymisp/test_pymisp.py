@@ -1,12 +1,15 @@
 #!/usr/bin/env python3
 """Unmodified PyMISP against `bavn hub`: what people's scripts do with a MISP; and a MISP's own requests when it pulls."""
 import argparse
+import functools
 import hashlib
 import http.client
+import http.server
 import json
 import os
 import pathlib
 import sys
+import threading
 import unittest
 import uuid
 
@@ -18,20 +21,50 @@ sys.path.insert(0, str(HERE.parents[1] / "e2e"))
 from desk import NO_LIMITS, Desk  # noqa: E402
 from support.community import Community, until  # noqa: E402
 
-from pymisp import MISPAttribute, MISPEvent, MISPObject, MISPSighting, MISPTag, PyMISP  # noqa: E402
+from pymisp import MISPAttribute, MISPEvent, MISPFeed, MISPObject, MISPSighting, MISPTag, PyMISP  # noqa: E402
 
 logging.getLogger("pymisp").setLevel(logging.CRITICAL)
 WORK = None
 CORPUS = pathlib.Path(os.environ["BAVN_CORPORA"]) / "threat_intel"
 
 
-class Hub(Community):
+class Feed(http.server.ThreadingHTTPServer):
+    """A folder as a feed of somebody on this machine."""
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_):
+            pass
+
+        def do_GET(self):
+            self.server.asked.append(self.path)
+            super().do_GET()
+
     def __init__(self, folder):
+        folder.mkdir(parents=True)
+        self.folder, self.asked = folder, []
+        super().__init__(("127.0.0.1", 0), functools.partial(self.Quiet, directory=str(folder)))
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def write(self, *events):
+        """As PyMISP's own feed generator does."""
+        manifest, hashes = {}, []
+        for event in events:
+            (self.folder / f"{event.uuid}.json").write_text(json.dumps(event.to_feed(), indent=2))
+            manifest |= event.manifest
+            hashes += [f"{h},{event.uuid}" for h in event.attributes_hashes("md5")]
+        (self.folder / "hashes.csv").write_text("\n".join(hashes) + "\n")
+        (self.folder / "manifest.json").write_text(json.dumps(manifest))
+
+
+class Hub(Community):
+    def __init__(self, folder, inside):
+        self.inside = inside
         super().__init__(folder, [])
 
     def enrolling(self):
         settings = self.hub.folder / "settings.toml"
-        settings.write_text(settings.read_text().replace("[web]\nport = 0\n", "[web]\nport = 0\n" + NO_LIMITS))
+        settings.write_text(settings.read_text().replace("[web]\nport = 0\n", "[web]\nport = 0\n" + NO_LIMITS)
+                            + f'[exchange]\ninside = "{self.inside}"\n')
         self.hub.stop()
         self.hub.start()
         self.hub.ready()
@@ -40,13 +73,16 @@ class Hub(Community):
 class Test(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.community = Hub(WORK / "community")
+        cls.feed = Feed(WORK / "feed")
+        cls.community = Hub(WORK / "community", f"127.0.0.1:{cls.feed.server_port}")
         cls.desk = Desk(cls.community.hub)
         cls.misp = PyMISP(cls.desk.url, f"Bearer {cls.desk.key}", ssl=False)
 
     @classmethod
     def tearDownClass(cls):
         cls.community.stop()
+        cls.feed.shutdown()
+        cls.feed.server_close()
 
     def event(self, info="an event", **more):
         event = MISPEvent()
@@ -361,6 +397,85 @@ class Test(unittest.TestCase):
         self.assertEqual({k: v for k, v in ours.items() if k != "Attribute"}, {k: v for k, v in theirs.items() if k != "Attribute"})
         self.assertEqual(ours["Attribute"], theirs["Attribute"])
         self.assertIn(f"{hashlib.md5(b'feed.example').hexdigest()},{event.uuid}", self.raw("GET", "/misp/feed/hashes.csv")[2].decode().splitlines())
+
+    def offered(self, info, value, **more):
+        event = self.event(info, date="2026-04-01", **more)
+        event.Orgc = {"name": "Feed author", "uuid": str(uuid.uuid4())}
+        event.add_tag("tlp:green")
+        event.add_attribute("domain", value)
+        event.publish()
+        return event
+
+    def new_feed(self, url, **more):
+        feed = MISPFeed()
+        feed.from_dict(**{"name": f"feed {uuid.uuid4()}", "provider": "somebody", "url": url, "input_source": "network", "source_format": "misp",
+                          "enabled": False, "caching_enabled": False, **more})
+        return feed
+
+    def known(self, value):
+        return self.community.hub.rows(f"SELECT source FROM hub_indicator WHERE value = '{value}'")
+
+    def test_a_feed_is_added_enabled_fetched_changed_and_deleted(self):
+        misp = self.misp
+        first = self.offered("offered first", "first-of-the-feed.dk")
+        self.feed.write(first)
+        feed = misp.add_feed(self.new_feed(f"http://127.0.0.1:{self.feed.server_port}/", name="Loopback feed"), pythonify=True)
+        self.assertIsInstance(feed, MISPFeed, feed)
+        self.assertEqual((feed.name, feed.enabled, feed.source_format), ("Loopback feed", False, "misp"))
+        self.assertIn(feed.id, [f.id for f in misp.feeds(pythonify=True)])
+        self.assertEqual(misp.get_feed(feed, pythonify=True).url, feed.url)
+        self.assertEqual(self.feed.asked, [], "what is not enabled is not asked")
+        enabled = misp.enable_feed(feed, pythonify=True)
+        self.assertIsInstance(enabled, MISPFeed, enabled)
+        self.assertTrue(enabled.enabled)
+        self.assertIn("queued", misp.fetch_feed(feed)["result"])
+        until(lambda: self.known("first-of-the-feed.dk"), 30, lambda: self.community.hub.tail())
+        self.assertEqual(self.known("first-of-the-feed.dk"), [("Loopback feed: Feed author",)])
+        self.assertEqual([e.uuid for e in misp.search(value="first-of-the-feed.dk", pythonify=True)], [first.uuid])
+        # Only what is new is asked for again; all, and "cache", read it, too.
+        for number, fetch in enumerate((lambda: misp.fetch_feed(feed), misp.fetch_all_feeds, lambda: misp.cache_feed(feed), misp.cache_all_feeds, misp.cache_misp_feeds)):
+            more = self.offered(f"offered later {number}", f"later{number}-of-the-feed.dk")
+            before = len(self.feed.asked)
+            self.feed.write(first, more)
+            said = fetch()
+            self.assertNotIn("errors", said, said)
+            until(lambda: self.known(f"later{number}-of-the-feed.dk"), 30, lambda: self.community.hub.tail())
+            self.assertNotIn(f"/{first.uuid}.json", self.feed.asked[before:])
+        renamed = misp.get_feed(feed, pythonify=True)
+        renamed.name = "Loopback feed, renamed"
+        self.assertEqual(misp.update_feed(renamed, pythonify=True).name, "Loopback feed, renamed")
+        self.assertFalse(misp.disable_feed(feed, pythonify=True).enabled)
+        # What there is not says so.
+        for said, words in ((misp.enable_feed_cache(feed), "no cache"), (misp.compare_feeds(), "not compared"), (misp.load_default_feeds(), "no feeds ship")):
+            self.assertIn(words, said["errors"][1]["message"])
+        self.assertIn("0 feeds", misp.cache_freetext_feeds()["message"])
+        self.assertIn("message", misp.delete_feed(feed))
+        self.assertIn("errors", misp.get_feed(feed))
+
+    def test_a_feed_inside_the_network_is_refused(self):
+        before = len(self.feed.asked)
+        other = self.feed.server_port + 1
+        for url in (f"http://127.0.0.1:{other}/", f"http://localhost:{other}/", "http://169.254.169.254/latest/meta-data/", "http://[::1]/", "http://10.0.0.1/feed/",
+                    "http://192.168.1.1/", "http://0x7f000001/", "http://2130706433/", "http://[::ffff:127.0.0.1]/", "file:///etc/passwd", "gopher://127.0.0.1/"):
+            said = self.misp.add_feed(self.new_feed(url, enabled=True))
+            self.assertIn("errors", said, url)
+            self.assertIn(said["errors"][0], (400, 403), (url, said))
+        said = self.misp.add_feed(self.new_feed("https://feed.example/list.csv", source_format="csv"))
+        self.assertIn("bavn import", said["errors"][1]["message"])
+        # Nor by an edit.
+        feed = self.misp.add_feed(self.new_feed("https://feed.example/"), pythonify=True)
+        feed.url = "http://169.254.169.254/"
+        self.assertIn("errors", self.misp.update_feed(feed))
+        self.assertEqual(self.misp.get_feed(feed, pythonify=True).url, "https://feed.example/")
+        self.assertEqual(self.feed.asked[before:], [])
+
+    def test_who_is_a_partner_does_not_choose_our_feeds(self):
+        status, _, text = self.raw("POST", "/api/peers", {"name": "Nosy MISP", "kind": "client", "direction": "both", "ceiling": "green"})
+        self.assertEqual(status, 201, text)
+        status, _, text = self.raw("POST", f"/api/peers/{json.loads(text)['id']}/keys", {"label": "pymisp", "read": True, "write": True})
+        partner = PyMISP(self.desk.url, json.loads(text)["key"], ssl=False)
+        self.assertEqual(partner.feeds()["errors"][0], 403)
+        self.assertEqual(partner.add_feed(self.new_feed("https://feed.example/"))["errors"][0], 403)
 
     def test_large_events_go_in_and_out(self):
         n = 200_000 if os.environ.get("BAVN_TEST_LANE") == "long" else 20_000

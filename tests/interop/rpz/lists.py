@@ -4,7 +4,9 @@ import argparse
 import os
 import pathlib
 import random
+import re
 import shutil
+import signal
 import socket
 import struct
 import subprocess
@@ -199,6 +201,7 @@ def policy_zones(work):
             answers(server)
             log = (work / "unbound" / "log").read_text()
             check("Unbound has nothing against any line", "error" not in log and "warning" not in log, log[-2000:])
+        transfers(work, world.port)
         big(work, world.port)
 
 
@@ -221,6 +224,74 @@ def big(work, upstream):
             print(f"     {server.name} serves {count} entries after {time.monotonic() - start:.1f} s")
             check(f"{server.name} blocks the last of them", ask(server.port, f"www.n{count - 1}.bad{(count - 1) % 97}.example") == (NXDOMAIN, []))
             check(f"{server.name} answers what is not in it", ask(server.port, "good.example") == (NOERROR, ["192.0.2.2"]))
+
+
+def dig(port, words, key=None):
+    done = subprocess.run(["dig", "@127.0.0.1", "-p", str(port), "+noall", "+answer", "+tcp", "+time=10", "+tries=1",
+                           *(["-k", str(key)] if key else []), *words], capture_output=True, text=True)
+    return [line.split(None, 4) for line in done.stdout.splitlines() if line and not line.startswith(";")], done.stdout
+
+
+def transfers(work, upstream):
+    """A hidden primary that loads our file, and a resolver that gets the zone from it: AXFR and IXFR with TSIG, NOTIFY."""
+    if not shutil.which("dig"):
+        print("SKIPPED: dig is not installed (bind9-dnsutils)")
+        return
+    folder, resolver = work / "primary", work / "secondary"
+    folder.mkdir()
+    resolver.mkdir()
+    port, secondary = free_port(), free_port()
+    source, zone_file = folder / "list.csv", folder / "rpz.zone"
+    names = [f"n{i}.bad.example" for i in range(2000)] + ["evil.example"]
+
+    def publish(serial):
+        source.write_text("".join(f"domain,{name}\n" for name in names))
+        done = subprocess.run([BAVN, "blocks", "write", "rpz.zone", source, "--serial", str(serial), "--out", zone_file], capture_output=True, text=True)
+        check(f"list {serial} is written", done.returncode == 0, done.stderr)
+
+    key = folder / "bavn.key"
+    key.write_text(subprocess.run(["tsig-keygen", "bavn-rpz"], capture_output=True, text=True, check=True).stdout)
+    (folder / "named.conf").write_text(
+        f'include "{key}";\noptions {{\n{named_common(folder, port)}  recursion no; ixfr-from-differences yes;\n}};\ncontrols {{ }};\n'
+        f'zone "rpz.bavn" {{ type primary; file "{zone_file}"; allow-query {{ key bavn-rpz; }}; allow-transfer {{ key bavn-rpz; }};\n'
+        f"  notify explicit; also-notify {{ 127.0.0.1 port {secondary} key bavn-rpz; }}; }};\n")
+    (resolver / "named.conf").write_text(
+        f'include "{key}";\noptions {{\n{named_common(resolver, secondary)}  recursion yes; forward only; forwarders {{ 127.0.0.1 port {upstream}; }};\n'
+        f'  empty-zones-enable no; response-policy {{ zone "rpz.bavn"; }} qname-wait-recurse no;\n}};\ncontrols {{ }};\n'
+        f'zone "rpz.bavn" {{ type secondary; file "rpz.bavn.db"; primaries {{ 127.0.0.1 port {port} key bavn-rpz; }}; allow-query {{ none; }};\n'
+        f"  allow-notify {{ key bavn-rpz; }}; }};\n")
+
+    def blocked(server, name):
+        for _ in range(150):
+            if ask(server.port, name) == (NXDOMAIN, []):
+                return True
+            time.sleep(0.1)
+        return False
+
+    publish(10)
+    with Server("the hidden primary", ["named", "-g", "-n", "1", "-c", folder / "named.conf"], port, folder / "log") as primary:
+        refused, said = dig(port, ["rpz.bavn", "AXFR"])
+        check("a transfer without the key is refused", not refused and "failed" in said.lower(), said)
+        check("a question without the key is refused", ask(port, "evil.example.rpz.bavn") == (5, []))
+        whole, said = dig(port, ["rpz.bavn", "AXFR"], key)
+        check("AXFR with the key is the whole zone", len(whole) == 2 * len(names) + 3, f"{len(whole)} records, {said[-300:]}")
+        with Server("the resolver", ["named", "-g", "-n", "1", "-c", resolver / "named.conf"], secondary, resolver / "log") as server:
+            check("the resolver got the zone and blocks", blocked(server, "www.evil.example"))
+            check("the resolver answers what is not in it", ask(server.port, "good.example") == (NOERROR, ["192.0.2.2"]))
+            before = (whole[0][4].split()[2])
+            names.remove("n7.bad.example")
+            names.append("notevil.example")
+            publish(11)
+            os.utime(zone_file, (time.time() + 2, time.time() + 2))  # a change within the second of the load is a change
+            primary.process.send_signal(signal.SIGHUP)
+            check("the change comes by NOTIFY, without waiting for the refresh", blocked(server, "notevil.example"))
+            check("what is gone is answered again", ask(server.port, "good.example") == (NOERROR, ["192.0.2.2"]))
+            took = re.findall(r"Transfer completed: \d+ messages, (\d+) records", (resolver / "log").read_text())
+            check("the resolver took the difference alone", len(took) == 2 and int(took[1]) <= 10, str(took))
+        part, said = dig(port, ["rpz.bavn", f"IXFR={before}"], key)
+        what = sorted({line[0] for line in part if line[3] == "CNAME"})
+        check("IXFR is the difference alone", len(part) == 8 and [line[3] for line in part].count("SOA") == 4 and
+              what == ["*.n7.bad.example.rpz.bavn.", "*.notevil.example.rpz.bavn.", "n7.bad.example.rpz.bavn.", "notevil.example.rpz.bavn."], said)
 
 
 def squid(work):

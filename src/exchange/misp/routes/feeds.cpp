@@ -36,6 +36,27 @@ void write(JsonWriter& w, const ShownPeer& p) {
   w.member("caching_enabled", false).member("lookup_visible", false).end().end();
 }
 
+/// As it is, to be written again with changes.
+NewPeer as_written(const Peer& p) {
+  NewPeer n;
+  n.name = p.name;
+  n.kind = p.kind;
+  n.direction = p.direction;
+  n.url = p.url;
+  n.sign_in = p.sign_in;
+  n.user = p.user;
+  n.options = p.options;
+  n.ceiling = p.ceiling;
+  n.kinds = p.kinds;
+  n.sectors = p.sectors;
+  n.confidence = p.confidence;
+  n.strongest = p.strongest;
+  n.tlp = p.tlp;
+  n.valid_days = p.valid_days;
+  n.every_minutes = p.every_s / 60;
+  return n;
+}
+
 std::uint64_t value_of_tag(std::string_view text) {
   std::uint64_t n = 0;
   for (const char ch : sha256(text).substr(0, 8)) n = (n << 8U) | static_cast<unsigned char>(ch);
@@ -74,6 +95,25 @@ std::optional<net::Reply> Misp::Inner::feeds(Call& c) {
     write(w, made);
     return net::json(std::move(out));
   }
+  const bool cache = c.action == "cacheFeeds";
+  if (c.action == "fetchFromAllFeeds" ||
+      (cache && (c.word() == "all" || c.word() == "misp" || c.word() == "freetext"))) {
+    BAVN_MISP_TRY(const auto peers, c, desk.list(scope));
+    std::size_t asked = 0;
+    for (const ShownPeer& p : peers) {
+      if (p.peer.kind != "misp_feed" || p.peer.state == "paused" || c.word() == "freetext") continue;
+      BAVN_MISP_CHECK(c, desk.pull_now(scope, p.peer.id));
+      ++asked;
+    }
+    if (cache) return done(c, fmt::format("There is no cache: {} feeds are read whole.", asked));
+    w.object().member("result", fmt::format("Pull queued for background execution: {} feeds.", asked)).end();
+    return net::json(std::move(out));
+  }
+  if (c.action == "compareFeeds" || c.action == "loadDefaultFeeds")
+    return fault(c, 404, "Not served here",
+                 c.action == "compareFeeds"
+                     ? "feeds are not compared here: search for a value, its events say who has it"
+                     : "no feeds ship with this: add those you trust");
   std::string number_text(c.word());
   if (number_text.empty() || number_text.size() > 18 ||
       !std::all_of(number_text.begin(), number_text.end(), ascii_digit))
@@ -84,6 +124,28 @@ std::optional<net::Reply> Misp::Inner::feeds(Call& c) {
   if (c.action == "view") {
     write(w, *peer);
     return net::json(std::move(out));
+  }
+  if (c.action == "edit" && c.posts()) {
+    BAVN_MISP_TRY(const auto body, c, c.body());
+    const net::JsonValue f = body.root()["Feed"].is_object() ? body.root()["Feed"] : body.root();
+    if (truth(f["caching_enabled"]).value_or(false))
+      return fault(c, 400, "Bad Request", "feeds are read whole here: there is no cache to turn on");
+    if (const auto format = f["source_format"].text_or("misp"); format != "misp")
+      return fault(c, 400, "Bad Request", "feeds here are MISP feeds; lists of text and CSV are read with bavn import");
+    NewPeer p = as_written(peer->peer);
+    if (const auto name = f["name"].text()) p.name = std::string(*name);
+    if (const auto url = f["url"].text()) p.url = std::string(*url);
+    if (p.name != peer->peer.name || p.url != peer->peer.url) BAVN_MISP_CHECK(c, desk.change(scope, id, p, {}));
+    const bool on = peer->peer.state != "paused";
+    if (const bool wanted = truth(f["enabled"]).value_or(on); wanted != on)
+      BAVN_MISP_CHECK(c, desk.pause(scope, id, !wanted));
+    BAVN_MISP_TRY(const auto changed, c, desk.show(scope, id));
+    write(w, changed);
+    return net::json(std::move(out));
+  }
+  if (cache && c.posts()) {
+    BAVN_MISP_CHECK(c, desk.pull_now(scope, id));
+    return done(c, "There is no cache: the feed is read whole.");
   }
   if (c.action == "fetchFromFeed") {
     BAVN_MISP_CHECK(c, desk.pull_now(scope, id));
