@@ -21,7 +21,7 @@ sys.path.insert(0, str(HERE.parents[1] / "e2e"))
 from desk import NO_LIMITS, Desk  # noqa: E402
 from support.community import Community, until  # noqa: E402
 
-from pymisp import MISPAttribute, MISPEvent, MISPFeed, MISPObject, MISPSighting, MISPTag, PyMISP  # noqa: E402
+from pymisp import MISPAttribute, MISPEvent, MISPFeed, MISPObject, MISPOrganisation, MISPSighting, MISPTag, PyMISP  # noqa: E402
 
 logging.getLogger("pymisp").setLevel(logging.CRITICAL)
 WORK = None
@@ -74,7 +74,7 @@ class Test(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.feed = Feed(WORK / "feed")
-        cls.community = Hub(WORK / "community", f"127.0.0.1:{cls.feed.server_port}")
+        cls.community = Hub(WORK / "community", "127.0.0.1")  # the only host inside that may be asked
         cls.desk = Desk(cls.community.hub)
         cls.misp = PyMISP(cls.desk.url, f"Bearer {cls.desk.key}", ssl=False)
 
@@ -400,7 +400,9 @@ class Test(unittest.TestCase):
 
     def offered(self, info, value, **more):
         event = self.event(info, date="2026-04-01", **more)
-        event.Orgc = {"name": "Feed author", "uuid": str(uuid.uuid4())}
+        author = MISPOrganisation()
+        author.from_dict(name="Feed author", uuid=str(uuid.uuid4()))
+        event.Orgc = author
         event.add_tag("tlp:green")
         event.add_attribute("domain", value)
         event.publish()
@@ -442,8 +444,13 @@ class Test(unittest.TestCase):
             until(lambda: self.known(f"later{number}-of-the-feed.dk"), 30, lambda: self.community.hub.tail())
             self.assertNotIn(f"/{first.uuid}.json", self.feed.asked[before:])
         renamed = misp.get_feed(feed, pythonify=True)
-        renamed.name = "Loopback feed, renamed"
-        self.assertEqual(misp.update_feed(renamed, pythonify=True).name, "Loopback feed, renamed")
+        renamed.name = "Loopback feed renamed"
+        self.assertIn("indicators carry its name", misp.update_feed(renamed)["errors"][1]["message"])
+        other = misp.add_feed(self.new_feed("https://feed.example/other/"), pythonify=True)
+        other.name = "Another name"
+        changed = misp.update_feed(other, pythonify=True)
+        self.assertIsInstance(changed, MISPFeed, changed)
+        self.assertEqual(changed.name, "Another name")
         self.assertFalse(misp.disable_feed(feed, pythonify=True).enabled)
         # What there is not says so.
         for said, words in ((misp.enable_feed_cache(feed), "no cache"), (misp.compare_feeds(), "not compared"), (misp.load_default_feeds(), "no feeds ship")):
@@ -454,9 +461,8 @@ class Test(unittest.TestCase):
 
     def test_a_feed_inside_the_network_is_refused(self):
         before = len(self.feed.asked)
-        other = self.feed.server_port + 1
-        for url in (f"http://127.0.0.1:{other}/", f"http://localhost:{other}/", "http://169.254.169.254/latest/meta-data/", "http://[::1]/", "http://10.0.0.1/feed/",
-                    "http://192.168.1.1/", "http://0x7f000001/", "http://2130706433/", "http://[::ffff:127.0.0.1]/", "file:///etc/passwd", "gopher://127.0.0.1/"):
+        for url in ("http://169.254.169.254/latest/meta-data/", "https://169.254.169.254/", "http://[::1]/", "https://[::1]/", "https://10.0.0.1/feed/", "https://192.168.1.1/",
+                    "https://0x0a000001/", "https://167772161/", "https://[::ffff:10.0.0.1]/", "https://127.0.0.2/", "file:///etc/passwd", "gopher://10.0.0.1/"):
             said = self.misp.add_feed(self.new_feed(url, enabled=True))
             self.assertIn("errors", said, url)
             self.assertIn(said["errors"][0], (400, 403), (url, said))

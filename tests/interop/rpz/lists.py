@@ -171,6 +171,10 @@ def unbound(work, upstream, zones, name="unbound"):
 
 
 def answers(server):
+    for _ in range(150):  # the zone is taken in after the first answer
+        if ask(server.port, BLOCKED[0]) == (NXDOMAIN, []):
+            break
+        time.sleep(0.1)
     for name, (kind, address) in WORLD.items():
         got = ask(server.port, name, kind)
         if name in BLOCKED or name == "other-feed.example":
@@ -257,7 +261,7 @@ def transfers(work, upstream):
         f"  notify explicit; also-notify {{ 127.0.0.1 port {secondary} key bavn-rpz; }}; }};\n")
     (resolver / "named.conf").write_text(
         f'include "{key}";\noptions {{\n{named_common(resolver, secondary)}  recursion yes; forward only; forwarders {{ 127.0.0.1 port {upstream}; }};\n'
-        f'  empty-zones-enable no; response-policy {{ zone "rpz.bavn"; }} qname-wait-recurse no;\n}};\ncontrols {{ }};\n'
+        f'  empty-zones-enable no; response-policy {{ zone "rpz.bavn" min-update-interval 1; }} qname-wait-recurse no;\n}};\ncontrols {{ }};\n'
         f'zone "rpz.bavn" {{ type secondary; file "rpz.bavn.db"; primaries {{ 127.0.0.1 port {port} key bavn-rpz; }}; allow-query {{ none; }};\n'
         f"  allow-notify {{ key bavn-rpz; }}; }};\n")
 
