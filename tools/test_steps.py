@@ -139,6 +139,8 @@ def checks(step):
     step.one("layers", sys.executable, "tools/check_layers.py")
     step.unittest("tools/check_layers_test.py")
     step.one("contract of the API", sys.executable, "tools/openapi.py", "--check")
+    step.one("texts of settings and of what is said about partners", sys.executable, "tools/sentences.py", "--check")
+    step.unittest("tools/sentences_test.py")
     step.one("formatting (tools/format.sh repairs it)", "tools/format.sh", "--check")
     step.one("headers compile alone", sys.executable, "tools/check_headers.py")
 

@@ -16,6 +16,8 @@ const csv = (name) =>
     .slice(1)
     .map((line) => line.split(','));
 
+const reasons = JSON.parse(readFileSync(join(root, 'i18n', 'ui', 'sentences', 'settings.json'), 'utf8'));
+
 /** The same row of numbers each time: pictures of two runs can be compared. */
 function dice(seed) {
   let state = seed;
@@ -162,11 +164,15 @@ export default function hub() {
       warnings: [{ id: 'w-1', state: 'updated', version: 3, asked: 98, answered: 96, seen_here: 21 }], may: judged.has('1') ? ['close', 'merge'] : ['confirm', 'judge_real', 'judge_false', 'close', 'merge'],
     };
   }
+  const text = (name, value, most = 2000) => ({ name, type: 'text', value, fallback: value, unit: 'none', least: 0, most, reason: reasons[name].en, restart: true, changed: false });
+  const whole = (name, value, least, most, unit = 'none') => ({ ...text(name, value), type: 'integer', unit, least, most });
   const settings = [
-    { name: 'correlate.suspicions_per_shift', type: 'integer', value: 5, fallback: 5, unit: 'none', least: 1, most: 1000, reason: "Places in the analyst's queue for one shift; more are not looked at, only clicked away.", restart: true, changed: false },
-    { name: 'warn.remind_after', type: 'integer', value: 15, pending: 10, fallback: 15, unit: 'minutes', least: 1, most: 1440, reason: "A municipality whose node has not answered a warning for so long is reached by the hub's own ways.", restart: true, changed: true },
+    text('auth.inside', ''), whole('auth.longest_key', 366, 1, 3660, 'days'), whole('blocks.preview_seconds', 60, 5, 3600, 'seconds'), text('campaigns.baseline_case', '2024-10', 40),
+    whole('correlate.candidate_municipalities', 3, 2, 20), whole('correlate.light_reporters', 3, 1, 1000), whole('correlate.suspicions_per_shift', 5, 1, 100), text('exchange.inside', ''), whole('exchange.largest_answer', 268_435_456, 1_048_576, 1_073_741_824, 'bytes'),
+    { ...text('misp.at_root', true), type: 'flag', least: 0, most: 1 }, text('notify.sms_body', '{{"to":"{to}","from":"{from}","message":"{text}"}}', 4000),
+    whole('taxii.most_objects', 500_000, 1, 10_000_000), { ...whole('warn.remind_after', 15, 1, 1440, 'minutes'), pending: 10, changed: true }, text('web.address', '127.0.0.1', 64),
+    // One that the page has no words for is shown as the server says it.
     { name: 'warn.name_sender', type: 'flag', value: true, fallback: false, unit: 'none', least: 0, most: 1, reason: 'Whether a municipality that agreed is named when its account sends.', restart: false, changed: true },
-    { name: 'web.address', type: 'text', value: '127.0.0.1', fallback: '127.0.0.1', unit: 'none', least: 1, most: 200, reason: 'Where the pages are served; another than loopback needs a certificate.', restart: true, changed: false },
   ];
   const nodeOf = (town, i) => ({
     id: town.name.toLowerCase().replaceAll('æ', 'ae').replaceAll('ø', 'oe').replaceAll('å', 'aa'), operator: town.name, form: ['package', 'guest', 'vm'][i % 3], state: town.name === 'Fanø' || town.name === 'Samsø' ? 'away' : 'connected', municipalities: [{ code: town.code, name: town.name }], version: '0.1.0', enrolled_at: at(-70000), last_seen_at: town.name === 'Fanø' ? at(-41) : at(46.9), certificate_until: at(24 * 60 * (8 + (i % 20))), clock_offset_ms: (i % 7) - 3, clock_marked: false, behind: i % 31 === 3 ? 2 : 0, open_alerts: parts.some((part) => part.name === town.name) ? 1 : 0, indicators: 350412, trouble: town.name === 'Fanø' ? [hostile('disk is 91 % full')] : [],

@@ -1,6 +1,7 @@
 // Reads i18n/ui/{da,nb,en}/AREA.json, checks that the three say the same things, and writes what the pages use:
 // src/generated/messages.ts (the keys and their placeholders as types), src/generated/messages/LANGUAGE.json (what the first page needs) and
-// LANGUAGE_rest.json.
+// LANGUAGE_rest.json. And what the program says in English (i18n/ui/sentences, checked by tools/sentences.py), for the pages that show it:
+// src/generated/sentences/NAME_LANGUAGE.json.
 // usage: node tools/messages.mjs [--unused]     --unused also names keys that no page uses
 import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -139,4 +140,10 @@ for (const language of languages) {
   const parts = [...texts[language]];
   put(join(generated, 'messages', `${language}.json`), `${JSON.stringify(Object.fromEntries(parts.filter(([key]) => first.has(key))))}\n`);
   put(join(generated, 'messages', `${language}_rest.json`), `${JSON.stringify(Object.fromEntries(parts.filter(([key]) => !first.has(key))))}\n`);
+}
+mkdirSync(join(generated, 'sentences'), { recursive: true });
+for (const file of readdirSync(join(catalogue, 'sentences'))) {
+  if (!file.endsWith('.json')) continue;
+  const entries = Object.entries(JSON.parse(readFileSync(join(catalogue, 'sentences', file), 'utf8')));
+  for (const language of ['da', 'nb']) put(join(generated, 'sentences', `${file.slice(0, -5)}_${language}.json`), `${JSON.stringify(Object.fromEntries(entries.map(([key, said]) => [key, said[language]])))}\n`);
 }

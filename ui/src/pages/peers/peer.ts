@@ -1,5 +1,6 @@
 // What several pages about partners share.
 import type { components } from '$gen/api';
+import { sentences, type Sentences } from '$lib/sentences.svelte';
 
 export type Peer = components['schemas']['Peer'];
 export type NewPeer = components['schemas']['NewPeer'];
@@ -10,3 +11,5 @@ export const tone = (state: Peer['state']): 'done' | 'glow' | 'sea' | 'calm' => 
 export const comes = (kind: Peer['kind']): boolean => kind === 'client';
 export const levels = ['clear', 'green', 'amber', 'amber+strict', 'red'] as const;
 export const actions = ['watch', 'warn', 'hold', 'block'] as const;
+/** Why something was not taken, and what a partner's machine answered, in the language of the page. */
+export const sayings = (): Sentences => sentences({ da: () => import('$gen/sentences/partners_da.json'), nb: () => import('$gen/sentences/partners_nb.json') });
