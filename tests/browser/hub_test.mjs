@@ -140,6 +140,29 @@ describe('the main tasks', () => {
     assert.equal(await page.evaluate(() => document.documentElement.dataset.theme), 'dark');
     await close();
   });
+  it('says what a setting is for in the language of the page, and in English where it has no words', async () => {
+    const { page, faults, close } = await world.tab({ language: 'da' });
+    const said = JSON.parse(readFileSync(join(root, 'i18n', 'ui', 'sentences', 'settings.json'), 'utf8'))['warn.remind_after'];
+    await visit(page, world.base, '/settings');
+    await page.getByText(said.da).waitFor();
+    await page.getByLabel('Sprog').selectOption('nb');
+    await page.getByText(said.nb).waitFor();
+    assert.equal(await page.locator('main [lang=en]').innerText(), 'Whether a municipality that agreed is named when its account sends.');
+    await page.getByRole('searchbox').fill('påminnelse');
+    await page.getByText(said.nb).waitFor();
+    assert.equal(await page.locator('main .rows li').count(), 1);
+    await page.getByRole('button', { name: 'Rediger warn.remind_after' }).click();
+    await page.getByRole('dialog').getByText(said.nb).waitFor();
+    assert.deepEqual(faults, []);
+    await close();
+    // When the words do not load, the page does.
+    const other = await world.tab({ language: 'da' });
+    await other.page.route(/settings_da/, (route) => route.abort());
+    await visit(other.page, world.base, '/settings');
+    await other.page.getByText(said.en).waitFor();
+    assert.deepEqual(other.faults, []);
+    await other.close();
+  });
   it('asks for proof before what is dangerous, and says what is refused', async () => {
     const { page, close } = await world.tab({ language: 'en' });
     await visit(page, world.base, '/nodes/aalborg');

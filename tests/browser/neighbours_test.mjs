@@ -29,7 +29,7 @@ describe('partners', () => {
       const t = texts(language);
       const { page, faults, close } = await world.tab({ language });
       await visit(page, world.base, '/peers');
-      await page.getByText('the partner answered 503 to manifest.json').waitFor();
+      await page.getByText({ da: 'partneren svarede 503 på manifest.json', nb: 'partneren svarte 503 på manifest.json', en: 'the partner answered 503 to manifest.json' }[language]).waitFor();
       await page.getByRole('button', { name: t('peer.add') }).click();
       const form = page.getByRole('dialog', { name: t('peer.add') });
       await form.getByLabel(t('peer.name'), { exact: true }).fill(`Ny ${language}`);
@@ -62,9 +62,19 @@ describe('partners', () => {
     await visit(page, world.base, '/peers/1');
     const table = page.getByRole('table', { name: 'What was not taken' });
     assert.equal(await table.getByRole('row').count(), 5);
-    await page.getByRole('button', { name: 'Only these: an address inside the network is no indicator' }).click();
+    await page.getByRole('button', { name: 'Only these: it may never be blocked: watched for only' }).click();
     await page.waitForFunction(() => document.querySelectorAll('main tbody tr').length === 1);
     assert.match(await table.innerText(), /10\.20\.30\.40/);
+    assert.deepEqual(faults, []);
+    await close();
+  });
+  it('say why in the language of the reader, and choose by the reason all the same', async () => {
+    const { page, faults, close } = await world.tab({ language: 'da' });
+    await visit(page, world.base, '/peers/1');
+    await page.getByText('TLP er strengere end det, der må gå til kommunerne').first().waitFor();
+    await page.getByRole('button', { name: 'Kun disse: MISP-typen yara er ikke et kendetegn, der ses i logs' }).click();
+    await page.waitForFunction(() => document.querySelectorAll('main tbody tr').length === 1);
+    assert.equal(await page.locator('main [lang=en]').count(), 0);
     assert.deepEqual(faults, []);
     await close();
   });
