@@ -640,19 +640,24 @@ bool looks_structured(std::string_view head) {
 
 namespace {
 
-// std::count is one byte a step at -O2; SSE2 is part of every amd64.
+// std::count is one byte a step at -O2; SSE2 is part of every amd64. Four sums, so that none waits for another.
 std::uint64_t count_lines(std::string_view s) {
   std::uint64_t n = 0;
   std::size_t i = 0;
 #if defined(__SSE2__)
-  const __m128i nl = _mm_set1_epi8('\n');
-  while (i + 16 <= s.size()) {
-    __m128i sum = _mm_setzero_si128();
-    for (int k = 0; k < 255 && i + 16 <= s.size(); ++k, i += 16)
-      sum = _mm_sub_epi8(sum, _mm_cmpeq_epi8(_mm_loadu_si128(reinterpret_cast<const __m128i*>(s.data() + i)), nl));
-    const __m128i total = _mm_sad_epu8(sum, _mm_setzero_si128());
-    n += static_cast<std::uint64_t>(_mm_cvtsi128_si64(total)) +
-         static_cast<std::uint64_t>(_mm_cvtsi128_si64(_mm_srli_si128(total, 8)));
+  const __m128i nl = _mm_set1_epi8('\n'), zero = _mm_setzero_si128();
+  while (i + 64 <= s.size()) {
+    __m128i sums[4] = {zero, zero, zero, zero};
+    for (int k = 0; k < 255 && i + 64 <= s.size(); ++k, i += 64)
+      for (int j = 0; j < 4; ++j) {
+        const auto* at = reinterpret_cast<const __m128i*>(s.data() + i + std::size_t{16} * static_cast<unsigned>(j));
+        sums[j] = _mm_sub_epi8(sums[j], _mm_cmpeq_epi8(_mm_loadu_si128(at), nl));
+      }
+    for (const __m128i sum : sums) {
+      const __m128i total = _mm_sad_epu8(sum, zero);
+      n += static_cast<std::uint64_t>(_mm_cvtsi128_si64(total)) +
+           static_cast<std::uint64_t>(_mm_cvtsi128_si64(_mm_srli_si128(total, 8)));
+    }
   }
 #endif
   for (; i < s.size(); ++i) n += s[i] == '\n';
