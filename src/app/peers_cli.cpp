@@ -53,14 +53,6 @@ Result<std::string> ask(const PeerCommand& c, net::Method method, const std::str
   return call_control(Folder(c.data), method, path, std::move(body));
 }
 
-int said(const Result<std::string>& answer, bool json, const std::function<void(net::JsonValue)>& tell) {
-  if (!answer) return failed(answer.error());
-  const auto document = net::JsonDocument::parse(*answer);
-  if (json || !document) fmt::print("{}\n", plain(*answer));
-  else tell(document->root());
-  return kDone;
-}
-
 /// The id of a partner that a person calls by its name.
 Result<std::string> id_of(const PeerCommand& c, const std::string& name) {
   BAVN_TRY(const std::string answer, ask(c, net::Method::get, "/api/peers"));

@@ -2,12 +2,8 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
-#include "app/hub_core.hpp"
 #include "app/hub_exchange.hpp"
-#include "base/sim.hpp"
-#include "base/temp_folder.hpp"
-#include "net/json_value.hpp"
-#include "net/sim.hpp"
+#include "app/testing.hpp"
 
 namespace bavn::app {
 namespace {
@@ -15,43 +11,13 @@ namespace {
 using namespace std::chrono_literals;
 using net::Method;
 
-class PeerRoutes : public ::testing::Test {
+class PeerRoutes : public testing::HubRoutes {
  protected:
+  void change(HubOptions& options) override { options.peer_client = client.get(); }
   void SetUp() override {
-    HubOptions options;
-    options.folder = folder.path();
-    options.name = "Test CERT";
-    options.address = "hub.example:443";
-    options.state_path = ":memory:";
-    options.peer_client = client.get();
-    ASSERT_TRUE(sim.files().make_dirs(options.folder));
-    ASSERT_TRUE(tenants::Trust::init(sim, options.folder + "/trust", {"hub.example"}));
-    auto opened = HubCore::open(sim, metrics, options);
-    ASSERT_TRUE(opened) << to_string(opened.error());
-    hub = std::move(*opened);
-    hub->add_web_routes(web);
-    web.authenticate([this](const net::Request&) -> Result<event::Scope> { return asking; });
-    hub->start();
+    HubRoutes::SetUp();
     ASSERT_TRUE(hub->domains().set(event::Scope::local_owner(), MunicipalityId{157}, {"gentofte.example"}, true));
     sim.advance(1s);
-  }
-  void TearDown() override {
-    if (hub) hub->stop();
-  }
-  net::Reply ask(Method method, const std::string& path, std::string body = {}, std::string if_match = {}) {
-    auto request = net::request_for(method, path).value();
-    request.body = std::move(body);
-    if (!if_match.empty()) request.headers.set("If-Match", if_match);
-    std::optional<net::Reply> got;
-    web.handle(std::move(request), [&](net::Reply r) { got = std::move(r); });
-    return got ? std::move(*got) : net::Reply{.status = 0};
-  }
-  net::JsonDocument get(const std::string& path) {
-    auto reply = ask(Method::get, path);
-    EXPECT_EQ(reply.status, 200) << path << ": " << reply.body;
-    auto read = net::JsonDocument::parse(reply.body);
-    EXPECT_TRUE(read) << reply.body;
-    return std::move(*read);
   }
   std::string add(
       const std::string& body =
@@ -61,14 +27,6 @@ class PeerRoutes : public ::testing::Test {
     const auto made = net::JsonDocument::parse(reply.body);
     return made ? std::string(made->root()["id"].text_or("")) : std::string();
   }
-
-  Sim sim{7};
-  TempFolder folder;
-  Metrics metrics;
-  std::unique_ptr<net::Client> client = net::sim_client(sim, {.address = "192.0.2.1"});
-  std::unique_ptr<HubCore> hub;
-  net::Router web;
-  event::Scope asking = event::Scope::local_owner();
 };
 
 TEST_F(PeerRoutes, WhatAPersonWritesIsShownWithoutItsSecret) {
