@@ -315,8 +315,7 @@ Result<void> NodeProcess::open_site(Metrics& metrics) {
     reports_->add_routes(site_->router());
   }
   // Whoever owns this machine asks where the web address is, and what it has.
-  core.control_router().get("/web", net::Needs::operate,
-                            [this](const net::Request&) { return net::json(site_->described()); });
+  core.control_router().get("/web", net::Needs::operate, [this](const net::Request&) { return site_->described(); });
   site_->watch();
   return {};
 }

@@ -147,6 +147,21 @@ class Process:
     def ready(self, seconds=60):
         return until(lambda: self.ended_by_itself() or self.status(), seconds, lambda: f"{self.role} answers: {self.tail()}")
 
+    def web(self, seconds=60):
+        """What it says of its web address, once it listens: until then it answers 503."""
+        said = []
+
+        def listens():
+            try:
+                said[:] = self.ask("GET", "/web")
+            except OSError:
+                return False
+            return said[0] != 503
+
+        until(listens, seconds, lambda: f"the web address: {said} {self.tail()}")
+        assert said[0] == 200, said
+        return json.loads(said[1])
+
     def on_its_way(self):
         """What it has yet to do of what it knows; empty: nothing."""
         last = self.rows("SELECT coalesce(max(seq), 0) FROM domain_event")[0][0]
