@@ -190,6 +190,7 @@ Result<void> NodeProcess::start_sources(bool guest) {
   else served.push_back(MunicipalityId{});
   BAVN_TRY(input::SourcesFile wanted, input::read_sources(text, path, served, files, folder_.path()));
   (guest ? input::Limits::guest() : input::Limits::from(*settings_)).apply(wanted);
+  core_->use_inlets(wanted);
   sources_ =
       input::RunningSources::start(runtime_, core_->state(), core_->sink(), *book_, parsers_.get(), std::move(wanted));
   return {};
