@@ -168,7 +168,7 @@ TEST_F(PeerRoutes, AnExportForAPartnerIsWhatItsAgreementAllows) {
   own("hospitals", "green", "domain", "health.example");
   EXPECT_EQ(ask(Method::put, "/api/peer-sectors", R"({"source":"energy","sectors":["energy"]})").status, 204);
   EXPECT_EQ(ask(Method::put, "/api/peer-sectors", R"({"source":"hospitals","sectors":["health"]})").status, 204);
-  for (const char* format : {"csv", "stix"}) {
+  for (const char* format : {"csv", "stix", "misp"}) {
     const auto file = ask(Method::get, fmt::format("/api/exports/{}?peer={}", format, id));
     ASSERT_EQ(file.status, 200) << file.body;
     for (const char* in : {"ours.example", "health.example"}) EXPECT_TRUE(file.body.contains(in)) << format << in;
