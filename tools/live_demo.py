@@ -199,7 +199,7 @@ wait = 0
 
     # --- people at the web address ---
 
-    def owned(self, folder, method, path, body=None, web=False):
+    def owned(self, folder, method, path, body=None, web=False, tries=20):
         """Asks the control interface, or the web address, as the owner of the data folder."""
         url, key = (folder / "run" / "control").read_text().split()
         if web:
@@ -210,6 +210,9 @@ wait = 0
             with urllib.request.urlopen(request, timeout=30) as answer:
                 return json.loads(answer.read() or b"{}")
         except urllib.error.HTTPError as refused:
+            if refused.code == 503 and "Retry-After" in refused.headers and tries > 0:
+                time.sleep(int(refused.headers["Retry-After"]))
+                return self.owned(folder, method, path, body, web, tries - 1)
             raise RuntimeError(f"{method} {path}: {refused.code} {refused.read()[:500].decode(errors='replace')}") from refused
 
     def person(self, folder, name, title, *roles):

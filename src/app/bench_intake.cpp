@@ -360,6 +360,17 @@ struct Load {
     std::sort(latencies_ms.begin(), latencies_ms.end());
     return latencies_ms[static_cast<std::size_t>(q * static_cast<double>(latencies_ms.size() - 1))];
   }
+  /// What another client did; its time ran beside ours or after it: the caller knows.
+  void add(const Load& l) {
+    requests += l.requests;
+    offered += l.offered;
+    accepted += l.accepted;
+    refused += l.refused;
+    refused_requests += l.refused_requests;
+    bytes += l.bytes;
+    other += l.other;
+    latencies_ms.insert(latencies_ms.end(), l.latencies_ms.begin(), l.latencies_ms.end());
+  }
 };
 
 /// How the same records travel.
@@ -483,16 +494,7 @@ Load drive(const Node& node, Way& way, unsigned connections, double seconds, dou
   }
   Load sum;
   sum.seconds = seconds_since(start);
-  for (Load& l : loads) {
-    sum.requests += l.requests;
-    sum.offered += l.offered;
-    sum.accepted += l.accepted;
-    sum.refused += l.refused;
-    sum.refused_requests += l.refused_requests;
-    sum.bytes += l.bytes;
-    sum.other += l.other;
-    sum.latencies_ms.insert(sum.latencies_ms.end(), l.latencies_ms.begin(), l.latencies_ms.end());
-  }
+  for (const Load& l : loads) sum.add(l);
   return sum;
 }
 
@@ -587,16 +589,9 @@ int bench_intake(const BenchOptions& options) {
   if (other) drive(**node, way, 4, 1, 0, false);
   // The plain way and the other in turns, so that what else this machine does is the same to both.
   const unsigned turns = other ? 4 : 1;
-  const auto add = [](Load& to, Load&& l) {
-    to.requests += l.requests;
-    to.offered += l.offered;
-    to.accepted += l.accepted;
-    to.refused += l.refused;
-    to.refused_requests += l.refused_requests;
-    to.bytes += l.bytes;
-    to.other += l.other;
+  const auto add = [](Load& to, const Load& l) {
+    to.add(l);
     to.seconds += l.seconds;
-    to.latencies_ms.insert(to.latencies_ms.end(), l.latencies_ms.begin(), l.latencies_ms.end());
   };
   Load full, beside;
   Figures before = (*node)->figures(), after = before;

@@ -40,29 +40,6 @@ struct Asked {
 std::string encoded(std::string_view s) {
   return net::percent_encoded(s);
 }
-/// A hub says times as text, a node in microseconds.
-std::string when(net::JsonValue v) {
-  if (v.text()) return std::string(v.text_or(""));
-  const std::int64_t us = v.integer().value_or(0);
-  return us == 0 ? "-" : format_time(from_micros(us / 1'000'000 * 1'000'000));
-}
-std::int64_t n(net::JsonValue v) {
-  return v.integer().value_or(0);
-}
-
-/// What people see of an answer, or the answer itself with --json.
-int said(const Asked& a, const Result<std::string>& answer, const std::function<void(net::JsonValue)>& show) {
-  if (!answer) return failed(answer.error());
-  if (a.json || answer->empty()) {
-    fmt::print("{}\n", answer->empty() ? "done" : plain(*answer));
-    return kDone;
-  }
-  const auto document = net::JsonDocument::parse(*answer);
-  if (!document) return failed(document.error());
-  show(document->root());
-  return kDone;
-}
-
 Result<std::string> get(const Asked& a, const std::string& path) {
   return call_control(Folder(a.data), net::Method::get, path);
 }
@@ -103,14 +80,14 @@ int propose(const Asked& a) {
   if (a.hours != 0) w.member("hours", a.hours);
   if (!a.campaign.empty()) w.member("campaign", a.campaign);
   w.end();
-  return said(a, post(a, "/api/blocks", body), [](net::JsonValue e) {
+  return said(post(a, "/api/blocks", body), a.json, [](net::JsonValue e) {
     print_entry(e);
     fmt::print("    its preview: bavn blocks preview {}\n", e["id"].text_or(""));
   });
 }
 
 int show(const Asked& a) {
-  return said(a, get(a, "/api/blocks/" + encoded(a.id)), [](net::JsonValue v) {
+  return said(get(a, "/api/blocks/" + encoded(a.id)), a.json, [](net::JsonValue v) {
     print_entry(v["entry"]);
     print_preview(v["entry"]);
     for (const net::JsonValue p : v["parts"]) {
@@ -148,7 +125,7 @@ int preview(Asked a) {
 }
 
 int list(const Asked& a) {
-  return said(a, get(a, a.all ? "/api/blocks?all=1" : "/api/blocks"), [](net::JsonValue v) {
+  return said(get(a, a.all ? "/api/blocks?all=1" : "/api/blocks"), a.json, [](net::JsonValue v) {
     if (v["items"]) {  // of a hub
       for (const net::JsonValue e : v["items"]) {
         print_entry(e);
@@ -168,7 +145,7 @@ int list(const Asked& a) {
 }
 
 int with_entry(const Asked& a, const std::string& path, std::string body = {}) {
-  return said(a, post(a, path, std::move(body)), [](net::JsonValue e) {
+  return said(post(a, path, std::move(body)), a.json, [](net::JsonValue e) {
     print_entry(e);
     print_preview(e);
   });
@@ -179,7 +156,7 @@ int kill(const Asked& a) {
   // A node answers below /api/blocks, a hub below /api/block-switch.
   const auto at_node = get(a, "/api/blocks/lists");
   const std::string reason = "why=" + encoded(a.reason);
-  if (at_node) return said(a, post(a, fmt::format("/api/blocks/{}?{}", verb, reason)), [](net::JsonValue) {});
+  if (at_node) return said(post(a, fmt::format("/api/blocks/{}?{}", verb, reason)), a.json, [](net::JsonValue) {});
   if (a.municipality.empty() && !a.everything) {
     fmt::print(stderr, "say --municipality CODE or --everything\n");
     return kUsage;
@@ -189,12 +166,12 @@ int kill(const Asked& a) {
   w.object().member("why", a.reason);
   if (!a.municipality.empty()) w.member("municipality", a.municipality);
   w.end();
-  return said(a, post(a, fmt::format("/api/block-switch/{}", verb), body), [](net::JsonValue) {});
+  return said(post(a, fmt::format("/api/block-switch/{}", verb), body), a.json, [](net::JsonValue) {});
 }
 
 int override_(const Asked& a) {
   if (a.what == "drop")
-    return said(a, post(a, "/api/blocks/overrides/drop?kind=" + encoded(a.kind) + "&value=" + encoded(a.value)),
+    return said(post(a, "/api/blocks/overrides/drop?kind=" + encoded(a.kind) + "&value=" + encoded(a.value)), a.json,
                 [](net::JsonValue) {});
   std::string body;
   JsonWriter(body)
@@ -205,24 +182,25 @@ int override_(const Asked& a) {
       .member("reason", a.reason)
       .member("hours", a.hours)
       .end();
-  return said(a, post(a, "/api/blocks/overrides", body), [](net::JsonValue) {});
+  return said(post(a, "/api/blocks/overrides", body), a.json, [](net::JsonValue) {});
 }
 
 int token(const Asked& a) {
   if (a.what == "list")
-    return said(a, get(a, "/api/blocks/tokens"), [](net::JsonValue all) {
+    return said(get(a, "/api/blocks/tokens"), a.json, [](net::JsonValue all) {
       for (const net::JsonValue t : all)
         fmt::print("{:>4}  {:<28} {:<20} by {} at {}  used {}{}\n", n(t["id"]), t["list"].text_or(""),
                    t["name"].text_or(""), t["made_by"].text_or(""), when(t["made_at_us"]), when(t["used_at_us"]),
                    n(t["revoked_at_us"]) != 0 ? "  revoked" : "");
     });
   if (a.what == "revoke")
-    return said(a, post(a, "/api/blocks/tokens/" + encoded(a.list) + "/revoke"), [](net::JsonValue) {});
-  return said(
-      a, post(a, "/api/blocks/tokens?list=" + encoded(a.list) + "&device=" + encoded(a.device)), [](net::JsonValue v) {
-        fmt::print("{}\n", v["token"].text_or(""));
-        fmt::print(stderr, "shown this once: Authorization: Bearer, or the password of HTTP basic authentication\n");
-      });
+    return said(post(a, "/api/blocks/tokens/" + encoded(a.list) + "/revoke"), a.json, [](net::JsonValue) {});
+  return said(post(a, "/api/blocks/tokens?list=" + encoded(a.list) + "&device=" + encoded(a.device)), a.json,
+              [](net::JsonValue v) {
+                fmt::print("{}\n", v["token"].text_or(""));
+                fmt::print(stderr,
+                           "shown this once: Authorization: Bearer, or the password of HTTP basic authentication\n");
+              });
 }
 
 /// Written beside and renamed: a program that reads it meanwhile sees the old list or the new one.
@@ -286,7 +264,7 @@ int write_list(const Asked& a) {
 
 int export_(const Asked& a) {
   if (a.list.empty())
-    return said(a, get(a, "/api/blocks/lists"), [](net::JsonValue all) {
+    return said(get(a, "/api/blocks/lists"), a.json, [](net::JsonValue all) {
       for (const net::JsonValue f : all) fmt::print("{:<28} {}\n", f["list"].text_or(""), f["what"].text_or(""));
     });
   const auto text = get(a, "/api/blocks/lists/" + encoded(a.list));

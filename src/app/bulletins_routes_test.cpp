@@ -2,11 +2,8 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
-#include "app/hub_core.hpp"
 #include "app/hub_exchange.hpp"
-#include "base/sim.hpp"
-#include "base/temp_folder.hpp"
-#include "net/json_value.hpp"
+#include "app/testing.hpp"
 #include "tenants/people.hpp"
 
 namespace bavn::app {
@@ -15,44 +12,9 @@ namespace {
 using namespace std::chrono_literals;
 using net::Method;
 
-class BulletinRoutes : public ::testing::Test {
+class BulletinRoutes : public testing::HubRoutes {
  protected:
-  void SetUp() override {
-    HubOptions options;
-    options.folder = folder.path();
-    options.name = "Test <CERT>";
-    options.address = "hub.example:443";
-    options.state_path = ":memory:";
-    ASSERT_TRUE(sim.files().make_dirs(options.folder));
-    ASSERT_TRUE(tenants::Trust::init(sim, options.folder + "/trust", {"hub.example"}));
-    auto opened = HubCore::open(sim, metrics, options);
-    ASSERT_TRUE(opened) << to_string(opened.error());
-    hub = std::move(*opened);
-    hub->add_web_routes(web);
-    web.authenticate([this](const net::Request&) -> Result<event::Scope> { return asking; });
-    hub->start();
-    sim.advance(1s);
-  }
-  void TearDown() override {
-    if (hub) hub->stop();
-  }
-  net::Reply ask(Method method, const std::string& path, std::string body = {}, std::string if_match = {},
-                 std::string key = {}) {
-    auto request = net::request_for(method, path).value();
-    request.body = std::move(body);
-    if (!if_match.empty()) request.headers.set("If-Match", if_match);
-    if (!key.empty()) request.headers.set("Authorization", key);
-    std::optional<net::Reply> got;
-    web.handle(std::move(request), [&](net::Reply r) { got = std::move(r); });
-    return got ? std::move(*got) : net::Reply{.status = 0};
-  }
-  net::JsonDocument json(const net::Reply& reply, int status = 200) {
-    EXPECT_EQ(reply.status, status) << reply.body;
-    auto read = net::JsonDocument::parse(reply.body);
-    EXPECT_TRUE(read) << reply.body;
-    return std::move(*read);
-  }
-  net::JsonDocument get(const std::string& path) { return json(ask(Method::get, path)); }
+  void change(HubOptions& options) override { options.name = "Test <CERT>"; }
   std::string add(std::string_view tlp = "green") {
     const std::string english =
         R"x({"title":"Sign-in & pages","markdown":"Pages at `profil[.]example/orbes` and evil[.]example.\n\n)x"
@@ -68,13 +30,6 @@ class BulletinRoutes : public ::testing::Test {
       if (f["value"].text_or("") == value) return std::string(f["id"].text_or(""));
     return {};
   }
-
-  Sim sim{3};
-  TempFolder folder;
-  Metrics metrics;
-  std::unique_ptr<HubCore> hub;
-  net::Router web;
-  event::Scope asking = event::Scope::local_owner();
 };
 
 TEST_F(BulletinRoutes, APersonConfirmsWhatIsPublishedAndItGoesWithTheBulletin) {

@@ -24,26 +24,6 @@ struct Asked {
   bool json = false, not_real = false, name_sender = false;
 };
 
-std::string_view when(net::JsonValue v) {
-  return v.text_or("-");
-}
-
-std::int64_t n(net::JsonValue v) {
-  return v.integer().value_or(0);
-}
-
-int said(const Result<std::string>& answer, bool json, const std::function<void(net::JsonValue)>& tell) {
-  if (!answer) return failed(answer.error());
-  if (json || answer->empty()) {
-    fmt::print("{}\n", answer->empty() ? "done" : plain(*answer));
-    return kDone;
-  }
-  const auto document = net::JsonDocument::parse(*answer);
-  if (!document) return failed(document.error());
-  tell(document->root());
-  return kDone;
-}
-
 void print_campaign(net::JsonValue c) {
   const net::JsonValue counts = c["counts"];
   fmt::print("{:>5}  {:<10} {:<8}  {:>3} municipalities {:>6} mails {:>4} clicks  since {}  {}{}\n",

@@ -31,7 +31,7 @@ struct Way {
   std::string kind, json;
 };
 
-struct CommunityTest : testing::Test {
+struct CommunityTest : ::testing::Test {
   Sim sim{11};
   Metrics metrics;
   Towns towns;

@@ -16,7 +16,7 @@ struct NoCarrier final : notify::MailCarrier {
   void send(notify::Mail, QueueId, std::move_only_function<void(Result<std::string>)> then) override { then("250"); }
 };
 
-struct DutyCallTest : testing::Test {
+struct DutyCallTest : ::testing::Test {
   Sim sim{1};  // begins at 2024-10-01T08:00:00Z, ten in the morning in Copenhagen
   log::Capture quiet;
   const Catalogue texts = Catalogue::embedded();

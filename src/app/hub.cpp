@@ -21,14 +21,6 @@ namespace bavn::app {
 
 namespace {
 
-int said(const Result<std::string>& answer, bool json, const std::function<void(net::JsonValue)>& tell) {
-  if (!answer) return failed(answer.error());
-  const auto document = net::JsonDocument::parse(*answer);
-  if (json || !document) fmt::print("{}\n", plain(*answer));
-  else tell(document->root());
-  return kDone;
-}
-
 int run_guests(const std::string& folder) {
   StopOnSignal stop;
   Threads runtime;

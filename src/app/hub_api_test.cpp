@@ -2,13 +2,8 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
-#include "app/hub_core.hpp"
-#include "base/log.hpp"
-#include "base/sim.hpp"
-#include "base/temp_folder.hpp"
-#include "net/json_value.hpp"
+#include "app/testing.hpp"
 #include "net/json_views.hpp"
-#include "net/sim.hpp"
 #include "tenants/people.hpp"
 
 namespace bavn::app {
@@ -22,26 +17,18 @@ constexpr std::uint32_t bits(auto... rights) {
   return (0U | ... | static_cast<std::uint32_t>(rights));
 }
 
-class HubApi : public ::testing::Test {
+class HubApi : public testing::HubRoutes {
  protected:
-  void SetUp() override {
-    HubOptions options;
-    options.folder = folder.path();
-    options.name = "Test CERT";
-    options.address = "hub.example:443";
-    options.state_path = ":memory:";
+  HubApi() : HubRoutes(*parse_time("2024-10-25T06:00:00Z")) {}
+  void change(HubOptions& options) override {
     correlate::Options noticing;
     noticing.first_mode = "live";
     options.noticing = noticing;
     options.client = client.get();
-    ASSERT_TRUE(sim.files().make_dirs(options.folder));
-    ASSERT_TRUE(tenants::Trust::init(sim, options.folder + "/trust", {"hub.example"}));
-    auto opened = HubCore::open(sim, metrics, options);
-    ASSERT_TRUE(opened) << to_string(opened.error());
-    hub = std::move(*opened);
-    hub->add_web_routes(web);
-    web.authenticate([this](const net::Request&) -> Result<event::Scope> { return asking; });
-    hub->start();
+  }
+  void SetUp() override {
+    HubRoutes::SetUp();
+    asking = cert();
     for (const auto& [code, name] : {std::pair(157, "gentofte"), {173, "lyngby"}, {159, "gladsaxe"}})
       member(code, name);
     sim.advance(1s);
@@ -63,22 +50,6 @@ class HubApi : public ::testing::Test {
           tx.exec("UPDATE node SET enrolled_at_us = :now WHERE name = :n", {{"now", tx.now()}, {"n", invited->node}}));
       return tx.emit("node.enrolled", invited->node, "{}", id);
     }));
-  }
-
-  net::Reply ask(Method method, const std::string& path, std::string body = {}, std::string if_match = {}) {
-    auto request = net::request_for(method, path).value();
-    request.body = std::move(body);
-    if (!if_match.empty()) request.headers.set("If-Match", if_match);
-    std::optional<net::Reply> got;
-    web.handle(std::move(request), [&](net::Reply r) { got = std::move(r); });
-    return got ? std::move(*got) : net::Reply{.status = 0};
-  }
-  net::JsonDocument get(const std::string& path) {
-    auto reply = ask(Method::get, path);
-    EXPECT_EQ(reply.status, 200) << path << ": " << reply.body;
-    auto read = net::JsonDocument::parse(reply.body);
-    EXPECT_TRUE(read) << reply.body;
-    return std::move(*read);
   }
 
   template <class T>
@@ -151,14 +122,6 @@ class HubApi : public ::testing::Test {
             event::Tlp::amber_strict};
   }
 
-  log::Capture quiet;
-  TempFolder folder;
-  Sim sim{11, *parse_time("2024-10-25T06:00:00Z")};
-  Metrics metrics;
-  std::unique_ptr<net::Client> client = net::sim_client(sim, {.address = "192.0.2.9"});
-  std::unique_ptr<HubCore> hub;
-  net::Router web;
-  event::Scope asking = cert();
   int reports = 0;
 };
 

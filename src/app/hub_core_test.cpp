@@ -2,8 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "base/sim.hpp"
-#include "base/temp_folder.hpp"
+#include "app/testing.hpp"
 
 namespace bavn::app {
 namespace {
@@ -14,14 +13,7 @@ TEST(HubCore, MakesItsBaseOfTheDayInVirtualTime) {
   TempFolder folder;
   Sim sim(3);
   Metrics metrics;
-  HubOptions options;
-  options.folder = folder.path();
-  options.name = "Test";
-  options.address = "hub.example:443";
-  options.state_path = ":memory:";
-  ASSERT_TRUE(sim.files().make_dirs(options.folder));
-  ASSERT_TRUE(tenants::Trust::init(sim, options.folder + "/trust", {"hub.example"}));
-  auto hub = HubCore::open(sim, metrics, options);
+  auto hub = HubCore::open(sim, metrics, testing::hub_options(sim, folder.path()));
   ASSERT_TRUE(hub) << to_string(hub.error());
   (*hub)->start();
   const auto owner = event::Scope::local_owner();
@@ -53,13 +45,7 @@ TEST(HubCore, ABaseOnItsWayWhenTheHubStopsIsToldSo) {
   TempFolder folder;
   Sim sim(4);
   Metrics metrics;
-  HubOptions options;
-  options.folder = folder.path();
-  options.state_path = ":memory:";
-  options.address = "hub.example:443";
-  ASSERT_TRUE(sim.files().make_dirs(options.folder));
-  ASSERT_TRUE(tenants::Trust::init(sim, options.folder + "/trust", {"hub.example"}));
-  auto hub = HubCore::open(sim, metrics, options);
+  auto hub = HubCore::open(sim, metrics, testing::hub_options(sim, folder.path()));
   ASSERT_TRUE(hub) << to_string(hub.error());
   (*hub)->start();
   int told = 0;

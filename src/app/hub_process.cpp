@@ -211,8 +211,7 @@ Result<void> HubProcess::open_site(Metrics& metrics, const Settings& settings) {
   core.use_proof([identity = &people_->identity()](const net::Request& q) { return identity->proof_missing(q); });
   core.add_web_routes(site_->router());
   // Whoever owns this machine asks where the web address is, and what it has.
-  core.control_router().get("/web", net::Needs::operate,
-                            [this](const net::Request&) { return net::json(site_->described()); });
+  core.control_router().get("/web", net::Needs::operate, [this](const net::Request&) { return site_->described(); });
   site_->watch();
   return {};
 }

@@ -3,6 +3,7 @@
 
 #include "app/blocks_node.hpp"
 #include "app/node_core.hpp"
+#include "input/sources_file.hpp"
 
 namespace bavn::app {
 
@@ -80,6 +81,24 @@ Result<std::vector<SourceView>> NodeCore::source_views(const event::Scope& scope
   return out;
 }
 
+void NodeCore::use_inlets(const input::SourcesFile& file) {
+  using input::sources::syslog::Transport;
+  std::vector<show::api::InletView> all;
+  for (const auto& s : file.syslog)
+    all.push_back({.kind = "syslog",
+                   .source = s.name,
+                   .transport = s.transport == Transport::udp   ? "udp"
+                                : s.transport == Transport::tcp ? "tcp"
+                                                                : "tls",
+                   .address = s.address,
+                   .port = s.port,
+                   .topics = {}});
+  for (const auto& k : file.kafka)
+    all.push_back(
+        {.kind = "kafka", .source = k.name, .transport = {}, .address = k.brokers, .port = 0, .topics = k.topics});
+  inlets_.with([&](auto& kept) { kept = std::move(all); });
+}
+
 show::api::NodeSources NodeCore::api_sources() {
   show::api::NodeSources s;
   s.list = [this](const event::Scope& scope) { return source_views(scope); };
@@ -89,6 +108,19 @@ show::api::NodeSources NodeCore::api_sources() {
     BAVN_TRY(const auto changes, source_book_->changes(source));
     for (const auto& c : changes) out.push_back({micros(c.at), std::string(input::to_string(c.state)), c.text});
     return out;
+  };
+  s.inlets = [this] {
+    std::vector<show::api::InletView> all;
+    if (options_.settings != nullptr && options_.settings->integer("intake.port") != 0)
+      all.push_back({.kind = "http",
+                     .source = {},
+                     .transport = {},
+                     .address = options_.settings->text("intake.address"),
+                     .port = options_.settings->integer("intake.port"),
+                     .topics = {}});
+    const auto more = inlets_.with([](const auto& list) { return list; });
+    all.insert(all.end(), more.begin(), more.end());
+    return all;
   };
   s.blind = [this] { return input::blind_spots(sights_, seen_here()); };
   s.tokens = [this](const event::Scope& scope) -> Result<std::vector<show::api::IntakeTokenView>> {

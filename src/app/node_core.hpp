@@ -35,6 +35,10 @@
 #include "store/retention.hpp"
 #include "store/state.hpp"
 
+namespace bavn::input {
+struct SourcesFile;
+}
+
 namespace bavn::app {
 
 inline constexpr std::string_view kNodeVersion = "0.1.0";
@@ -104,6 +108,8 @@ class NodeCore {
   void use_source_states(SourceStates states) { source_states_ = std::move(states); }
   /// Since when, and what they said before. Before add_routes(); must outlive the node. Without it only the last word is known.
   void use_source_book(const input::Book* book) { source_book_ = book; }
+  /// Where others may deliver by what sources.toml says; the HTTP intake is known from the settings. At any time.
+  void use_inlets(const input::SourcesFile& file);
   /// What can be set, and as what it runs. Before add_routes().
   void use_settings_table(const std::vector<Setting>* table) { settings_table_ = table; }
   /// Before add_routes(); must outlive the routers.
@@ -159,6 +165,7 @@ class NodeCore {
   std::unique_ptr<store::Retention> retention_;
   net::Router control_;
   SourceStates source_states_;
+  Guarded<std::vector<show::api::InletView>> inlets_;
   const input::Book* source_book_ = nullptr;
   const std::vector<Setting>* settings_table_ = nullptr;
   show::api::SetupDesk* setup_ = nullptr;

@@ -190,6 +190,7 @@ Result<void> NodeProcess::start_sources(bool guest) {
   else served.push_back(MunicipalityId{});
   BAVN_TRY(input::SourcesFile wanted, input::read_sources(text, path, served, files, folder_.path()));
   (guest ? input::Limits::guest() : input::Limits::from(*settings_)).apply(wanted);
+  core_->use_inlets(wanted);
   sources_ =
       input::RunningSources::start(runtime_, core_->state(), core_->sink(), *book_, parsers_.get(), std::move(wanted));
   return {};
@@ -315,8 +316,7 @@ Result<void> NodeProcess::open_site(Metrics& metrics) {
     reports_->add_routes(site_->router());
   }
   // Whoever owns this machine asks where the web address is, and what it has.
-  core.control_router().get("/web", net::Needs::operate,
-                            [this](const net::Request&) { return net::json(site_->described()); });
+  core.control_router().get("/web", net::Needs::operate, [this](const net::Request&) { return site_->described(); });
   site_->watch();
   return {};
 }

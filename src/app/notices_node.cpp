@@ -5,6 +5,7 @@
 
 #include <memory>
 
+#include "app/answers.hpp"
 #include "app/commands.hpp"
 #include "app/data.hpp"
 #include "app/folder.hpp"
@@ -19,14 +20,6 @@ struct Asked {
   std::string data, id, kind, why;
   bool json = false, not_real = false;
 };
-
-std::string when(net::JsonValue v) {
-  const auto at = v.text() ? parse_time(*v.text()) : std::nullopt;
-  return !at ? "-" : format_time(from_micros(micros(*at) / 1'000'000 * 1'000'000));
-}
-std::int64_t n(net::JsonValue v) {
-  return v.integer().value_or(0);
-}
 
 void print_notice(net::JsonValue v) {
   fmt::print("{}  {:<9}{:<11}{:<38} {:>6} mails to {:>5} ({} usual)  {}..{}  by {}, {} s late{}\n", v["id"].text_or(""),

@@ -19,14 +19,13 @@
 #include "base/json_writer.hpp"
 #include "base/text.hpp"
 #include "exchange/misp/outward.hpp"
+#include "exchange/peers/views.hpp"
 #include "net/http.hpp"
 #include "net/json_value.hpp"
 
 namespace bavn::app {
 
 namespace {
-
-constexpr std::size_t kMostFile = 512U << 20U;
 
 struct PeerCommand {
   std::string data, name;
@@ -51,14 +50,6 @@ struct PeerCommand {
 
 Result<std::string> ask(const PeerCommand& c, net::Method method, const std::string& path, std::string body = {}) {
   return call_control(Folder(c.data), method, path, std::move(body));
-}
-
-int said(const Result<std::string>& answer, bool json, const std::function<void(net::JsonValue)>& tell) {
-  if (!answer) return failed(answer.error());
-  const auto document = net::JsonDocument::parse(*answer);
-  if (json || !document) fmt::print("{}\n", plain(*answer));
-  else tell(document->root());
-  return kDone;
 }
 
 /// The id of a partner that a person calls by its name.
@@ -216,7 +207,7 @@ int dropped(const PeerCommand& c) {
 int import(const PeerCommand& c) {
   int worst = kDone;
   for (const std::string& path : c.files) {
-    auto bytes = bytes_of(path, kMostFile);
+    auto bytes = bytes_of(path, exchange::kMostImported);
     if (!bytes) {
       worst = failed(bytes.error());
       continue;
@@ -250,6 +241,7 @@ int export_indicators(const PeerCommand& c) {
     if (!value.empty()) path += fmt::format("{}={}&", name, net::percent_encoded(value));
   };
   also("tlp", c.tlp);
+  also("peer", c.peer);
   also("sector", c.sector);
   also("source", c.source);
   also("kind", c.observable_kind);
@@ -383,13 +375,18 @@ void add_peer_commands(CLI::App& app, int& rc) {
   indicators->add_option("--data", c->data, "The hub's data folder")->required();
   indicators->add_option("--as", c->as,
                          "csv, stix, misp (one JSON document) or misp-feed (a folder); csv when not given");
-  indicators->add_option("--tlp", c->tlp, "The narrowest that may be in it")->required();
-  indicators->add_option("--sector,--scope", c->sector, "Also what is for these sectors only; several with commas");
+  auto* tlp = indicators->add_option("--tlp", c->tlp, "The narrowest that may be in it");
+  auto* whom = indicators->add_option("--peer", c->peer, "What this partner may have by its agreement: id or name");
+  indicators->add_option("--sector,--scope", c->sector, "Also what is for these sectors only; several with commas")
+      ->excludes(whom);
   indicators->add_option("--source", c->source, "Only of this source");
   indicators->add_option("--kind", c->observable_kind, "Only this kind of observable");
   indicators->add_option("--out", c->out, "File, or folder of a feed; standard output when not given");
   indicators->footer("Example: bavn export indicators --as csv --tlp green --data /var/lib/bavn-hub --out list.csv");
-  indicators->callback([c, &rc] { rc = export_indicators(*c); });
+  indicators->callback([c, tlp, whom, &rc] {
+    if (tlp->empty() && whom->empty()) throw CLI::RequiredError("--tlp or --peer");
+    rc = export_indicators(*c);
+  });
 }
 
 }  // namespace bavn::app

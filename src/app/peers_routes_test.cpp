@@ -2,12 +2,10 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
-#include "app/hub_core.hpp"
+#include <algorithm>
+
 #include "app/hub_exchange.hpp"
-#include "base/sim.hpp"
-#include "base/temp_folder.hpp"
-#include "net/json_value.hpp"
-#include "net/sim.hpp"
+#include "app/testing.hpp"
 
 namespace bavn::app {
 namespace {
@@ -15,43 +13,13 @@ namespace {
 using namespace std::chrono_literals;
 using net::Method;
 
-class PeerRoutes : public ::testing::Test {
+class PeerRoutes : public testing::HubRoutes {
  protected:
+  void change(HubOptions& options) override { options.peer_client = client.get(); }
   void SetUp() override {
-    HubOptions options;
-    options.folder = folder.path();
-    options.name = "Test CERT";
-    options.address = "hub.example:443";
-    options.state_path = ":memory:";
-    options.peer_client = client.get();
-    ASSERT_TRUE(sim.files().make_dirs(options.folder));
-    ASSERT_TRUE(tenants::Trust::init(sim, options.folder + "/trust", {"hub.example"}));
-    auto opened = HubCore::open(sim, metrics, options);
-    ASSERT_TRUE(opened) << to_string(opened.error());
-    hub = std::move(*opened);
-    hub->add_web_routes(web);
-    web.authenticate([this](const net::Request&) -> Result<event::Scope> { return asking; });
-    hub->start();
+    HubRoutes::SetUp();
     ASSERT_TRUE(hub->domains().set(event::Scope::local_owner(), MunicipalityId{157}, {"gentofte.example"}, true));
     sim.advance(1s);
-  }
-  void TearDown() override {
-    if (hub) hub->stop();
-  }
-  net::Reply ask(Method method, const std::string& path, std::string body = {}, std::string if_match = {}) {
-    auto request = net::request_for(method, path).value();
-    request.body = std::move(body);
-    if (!if_match.empty()) request.headers.set("If-Match", if_match);
-    std::optional<net::Reply> got;
-    web.handle(std::move(request), [&](net::Reply r) { got = std::move(r); });
-    return got ? std::move(*got) : net::Reply{.status = 0};
-  }
-  net::JsonDocument get(const std::string& path) {
-    auto reply = ask(Method::get, path);
-    EXPECT_EQ(reply.status, 200) << path << ": " << reply.body;
-    auto read = net::JsonDocument::parse(reply.body);
-    EXPECT_TRUE(read) << reply.body;
-    return std::move(*read);
   }
   std::string add(
       const std::string& body =
@@ -61,14 +29,6 @@ class PeerRoutes : public ::testing::Test {
     const auto made = net::JsonDocument::parse(reply.body);
     return made ? std::string(made->root()["id"].text_or("")) : std::string();
   }
-
-  Sim sim{7};
-  TempFolder folder;
-  Metrics metrics;
-  std::unique_ptr<net::Client> client = net::sim_client(sim, {.address = "192.0.2.1"});
-  std::unique_ptr<HubCore> hub;
-  net::Router web;
-  event::Scope asking = event::Scope::local_owner();
 };
 
 TEST_F(PeerRoutes, WhatAPersonWritesIsShownWithoutItsSecret) {
@@ -150,6 +110,86 @@ TEST_F(PeerRoutes, AFileInAPartnersNameIsInTheBookAndWhatIsNotTakenIsListed) {
   const auto gone = hub->exchange().peers->library().gone(0, 10);
   ASSERT_TRUE(gone);
   EXPECT_EQ(gone->size(), 2U);
+}
+
+TEST_F(PeerRoutes, ADryRunSaysWhatWouldBecomeOfAFileAndDoesNothing) {
+  const auto id = add();
+  const std::string csv = "kind,value,tlp,action\ndomain,evil.example,green,block\ndomain,secret.example,red,warn\n";
+  const auto dry = json(ask(Method::post, "/api/imports?peer=" + id + "&name=wave.csv&dry_run=true", csv));
+  EXPECT_EQ(dry.root()["published"].integer(), 1);
+  EXPECT_EQ(dry.root()["dropped"].integer(), 1);
+  ASSERT_EQ(dry.root()["list"].size(), 1U);
+  EXPECT_NE(dry.root()["list"].at(0)["reason"].text_or(""), "");
+  EXPECT_EQ(get("/api/indicators").root()["items"].size(), 0U);
+  EXPECT_EQ(get("/api/peers/" + id + "/dropped").root()["items"].size(), 0U);
+  EXPECT_EQ(get("/api/peers/" + id).root()["counts"]["dropped"].integer(), 0);
+  const auto taken = json(ask(Method::post, "/api/imports?peer=" + id + "&name=wave.csv", csv));
+  EXPECT_EQ(taken.root()["list"].to_text(), dry.root()["list"].to_text()) << "as it was said";
+  EXPECT_EQ(get("/api/indicators").root()["items"].size(), 1U);
+}
+
+TEST_F(PeerRoutes, AFileThatCannotBeReadOrIsTooLargeIsRefusedWithItsReason) {
+  const auto id = add();
+  const std::pair<const char*, const char*> broken[] = {
+      {"bundle.json", R"({"type":"bundle","id":"bundle--x","objects":[{"type":"indicator")"},
+      {"event.json", R"({"Event":{"info":"x","Attribute":[{)"},
+      {"no.json", "{}"}};
+  for (const auto& [name, body] : broken) {
+    const auto reply = ask(Method::post, fmt::format("/api/imports?peer={}&name={}&dry_run=true", id, name), body);
+    EXPECT_EQ(reply.status, 400) << name << ": " << reply.body;
+  }
+  EXPECT_EQ(ask(Method::post, "/api/imports?peer=" + id + "&dry_run=perhaps", "evil.example\n").status, 400);
+  EXPECT_EQ(ask(Method::post, "/api/imports?peer=" + id + "&tlp=pink", "evil.example\n").status, 400);
+  EXPECT_EQ(ask(Method::post, "/api/imports", "evil.example\n").status, 400) << "whose?";
+  EXPECT_EQ(ask(Method::post, "/api/imports?peer=77", "evil.example\n").status, 404);
+  const auto& all = web.routes();
+  const auto route = std::ranges::find(all, "/api/imports", &net::Route::pattern);
+  ASSERT_NE(route, all.end());
+  EXPECT_EQ(route->options.max_body, exchange::kMostImported) << "what the server holds a body to";
+  EXPECT_EQ(get("/api/indicators").root()["items"].size(), 0U);
+}
+
+TEST_F(PeerRoutes, AnExportForAPartnerIsWhatItsAgreementAllows) {
+  const auto id = add(
+      R"({"name":"Sund","kind":"client","direction":"both","ceiling":"green","sectors":["health"],"kinds":["domain"]})");
+  ASSERT_EQ(ask(Method::post, "/api/imports?peer=Sund&name=a", "kind,value,tlp\ndomain,theirs.example,green\n").status,
+            200);
+  const auto own = [&](std::string_view source, std::string_view tlp, std::string_view kind, std::string_view value) {
+    EXPECT_EQ(ask(Method::post, "/api/indicators",
+                  fmt::format(R"({{"source":"{}","tlp":"{}","items":[{{"kind":"{}","value":"{}"}}]}})", source, tlp,
+                              kind, value))
+                  .status,
+              200);
+  };
+  own("own", "green", "domain", "ours.example");
+  own("own amber", "amber", "domain", "narrow.example");
+  own("own url", "green", "url", "https://ours.example/a");
+  own("energy", "green", "domain", "energy.example");
+  own("hospitals", "green", "domain", "health.example");
+  EXPECT_EQ(ask(Method::put, "/api/peer-sectors", R"({"source":"energy","sectors":["energy"]})").status, 204);
+  EXPECT_EQ(ask(Method::put, "/api/peer-sectors", R"({"source":"hospitals","sectors":["health"]})").status, 204);
+  for (const char* format : {"csv", "stix", "misp"}) {
+    const auto file = ask(Method::get, fmt::format("/api/exports/{}?peer={}", format, id));
+    ASSERT_EQ(file.status, 200) << file.body;
+    for (const char* in : {"ours.example", "health.example"}) EXPECT_TRUE(file.body.contains(in)) << format << in;
+    for (const char* out : {"theirs.example", "narrow.example", "https://ours.example/a", "energy.example"})
+      EXPECT_FALSE(file.body.contains(out)) << format << ": " << out;
+  }
+  EXPECT_FALSE(ask(Method::get, "/api/exports/csv?tlp=clear&peer=Sund").body.contains("ours.example"));
+  EXPECT_FALSE(ask(Method::get, "/api/exports/csv?tlp=red&peer=Sund").body.contains("narrow.example"))
+      << "the agreement holds whatever is asked";
+  EXPECT_EQ(ask(Method::get, "/api/exports/csv?peer=Sund&sector=energy").status, 400);
+  EXPECT_EQ(ask(Method::get, "/api/exports/csv?peer=77").status, 404);
+  // A person's own ceiling holds, too, and partners are the joint CERT's.
+  asking = event::Scope::everywhere("person:7", 0xFFFFFFFFU, event::Tlp::clear);
+  EXPECT_FALSE(ask(Method::get, "/api/exports/csv?peer=Sund").body.contains("ours.example"));
+  asking = event::Scope("person:9", {MunicipalityId{157}},
+                        static_cast<std::uint32_t>(event::Right::indicator_read) |
+                            static_cast<std::uint32_t>(event::Right::tenants_read) |
+                            static_cast<std::uint32_t>(event::Right::publish),
+                        event::Tlp::red);
+  EXPECT_EQ(ask(Method::get, "/api/exports/csv?peer=Sund").status, 403);
+  EXPECT_EQ(ask(Method::post, "/api/imports?peer=Sund&dry_run=true", "evil.example\n").status, 403);
 }
 
 TEST_F(PeerRoutes, APartnersOwnIndicatorsAreNotGivenBackToIt) {

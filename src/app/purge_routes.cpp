@@ -5,6 +5,7 @@
 
 #include <memory>
 
+#include "app/answers.hpp"
 #include "app/commands.hpp"
 #include "app/data.hpp"
 #include "app/folder.hpp"
@@ -106,14 +107,6 @@ struct TenantRow {
 };
 BOOST_DESCRIBE_STRUCT(TenantRow, (), (label, directory, client))
 
-std::int64_t n(net::JsonValue v) {
-  return v.integer().value_or(0);
-}
-
-std::string when(net::JsonValue v) {
-  return n(v) == 0 ? "-" : format_time(from_micros(n(v) / 1'000'000 * 1'000'000));
-}
-
 void print_case(net::JsonValue c) {
   fmt::print(
       "{}  {}  {} of {} mails found here, {} copies in {} mailboxes: {} moved, {} to do, {} gone, {} left alone, {} "
@@ -123,18 +116,6 @@ void print_case(net::JsonValue c) {
       n(c["lost"]) > 0 ? fmt::format(", {} lost", n(c["lost"])) : "");
   fmt::print("    from {}; {}\n", c["sender"].text_or(""), c["why"].text_or(""));
   if (!c["paused"].text_or("").empty()) fmt::print("    {}\n", c["paused"].text_or(""));
-}
-
-int said(const Result<std::string>& answer, bool json, const std::function<void(net::JsonValue)>& tell) {
-  if (!answer) return failed(answer.error());
-  if (json) {
-    fmt::print("{}\n", *answer);
-    return kDone;
-  }
-  const auto document = net::JsonDocument::parse(*answer);
-  if (!document) return failed(document.error());
-  tell(document->root());
-  return kDone;
 }
 
 int list(const Asked& a) {

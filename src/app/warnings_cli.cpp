@@ -25,31 +25,11 @@ struct Command {
   bool json = false;
 };
 
-/// A hub says times as text, a node in microseconds.
-std::string when(net::JsonValue v) {
-  if (v.text()) return std::string(v.text_or(""));
-  const std::int64_t us = v.integer().value_or(0);
-  return us == 0 ? "-" : format_time(from_micros(us / 1'000'000 * 1'000'000));
-}
-std::int64_t n(net::JsonValue v) {
-  return v.integer().value_or(0);
-}
 std::string minutes(net::JsonValue v) {
   const auto m = v.number();
   return m ? fmt::format("{:.1f}", *m) : "-";
 }
 
-int said(const Result<std::string>& answer, bool json, const std::function<void(net::JsonValue)>& tell) {
-  if (!answer) return failed(answer.error());
-  if (json || answer->empty()) {
-    fmt::print("{}\n", answer->empty() ? "done" : plain(*answer));
-    return kDone;
-  }
-  const auto document = net::JsonDocument::parse(*answer);
-  if (!document) return failed(document.error());
-  tell(document->root());
-  return kDone;
-}
 int told(const Result<std::string>& answer, std::string_view done) {
   if (!answer) return failed(answer.error());
   fmt::print("{}\n", done);

@@ -7,10 +7,10 @@
 #include <condition_variable>
 #include <future>
 #include <set>
-#include <thread>
 
-#include "app/hub_core.hpp"
 #include "app/node_core.hpp"
+#include "app/testing.hpp"
+#include "base/eventually.hpp"
 #include "base/log.hpp"
 #include "base/sim.hpp"
 #include "base/temp_folder.hpp"
@@ -149,14 +149,7 @@ TEST(WebMatrix, NoRoleOfOneMunicipalityReadsOrChangesWhatIsAnothersAtTheHub) {
   TempFolder folder;
   Sim sim(5);
   Metrics metrics;
-  HubOptions options;
-  options.folder = folder.path();
-  options.name = "Test CERT";
-  options.address = "hub.example:443";
-  options.state_path = ":memory:";
-  ASSERT_TRUE(sim.files().make_dirs(options.folder));
-  ASSERT_TRUE(tenants::Trust::init(sim, options.folder + "/trust", {"hub.example"}));
-  auto hub = HubCore::open(sim, metrics, options).value();
+  auto hub = HubCore::open(sim, metrics, testing::hub_options(sim, folder.path())).value();
   event::Scope asking = event::Scope("nobody", {}, 0, event::Tlp::clear);
   auto site = show::web::Site::open(
                   {sim, metrics, hub->state(), hub->texts(), show::web::Serves::hub},
@@ -263,11 +256,8 @@ TEST(WebMatrix, NoRoleOfOneMunicipalityReadsOrChangesWhatIsAnothersAtANodeOfTwo)
     return reply ? reply->body : std::string();
   };
   std::string alerts;
-  for (int i = 0; i < 600 && alerts.find(kMark) == std::string::npos; ++i) {
-    alerts = get("/api/alerts?limit=100");
-    if (alerts.find(kMark) == std::string::npos) std::this_thread::sleep_for(50ms);
-  }
-  ASSERT_NE(alerts.find(kMark), std::string::npos) << "the test sees what it plants: " << alerts.substr(0, 500);
+  ASSERT_TRUE(eventually([&] { return (alerts = get("/api/alerts?limit=100")).contains(kMark); }))
+      << "the test sees what it plants: " << alerts.substr(0, 500);
   std::vector<std::string> ids{"1", "2", "0157", "157", "own.audit", "person:1"};
   const auto list = net::JsonDocument::parse(alerts).value();
   for (const net::JsonValue alert : list.root()["items"]) {
@@ -280,8 +270,7 @@ TEST(WebMatrix, NoRoleOfOneMunicipalityReadsOrChangesWhatIsAnothersAtANodeOfTwo)
   ASSERT_GT(ids.size(), 7U) << "an alert of the other and its record";
 
   // What is told to the hub follows in its own time.
-  for (int i = 0; i < 600 && foreign_rows(node->state()).at("spool").find("'alert'") == std::string::npos; ++i)
-    std::this_thread::sleep_for(50ms);
+  ASSERT_TRUE(eventually([&] { return foreign_rows(node->state()).at("spool").contains("'alert'"); }));
   const auto before = foreign_rows(node->state());
   const Seen seen = walk(site->router(), asking, ids, in_real_time);
   EXPECT_EQ(fmt::format("{}", fmt::join(seen.faults, "\n")), "");

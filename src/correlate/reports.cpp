@@ -17,6 +17,29 @@ struct TakeoverBefore {
   std::int64_t part = 0, first_us = 0;
 };
 BOOST_DESCRIBE_STRUCT(TakeoverBefore, (), (account, level, part, first_us))
+
+/// A row of what was just heard of: a sender's notice or a burst. from: whose mailbox sends.
+template <class Notice>
+ThingRow thing_of(const std::string& key, std::string_view kind, const Report& report, MunicipalityId from,
+                  const Notice& n, std::int64_t now) {
+  return {.key = key,
+          .kind = std::string(kind),
+          .municipality = report.municipality.value,
+          .from_municipality = from.value,
+          .sender = n.sender,
+          .first_us = n.from_us,
+          .last_us = n.to_us,
+          .noticed_us = n.noticed_us,
+          .received_us = now,
+          .mails = n.mails,
+          .recipients = n.recipients,
+          .usual = n.usual,
+          .source = n.source,
+          .late_s = n.late_s,
+          .part = n.part,
+          .subject_hash = n.subject_hash,
+          .body_hash = n.body_simhash};
+}
 }  // namespace
 
 std::unexpected<Error> refused_for(Code code, std::string_view reason, std::string what) {
@@ -134,24 +157,8 @@ Result<void> Correlator::Inner::take_sender_notice(store::Tx& tx, const Report& 
   const bool is_new = !row;
   bool words = false;  // it says something else now: what it is found by grows
   if (is_new) {
-    row = ThingRow{.key = key,
-                   .kind = "notice",
-                   .municipality = report.municipality.value,
-                   .from_municipality = report.municipality.value,
-                   .sender = n.sender,
-                   .first_us = n.from_us,
-                   .last_us = n.to_us,
-                   .noticed_us = n.noticed_us,
-                   .received_us = now,
-                   .mails = n.mails,
-                   .recipients = n.recipients,
-                   .outside = n.outside,
-                   .usual = n.usual,
-                   .source = n.source,
-                   .late_s = n.late_s,
-                   .part = n.part,
-                   .subject_hash = n.subject_hash,
-                   .body_hash = n.body_simhash};
+    row = thing_of(key, "notice", report, report.municipality, n, now);
+    row->outside = n.outside;
     BAVN_CHECK(insert_thing(tx, *row));
   } else {
     words = (!n.subject_hash.empty() && n.subject_hash != row->subject_hash) ||
@@ -237,23 +244,7 @@ Result<void> Correlator::Inner::take_burst(store::Tx& tx, const Report& report) 
   bool grew = false;
   if (is_new) {
     BAVN_CHECK(within_rate(report, "notices", options.notices_per_hour));
-    row = ThingRow{.key = key,
-                   .kind = "burst",
-                   .municipality = report.municipality.value,
-                   .from_municipality = from->value,
-                   .sender = n.sender,
-                   .first_us = n.from_us,
-                   .last_us = n.to_us,
-                   .noticed_us = n.noticed_us,
-                   .received_us = now,
-                   .mails = n.mails,
-                   .recipients = n.recipients,
-                   .usual = n.usual,
-                   .source = n.source,
-                   .late_s = n.late_s,
-                   .part = n.part,
-                   .subject_hash = n.subject_hash,
-                   .body_hash = n.body_simhash};
+    row = thing_of(key, "burst", report, *from, n, now);
     BAVN_CHECK(insert_thing(tx, *row));
     grew = true;
   } else if (n.part > row->part) {

@@ -12,6 +12,7 @@
 #include <set>
 #include <thread>
 
+#include "base/eventually.hpp"
 #include "base/log.hpp"
 #include "base/text.hpp"
 #include "live/sources_reader.hpp"
@@ -136,8 +137,7 @@ TEST(LiveCrash, WhatWasAnsweredIsInHistoryOnceAndItsFindingsInTheAlertsOnce) {
 
     log::Capture quiet;
     Life now(folder.path);
-    for (int n = 0; n < 3000 && !now.pipeline->idle(); ++n) std::this_thread::sleep_for(std::chrono::milliseconds(10));
-    ASSERT_TRUE(now.pipeline->idle()) << now.pipeline->stats().failing;
+    ASSERT_TRUE(eventually([&] { return now.pipeline->idle(); })) << now.pipeline->stats().failing;
     again += now.pipeline->stats().frames_matched_again;
     // Numbers of deliveries that are there, answered or not; each record once.
     std::map<std::uint64_t, std::uint64_t> there;
@@ -178,7 +178,7 @@ TEST(LiveCrash, WhatWasAnsweredIsInHistoryOnceAndItsFindingsInTheAlertsOnce) {
     now.state.reset();
     ASSERT_TRUE(disk.unlink(folder.path + "/facts"));
     Life anew(folder.path);
-    for (int n = 0; n < 3000 && !anew.pipeline->idle(); ++n) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    ASSERT_TRUE(eventually([&] { return anew.pipeline->idle(); })) << anew.pipeline->stats().failing;
     EXPECT_EQ(anew.watcher->order, order) << "life " << life;
     EXPECT_EQ(anew.watcher->fed, 0U);
   }

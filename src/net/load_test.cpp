@@ -9,6 +9,7 @@
 #include <sstream>
 #include <thread>
 
+#include "base/eventually.hpp"
 #include "base/threads.hpp"
 #include "net/testing.hpp"
 
@@ -75,12 +76,7 @@ TEST(Load, NinetyEightStreamsAndNinetyEightReportersOnOneHub) {
                                     delays.push_back(threads.steady().count() - std::stoll(e.id));
                                     ++got;
                                   }}));
-  const auto wait_for = [&](const std::function<bool()>& condition) {
-    const auto end = std::chrono::steady_clock::now() + 60s;
-    while (!condition() && std::chrono::steady_clock::now() < end) std::this_thread::yield();
-    return condition();
-  };
-  ASSERT_TRUE(wait_for([&] {
+  ASSERT_TRUE(eventually([&] {
     const std::lock_guard lock(mutex);
     return streams.size() == nodes;
   }));
@@ -107,7 +103,7 @@ TEST(Load, NinetyEightStreamsAndNinetyEightReportersOnOneHub) {
     threads.after(20ms, handlers, [&, left] { publish(left - 1); });
   };
   publish(events);
-  ASSERT_TRUE(wait_for([&] { return got == nodes * events && answered == nodes * reports; }))
+  ASSERT_TRUE(eventually([&] { return got == nodes * events && answered == nodes * reports; }, 60s))
       << got << " events, " << reported << " reports";
   client.reset();
   (*server).reset();

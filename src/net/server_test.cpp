@@ -8,6 +8,7 @@
 #include <fstream>
 #include <thread>
 
+#include "base/eventually.hpp"
 #include "base/log.hpp"
 #include "base/threads.hpp"
 #include "net/content_coding.hpp"
@@ -19,16 +20,6 @@ using namespace std::chrono_literals;
 using testing::RawSocket;
 
 namespace {
-
-/// Waits until the condition holds; false after ten seconds.
-bool soon(const std::function<bool()>& condition) {
-  const auto end = std::chrono::steady_clock::now() + 10s;
-  while (!condition()) {
-    if (std::chrono::steady_clock::now() > end) return false;
-    std::this_thread::yield();
-  }
-  return true;
-}
 
 std::string text_of_size(std::size_t n) {
   std::string s(n, '\0');
@@ -443,7 +434,7 @@ TEST_F(ServerTest, AStreamCarriesEventsAndResumesFromTheLastId) {
   start(options());
   Followed f, g;
   auto open = client->stream({.url = url("/stream"), .timeout = 2s}, app, f.into());
-  ASSERT_TRUE(soon([&] { return f.count() == 3; }));
+  ASSERT_TRUE(eventually([&] { return f.count() == 3; }));
   EXPECT_TRUE(f.open);
   EXPECT_EQ(f.events[2].id, "3");
   EXPECT_EQ(f.events[2].event, "n");
@@ -452,20 +443,20 @@ TEST_F(ServerTest, AStreamCarriesEventsAndResumesFromTheLastId) {
     const std::lock_guard lock(mutex);
     EXPECT_TRUE(streams[0]->send({"4", "", "two\nlines"}));
   }
-  ASSERT_TRUE(soon([&] { return f.count() == 4; }));
+  ASSERT_TRUE(eventually([&] { return f.count() == 4; }));
   EXPECT_EQ(f.events[3].data, "two\nlines");
   EXPECT_EQ(f.events[3].event, "");
   ClientRequest q{.url = url("/stream")};
   q.headers.set("Last-Event-ID", "2");
   auto again = client->stream(q, app, g.into());
-  ASSERT_TRUE(soon([&] { return g.count() == 1; }));
+  ASSERT_TRUE(eventually([&] { return g.count() == 1; }));
   EXPECT_EQ(g.events[0].id, "3");
   open->close();
-  ASSERT_TRUE(soon([&] { return f.ended(); }));
+  ASSERT_TRUE(eventually([&] { return f.ended(); }));
   EXPECT_EQ(f.end->code, Code::unavailable);
-  ASSERT_TRUE(soon([&] { return closed == 1; })) << "the server learns that the client has gone";
+  ASSERT_TRUE(eventually([&] { return closed == 1; })) << "the server learns that the client has gone";
   again.reset();
-  ASSERT_TRUE(soon([&] { return closed == 2; }));
+  ASSERT_TRUE(eventually([&] { return closed == 2; }));
   EXPECT_FALSE(g.ended()) << "who lets go is not called";
 }
 
@@ -473,7 +464,7 @@ TEST_F(ServerTest, HeartbeatsKeepASilentStreamOpen) {
   start(options());
   Followed f;
   auto open = client->stream({.url = url("/stream"), .timeout = 1s}, app, f.into());
-  ASSERT_TRUE(soon([&] { return f.count() == 3; }));
+  ASSERT_TRUE(eventually([&] { return f.count() == 3; }));
   const RawSocket s(server->port());
   s.send("GET /stream HTTP/1.1\r\nHost: x\r\nLast-Event-ID: 3\r\n\r\n");
   EXPECT_NE(s.read_until("3\r\n:\n\n\r\n3\r\n:\n\n\r\n").find("text/event-stream"), std::string::npos);
@@ -491,7 +482,7 @@ TEST_F(ServerTest, AStreamThatIsSilentForItsTimeoutEnds) {
   Followed f;
   const Duration begin = threads.steady();
   auto open = client->stream({.url = url("/stream"), .timeout = 1s}, app, f.into());
-  ASSERT_TRUE(soon([&] { return f.ended(); }));
+  ASSERT_TRUE(eventually([&] { return f.ended(); }));
   EXPECT_EQ(f.count(), 3U);
   EXPECT_EQ(f.end->code, Code::unavailable);
   EXPECT_GE(threads.steady() - begin, 1s);
@@ -504,7 +495,7 @@ TEST_F(ServerTest, AStreamThatTheServerEndsOrRefusesSaysSo) {
   auto a = client->stream({.url = url("/ends")}, app, ends.into());
   auto b = client->stream({.url = url("/closed")}, app, refused_one.into());
   auto c = client->stream({.url = url("/nothing")}, app, missing.into());
-  ASSERT_TRUE(soon([&] { return ends.ended() && refused_one.ended() && missing.ended(); }));
+  ASSERT_TRUE(eventually([&] { return ends.ended() && refused_one.ended() && missing.ended(); }));
   EXPECT_EQ(ends.events.size(), 1U);
   EXPECT_EQ(ends.end->code, Code::unavailable);
   EXPECT_FALSE(refused_one.open);
@@ -519,7 +510,7 @@ TEST_F(ServerTest, AClientThatDoesNotReadIsCutWhenItsBufferIsFull) {
   start(o);
   const RawSocket s(server->port(), 4096);
   s.send("GET /stream HTTP/1.1\r\nHost: x\r\n\r\n");
-  ASSERT_TRUE(soon([&] {
+  ASSERT_TRUE(eventually([&] {
     const std::lock_guard lock(mutex);
     return streams.size() == 1;
   }));
@@ -531,7 +522,7 @@ TEST_F(ServerTest, AClientThatDoesNotReadIsCutWhenItsBufferIsFull) {
     ASSERT_LT(sent, 10'000U) << "100 MB in nobody's buffer";
   }
   EXPECT_LE(most, 200'000U);
-  EXPECT_TRUE(soon([&] { return closed == 1; }));
+  EXPECT_TRUE(eventually([&] { return closed == 1; }));
   EXPECT_EQ(refused("stream_slow"), 1U);
 }
 
@@ -540,7 +531,7 @@ TEST_F(ServerTest, AReaderWithoutProgressIsCut) {
   std::ofstream(file_path, std::ios::binary) << std::string(30'000'000, 'x');
   const RawSocket s(server->port(), 4096);
   s.send("GET /file HTTP/1.1\r\nHost: x\r\n\r\n");
-  EXPECT_TRUE(soon([&] { return refused("slow_reader") == 1; }));
+  EXPECT_TRUE(eventually([&] { return refused("slow_reader") == 1; }));
 }
 
 // TLS
@@ -582,7 +573,7 @@ TEST_F(ServerTest, StrangersAreRefusedOnBothSides) {
   EXPECT_EQ(ask({.url = url("/who", true), .tls = foreign}).error().code, Code::forbidden);
   auto over = std::make_shared<TlsIdentity>(ca.client("node-7", -1h));
   EXPECT_EQ(ask({.url = url("/who", true), .tls = over}).error().code, Code::forbidden);
-  EXPECT_TRUE(soon([&] { return refused("tls") == 4; })) << "counted when the server has heard the refusal";
+  EXPECT_TRUE(eventually([&] { return refused("tls") == 4; })) << "counted when the server has heard the refusal";
   // Plain HTTP to a TLS port.
   EXPECT_EQ(ask({.url = "http://127.0.0.1:" + std::to_string(server->port()) + "/who"}).error().code,
             Code::unavailable);
@@ -599,11 +590,11 @@ TEST_F(ServerTest, ARevokedCertificateIsCutAtOnceAndStaysOut) {
   start(o);
   Followed f;
   auto open = client->stream({.url = url("/stream", true), .tls = identity}, app, f.into());
-  ASSERT_TRUE(soon([&] { return f.count() == 3; }));
+  ASSERT_TRUE(eventually([&] { return f.count() == 3; }));
   EXPECT_EQ(ask({.url = url("/who", true), .tls = identity})->status, 200);
   revoked = true;
   server->cut(serial);
-  EXPECT_TRUE(soon([&] { return f.ended() && closed == 1; }));
+  EXPECT_TRUE(eventually([&] { return f.ended() && closed == 1; }));
   EXPECT_EQ(ask({.url = url("/who", true), .tls = identity}).error().code, Code::unavailable);
   EXPECT_EQ(ask({.url = url("/who", true), .tls = std::make_shared<TlsIdentity>(ca.client("node-8"))})->status, 200);
 }
@@ -637,7 +628,7 @@ TEST_F(ServerTest, AThousandConnectionsAreServedAndOneMoreIsTold) {
   EXPECT_TRUE(RawSocket(server->port()).read_all().starts_with("HTTP/1.1 503"));
   EXPECT_EQ(refused("connections"), 1U);
   all.pop_back();
-  EXPECT_TRUE(soon([&] {
+  EXPECT_TRUE(eventually([&] {
     const RawSocket s(server->port());
     s.send("GET /hello HTTP/1.1\r\nHost: x\r\n\r\n");
     return s.read_until("\r\n\r\n").starts_with("HTTP/1.1 200");
@@ -695,7 +686,7 @@ TEST_F(ServerTest, AFullQueueOfHandlersIs503) {
     all.push_back(std::make_unique<RawSocket>(server->port()));
     all.back()->send("GET /wait HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
   }
-  EXPECT_TRUE(soon([&] { return refused("busy") >= 3; }));
+  EXPECT_TRUE(eventually([&] { return refused("busy") >= 3; }));
   go.set_value();
   int served = 0, busy = 0;
   for (const auto& s : all) {

@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 
-import { audit, languages, open, root, visit } from './pages.mjs';
+import { audit, languages, open, root, shots, visit } from './pages.mjs';
 
 let world;
 before(async () => {
@@ -78,10 +78,49 @@ describe('partners', () => {
     assert.deepEqual(faults, []);
     await close();
   });
+  for (const language of languages)
+    it(`bring a file by hand, tried before it is taken, and get theirs, in ${language}`, async () => {
+      const t = texts(language);
+      const { page, faults, close } = await world.tab({ language, width: language === 'nb' ? 320 : 1280 });
+      await visit(page, world.base, '/peers/1');
+      await page.getByRole('button', { name: t('peer.import'), exact: true }).click();
+      const form = page.getByRole('dialog', { name: t('peer.import') });
+      const csv = 'kind,value,tlp\ndomain,evil.example,green\ndomain,worse.example,green\ndomain,secret.example,red\n';
+      await form.getByLabel(t('peer.import_file'), { exact: true }).setInputFiles({ name: 'wave.csv', mimeType: 'text/csv', buffer: Buffer.from(csv) });
+      await form.getByRole('button', { name: t('peer.import_try') }).click();
+      await form.getByText(t('peer.import_would')).waitFor();
+      const narrow = 'its TLP is narrower than what may go to the municipalities';
+      const said = JSON.parse(readFileSync(join(root, 'i18n', 'ui', 'sentences', 'partners.json'), 'utf8'))[narrow];
+      await form.getByText(language === 'en' ? narrow : said[language]).waitFor();
+      await audit(page, `a file that is tried in ${language}`);
+      await page.screenshot({ path: join(shots, `peer-file-${language}.png`) });
+      // Another level is another question.
+      await form.getByLabel(t('peer.default_tlp')).selectOption('green');
+      await form.getByText(t('peer.import_would')).waitFor({ state: 'detached' });
+      await form.getByRole('button', { name: t('peer.import_try') }).click();
+      await form.getByRole('button', { name: t('peer.import_take') }).click();
+      await page.getByText(t('peer.import_done')).waitFor();
+      await form.waitFor({ state: 'hidden' });
+      const download = page.waitForEvent('download');
+      await page.getByRole('link', { name: `${t('peer.export')} (CSV)` }).click();
+      assert.equal((await download).suggestedFilename(), 'indicators.csv');
+      assert.deepEqual(faults, []);
+      await close();
+    });
+  it('are told why a file is refused', async () => {
+    const { page, close } = await world.tab({ language: 'en' });
+    await visit(page, world.base, '/peers/1');
+    await page.getByRole('button', { name: 'Take a file' }).click();
+    await page.getByLabel('File', { exact: true }).setInputFiles({ name: 'half.json', mimeType: 'application/octet-stream', buffer: Buffer.from('{"type":"bundle"') });
+    await page.getByRole('button', { name: 'See what would be taken' }).click();
+    await page.getByText('The file is no whole JSON').waitFor();
+    assert.equal(await page.getByRole('button', { name: /^Take \d/ }).count(), 0);
+    await close();
+  });
   it('are only looked at by those who may not change them', async () => {
     const { page, close } = await world.tab({ as: 'analyst', language: 'en' });
     await visit(page, world.base, '/peers/1');
-    for (const name of ['Fetch now', 'Pause', 'Change', 'New key', 'End the exchange']) assert.equal(await page.getByRole('button', { name }).count(), 0, name);
+    for (const name of ['Fetch now', 'Pause', 'Change', 'New key', 'Take a file', 'End the exchange']) assert.equal(await page.getByRole('button', { name }).count(), 0, name);
     await close();
   });
 });

@@ -193,6 +193,48 @@ describe('the main tasks', () => {
   });
 });
 
+describe('shippers', () => {
+  for (const language of languages)
+    it(`are told where to deliver and with whose token, in ${language}`, async () => {
+      const t = texts(language);
+      const { page, faults, close } = await tab({ language });
+      await visit(page, world.base, '/sources');
+      const card = page.getByRole('region', { name: t('sources.deliver') });
+      const port = 9200;
+      await card.getByText(`http://127.0.0.1:${port}/services/collector`).waitFor();
+      await card.getByText('127.0.0.1:6514').waitFor();
+      await card.getByRole('tab', { name: 'rsyslog' }).click();
+      const text = await card.getByRole('region', { name: 'rsyslog' }).innerText();
+      assert.match(text, /server="127\.0\.0\.1" serverport="9200" uid="rsyslog" pwd="bavn_in_\.\.\."/);
+      // A new token stands in what is to be copied.
+      await page.getByRole('button', { name: t('sources.token_new') }).click();
+      const form = page.getByRole('dialog', { name: t('sources.token_new') });
+      await form.getByLabel(t('sources.token_source')).fill('firewall');
+      await form.getByRole('button', { name: t('sources.token_new') }).click();
+      await form.getByText(/api_key: "filebeat:bavn_in_\w{6,}"/).waitFor();
+      await audit(page, `a token with its examples in ${language}`);
+      await page.keyboard.press('Escape');
+      // What came by which way, and what was refused and why.
+      await page.getByRole('link', { name: 'http.proxy' }).click();
+      await page.getByRole('heading', { level: 3, name: 'Elastic _bulk' }).waitFor();
+      await page.getByText('records here are created, never changed').waitFor();
+      await page.getByText('no format reads it').waitFor();
+      assert.deepEqual(faults, []);
+      await close();
+    });
+  it('are not sent to an address that only the machine itself reaches, or to none', async () => {
+    await world.world('calm', 'node');
+    const { page, close } = await tab({ language: 'en' });
+    await visit(page, world.base, '/sources');
+    await page.getByText('Only programs on the node’s own machine').waitFor();
+    await world.world('empty', 'node');
+    await visit(page, world.base, '/sources');
+    await page.getByText('No address is open for shippers yet.').waitFor();
+    assert.equal(await page.getByRole('tab').count(), 0);
+    await close();
+  });
+});
+
 describe('by keyboard alone', () => {
   it('walks the queue, opens a group, says "I am looking at it", closes one with what it was', async () => {
     const { page, faults, close } = await tab({ language: 'en' });

@@ -1,13 +1,12 @@
 """A hub and a node with their web addresses, as the contract's tests and the bench use them."""
 import http.client
-import json
 import pathlib
 import sys
 import urllib.parse
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "e2e"))
-from support.community import Community, until  # noqa: E402
+from support.community import Community  # noqa: E402
 
 NO_LIMITS = "requests_per_minute = 1000000\nwrites_per_minute = 1000000\nstrangers_per_minute = 1000000\n"
 
@@ -17,20 +16,10 @@ class Desk:
 
     def __init__(self, process):
         self.process = process
-        code, body = until(lambda: self.described(), 60, lambda: f"the web address: {process.tail()}")
-        assert code == 200, body
-        said = json.loads(body)
+        said = process.web()
         self.url, self.serves, self.routes = said["url"], said["serves"], said["routes"]
         self.host = urllib.parse.urlsplit(self.url)
         self.key = process.control()[2]
-
-    def described(self):
-        """Once it listens: the control interface answers a little earlier, and knows no port then."""
-        try:
-            code, body = self.process.ask("GET", "/web")
-        except OSError:
-            return None
-        return (code, body) if code != 200 or urllib.parse.urlsplit(json.loads(body)["url"]).port else None
 
     def ask(self, method, path, body=None, headers=None, key=True, seconds=30):
         """(status, headers, body)"""

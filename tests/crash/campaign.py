@@ -14,7 +14,7 @@ import time
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
-from support.community import Community, bavn, has_servers, until
+from support.community import Community, bavn, has_servers, kill_some, steady, until
 
 KILLS = int(os.environ.get("BAVN_CRASH_KILLS", "20"))
 SEED = int(os.environ.get("BAVN_CRASH_SEED", "0")) or random.SystemRandom().randrange(1, 10**6)
@@ -173,30 +173,19 @@ class Wave(Community):
                 if cursors.get(stream, 0) != heads.get(stream, 0):
                     ends.append(f"{town} is at {cursors.get(stream, 0)} of {heads.get(stream, 0)} of {stream}")
         for process in self.all():
-            last = process.rows("SELECT coalesce(max(seq), 0) FROM domain_event")[0][0]
-            for name, seq in process.rows("SELECT name, seq FROM consumer WHERE seq < ?", last):
-                ends.append(f"{process.folder.name}: {name} is at {seq} of {last}")
-            for kind, n in process.rows("SELECT kind, count(*) FROM job WHERE failed = 0 GROUP BY kind"):
-                ends.append(f"{process.folder.name}: {n} jobs {kind}")
+            ends += process.on_its_way()
             soon = process.rows("SELECT kind FROM timer WHERE due_us < ? AND kind NOT LIKE 'beacon%'", int((time.time() + CALM) * 1e6))
             ends += [f"{process.folder.name}: timer {kind}" for (kind,) in soon]
         return ends
 
     def quiet(self, seconds=120):
         """Nothing is on its way, and nothing changes any more."""
-        end, since, before = time.monotonic() + seconds, None, None
+        end = time.monotonic() + seconds
         while True:
-            ends = self.open_ends()
-            now = [p.rows("SELECT max(seq) FROM domain_event") for p in self.all()]
-            if ends or now != before:
-                since, before = None, now
-            elif since is None:
-                since = time.monotonic()
-            elif time.monotonic() - since > CALM:
+            until(lambda: not self.open_ends(), end - time.monotonic(), lambda: f"quiet: {self.open_ends()} {self.hub.tail(600)}")
+            steady(lambda: [p.rows("SELECT max(seq) FROM domain_event") for p in self.all()], CALM, end - time.monotonic(), "what happened")
+            if not self.open_ends():
                 return
-            if time.monotonic() > end:
-                raise AssertionError(f"not quiet within {seconds} s: {ends} {self.hub.tail(600)}")
-            time.sleep(0.3)
 
     def told(self, town):
         """Message-IDs that the hub told this node, by sender; as often as it told them."""
@@ -331,19 +320,7 @@ class Campaign(unittest.TestCase):
                 # The rest of the records come while it is killed too; a tenth after the last kill.
                 upto = len(self.case.lines) * (n + 1) * 9 // (KILLS * 10)
                 community.write(rng.randrange(community.written, upto + 1))
-                time.sleep(rng.uniform(0.02, 1.2))
-                for p in targets:
-                    self.assertFalse(p.ended_by_itself(), f"{p.role} ended by itself, seed {SEED}: {p.tail()}")
-                victims = targets if rng.random() < 0.1 else [rng.choice(targets)]
-                for p in victims:
-                    p.kill()
-                community.write(upto)
-                time.sleep(rng.uniform(0, 0.3))
-                for p in victims:
-                    p.start()
-                if rng.random() < 0.7:  # else it is killed again while it starts
-                    for p in victims:
-                        p.ready()
+                kill_some(targets, rng, f"seed {SEED}", lambda upto=upto: community.write(upto))
             community.write(len(self.case.lines))
             for p in targets:
                 p.ready()

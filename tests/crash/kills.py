@@ -9,7 +9,7 @@ import time
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
-from support.community import Community, bavn, has_servers
+from support.community import Community, bavn, has_servers, kill_some
 from support.ledger import SEEN, Checks, Publisher, Pusher, Writer
 
 KILLS = int(os.environ.get("BAVN_CRASH_KILLS", "20"))
@@ -42,18 +42,7 @@ class Kills(Checks, unittest.TestCase):
 
         targets = community.all()
         for _ in range(KILLS):
-            time.sleep(rng.uniform(0.05, 1.5))
-            victims = targets if rng.random() < 0.1 else [rng.choice(targets)]
-            for p in targets:
-                self.assertFalse(p.ended_by_itself(), f"{p.role} ended by itself, seed {SEED}: {p.tail()}")
-            for p in victims:
-                p.kill()
-            time.sleep(rng.uniform(0, 0.3))
-            for p in victims:
-                p.start()
-            if rng.random() < 0.7:  # else it is killed again while it starts
-                for p in victims:
-                    p.ready()
+            kill_some(targets, rng, f"seed {SEED}")
         for p in targets:
             p.ready()
         for c in clients:

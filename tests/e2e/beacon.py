@@ -5,12 +5,11 @@ import datetime
 import json
 import pathlib
 import sys
-import tempfile
 import time
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from support.community import Process, bavn, free_port, until
+from support.community import Processes, free_port, until
 
 TOWNS = {"0157": "gentofte.example", "0173": "lyngby.example", "0159": "gladsaxe.example", "0230": "rudersdal.example"}
 SENDER = "anna.holm@gentofte.example"
@@ -20,13 +19,9 @@ def utc(seconds_ago=0):
     return (datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(seconds=seconds_ago)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-class Beacon(unittest.TestCase):
+class Beacon(Processes):
     def setUp(self):
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.path = pathlib.Path(folder.name)
-        self.running = []
-        self.addCleanup(self.end)
+        super().setUp()
         self.hub_folder = self.path / "hub"
         self.bavn("hub", "init", "--data", self.hub_folder, "--host", "127.0.0.1", "--address", "127.0.0.1", "--port", free_port())
         with open(self.hub_folder / "settings.toml", "a") as settings:
@@ -46,23 +41,6 @@ class Beacon(unittest.TestCase):
         for code, node in self.nodes.items():  # every node knows all members
             until(lambda n=node: any("rudersdal.example" in r[0] for r in n.rows("SELECT payload FROM node_content WHERE name = 'community'")), 30,
                   lambda n=node, c=code: f"{c} knows the community: {n.rows('SELECT payload FROM node_content')} {n.tail(600)} {self.hub.tail(800)}")
-
-    def end(self):
-        for process in reversed(self.running):
-            process.stop()
-
-    def bavn(self, *words, code=0):
-        got, out, err = bavn(*words)
-        self.assertEqual(got, code, f"{words}: {out} {err}")
-        return out
-
-    def start(self, role, folder, *words):
-        process = Process(role, folder, *words)
-        self.running.append(process)
-        process.start()
-        process.ready()
-        self.assertFalse(process.ended_by_itself(), process.tail())
-        return process
 
     def write(self, code, *records):
         with open(self.path / code / "trace.ndjson", "a") as log:

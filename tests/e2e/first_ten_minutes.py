@@ -17,12 +17,7 @@ import urllib.request
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from support.bavn import BINARY
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+from support.community import free_port, until
 
 
 class Catcher(http.server.BaseHTTPRequestHandler):
@@ -71,32 +66,32 @@ class FirstTenMinutes(unittest.TestCase):
         return done.stdout
 
     def wait(self, what, f, seconds=60):
-        until, last = time.monotonic() + seconds, None
-        while time.monotonic() < until:
-            try:
-                if got := f():
-                    return got
-            except (AssertionError, OSError, ValueError, KeyError) as trouble:
-                last = trouble
-            time.sleep(0.3)
-        self.fail(f"waited {seconds} s for {what}; last: {last}")
+        return until(f, seconds, what, (AssertionError, OSError, ValueError, KeyError))
+
+    def start_stand_in(self, consent_seconds):
+        said = self.start("stand", "stand-in", "microsoft365", "--port", 0, "--people", 8, "--delay-scale", "0.01", "--consent-seconds", consent_seconds, "--json")
+        url = json.loads(said.stdout.readline())["url"]
+        return url, json.loads(urllib.request.urlopen(url + "/stand-in").read())["tenants"][0]
+
+    def start_hub(self, hub):
+        """It runs; returns the code with which the municipality's node enrols."""
+        self.bavn("hub", "init", "--data", hub, "--host", "127.0.0.1", "--address", "127.0.0.1", "--port", free_port())
+        with open(hub / "settings.toml", "a") as settings:
+            settings.write("control_port = 0\n[web]\nport = 0\n")
+        self.start("hub", "hub", "--data", hub)
+        self.wait("the hub", lambda: self.bavn("hub", "status", "--data", hub))
+        return re.search(r"bavn1\.\S+", self.bavn("hub", "municipality", "add", "--data", hub, "0157")).group(0)
 
     def test_setup_and_sources(self):
         began = time.monotonic()
-        stand = json.loads(self.start("stand", "stand-in", "microsoft365", "--port", 0, "--people", 8, "--delay-scale", "0.01", "--consent-seconds", 3, "--json").stdout.readline())["url"]
-        tenant = json.loads(urllib.request.urlopen(stand + "/stand-in").read())["tenants"][0]
+        stand, tenant = self.start_stand_in(consent_seconds=3)
         catcher = http.server.HTTPServer(("127.0.0.1", 0), Catcher)
         threading.Thread(target=catcher.serve_forever, daemon=True).start()
         self.addCleanup(catcher.server_close)
         self.addCleanup(catcher.shutdown)
 
         hub, node = self.path / "hub", self.path / "node"
-        self.bavn("hub", "init", "--data", hub, "--host", "127.0.0.1", "--address", "127.0.0.1", "--port", free_port())
-        with open(hub / "settings.toml", "a") as settings:
-            settings.write("control_port = 0\n[web]\nport = 0\n")
-        self.start("hub", "hub", "--data", hub)
-        self.wait("the hub", lambda: self.bavn("hub", "status", "--data", hub))
-        code = re.search(r"bavn1\.\S+", self.bavn("hub", "municipality", "add", "--data", hub, "0157")).group(0)
+        code = self.start_hub(hub)
 
         answers = self.path / "answers.toml"
         answers.write_text(f"""[setup]
@@ -123,9 +118,8 @@ wait = 60
         lit = threading.Event()
 
         def light():  # the CERT's part of the last step
-            while not lit.is_set() and setup.poll() is None:
+            while not lit.wait(1) and setup.poll() is None:
                 subprocess.run([BINARY, "hub", "test-beacon", "--data", str(hub), "--seconds", "3"], capture_output=True, timeout=60)
-                time.sleep(1)
         person = threading.Thread(target=light)
         person.start()
         said = json.loads(setup.stdout.read())
@@ -170,15 +164,9 @@ wait = 60
         return json.loads(text) if text[:1] in "{[" else text
 
     def test_the_same_walked_on_the_page(self):
-        stand = json.loads(self.start("stand", "stand-in", "microsoft365", "--port", 0, "--people", 8, "--delay-scale", "0.01", "--consent-seconds", 1, "--json").stdout.readline())["url"]
-        tenant = json.loads(urllib.request.urlopen(stand + "/stand-in").read())["tenants"][0]
+        stand, tenant = self.start_stand_in(consent_seconds=1)
         hub, node = self.path / "hub", self.path / "node"
-        self.bavn("hub", "init", "--data", hub, "--host", "127.0.0.1", "--address", "127.0.0.1", "--port", free_port())
-        with open(hub / "settings.toml", "a") as settings:
-            settings.write("control_port = 0\n[web]\nport = 0\n")
-        self.start("hub", "hub", "--data", hub)
-        self.wait("the hub", lambda: self.bavn("hub", "status", "--data", hub))
-        code = re.search(r"bavn1\.\S+", self.bavn("hub", "municipality", "add", "--data", hub, "0157")).group(0)
+        code = self.start_hub(hub)
         self.bavn("node", "enrol", code, "--data", node)
         (node / "settings.toml").write_text('[node]\ninside = "127.0.0.1"\n')
         running = self.start("node", "node", "--data", node)

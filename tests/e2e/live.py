@@ -12,6 +12,7 @@ import urllib.request
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from support.bavn import BINARY
+from support.community import until
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 
@@ -51,11 +52,7 @@ class Doors(unittest.TestCase):
     def start(self):
         self.child = subprocess.Popen([BINARY, "hub", "--data", self.hub], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         self.addCleanup(self.end)
-        for _ in range(100):
-            if (self.hub / "run" / "control").exists():
-                break
-            time.sleep(0.1)
-        self.url, self.key = (self.hub / "run" / "control").read_text().split()
+        self.url, self.key = until(lambda: (self.hub / "run" / "control").read_text().split(), 30, "the hub listens", FileNotFoundError)
 
     def end(self):
         self.child.terminate()

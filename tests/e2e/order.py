@@ -7,13 +7,11 @@ import http.server
 import json
 import pathlib
 import sys
-import tempfile
 import threading
-import time
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from support.community import Process, bavn, free_port, until
+from support.community import Processes, bavn, free_port, until
 
 
 class Catcher(http.server.BaseHTTPRequestHandler):
@@ -29,34 +27,13 @@ class Catcher(http.server.BaseHTTPRequestHandler):
         pass
 
 
-class Order(unittest.TestCase):
+class Order(Processes):
     def setUp(self):
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.path = pathlib.Path(folder.name)
-        self.running = []
-        self.addCleanup(self.end)
+        super().setUp()
         self.webhook = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Catcher)
         threading.Thread(target=self.webhook.serve_forever, daemon=True).start()
         self.addCleanup(self.webhook.server_close)
         self.addCleanup(self.webhook.shutdown)
-
-    def end(self):
-        for process in reversed(self.running):
-            process.stop()
-
-    def bavn(self, *words, code=0):
-        got, out, err = bavn(*words)
-        self.assertEqual(got, code, f"{words}: {out} {err}")
-        return out
-
-    def start(self, role, folder, *words):
-        process = Process(role, folder, *words)
-        self.running.append(process)
-        process.start()
-        process.ready()
-        self.assertFalse(process.ended_by_itself(), process.tail())
-        return process
 
     def send(self, hub, order, code):
         said = json.loads(self.bavn("hub", "publish", "order", order, "--data", hub, "--seconds", 30, "--json", code=code))
@@ -113,7 +90,7 @@ class Order(unittest.TestCase):
         self.assertEqual(alone["outcome"], "refused")
         self.assertEqual(alone["proof"], "")
         self.assertIn("two", alone["text"])
-        time.sleep(1)
+        until(lambda: not guest.on_its_way(), 30, lambda: f"the node has done what it knows: {guest.on_its_way()}")
         self.assertEqual(len(Catcher.got), 1)
 
         # What nobody could carry out is not sent at all.

@@ -86,6 +86,23 @@ export function neighbours({ at, hostile, emit }) {
       const of = [...new Set(all.map((one) => one.reason))].map((reason, i) => ({ reason, count: [6, 2, 1][i] ?? 1, first_at: at(-3000), newest_at: all.find((one) => one.reason === reason).at }));
       return { items: all.filter((one) => !query.get('reason') || one.reason === query.get('reason')), reasons: of };
     },
+    'POST /api/imports': ({ query, body }) => {
+      const one = find(peers, query.get('peer'), 'Partneren findes ikke');
+      const lines = String(body ?? '').split('\n').filter((line) => line.trim() && !line.startsWith('kind,'));
+      if (String(body).startsWith('{') && !String(body).trim().endsWith('}')) refuse(400, 'bad-input', 'The file is no whole JSON', {});
+      const list = lines.flatMap((line, i) => (line.includes('red') ? [{ what: 'line', object: hostile(`line ${i + 2}: ${line.slice(0, 60)}`), reason: reasons[0] }] : line.includes('10.') ? [{ what: 'line', object: line, reason: reasons[1] }] : []));
+      const said = { format: query.get('name')?.endsWith('.csv') ? 'csv' : 'text', read: lines.length, published: lines.length - list.length, demoted: 0, dropped: list.length, list };
+      if (query.get('dry_run') !== 'true') {
+        one.counts.taken += said.published;
+        one.counts.dropped += said.dropped;
+        emit?.('peer', { id: one.id });
+      }
+      return said;
+    },
+    'GET /api/exports/{format}': ({ params, query }) => {
+      find(peers, query.get('peer'), 'Partneren findes ikke');
+      return { status: 200, body: params.format === 'csv' ? 'kind,value,source\r\ndomain,evil.example,KommuneCERT\r\n' : { type: 'bundle', id: 'bundle--1', objects: [] }, headers: { 'content-disposition': `attachment; filename="indicators.${params.format === 'csv' ? 'csv' : 'json'}"` } };
+    },
     'GET /api/bulletins': ({ query }) => ({ items: bulletins.filter((one) => !query.get('state') || one.state === query.get('state')).map(head) }),
     'POST /api/bulletins': ({ body }) => {
       const made = { id: String(nextBulletin++), state: 'draft', kind: 'bulletin', tlp: tlps.includes(body.tlp) ? body.tlp : 'green', source: body.source, version: 1, written_by: 'person:7', written_at: new Date().toISOString(), texts: texts(body), found: found().slice(0, 1) };

@@ -54,7 +54,18 @@ export default function world() {
       { name: 'm365.audit', state: 'working', says: '', since: at(-3 * hour), lag_seconds: 171, last_at: at(-2 * minute), newest_at: at(-5 * minute), municipality: nordby, total: { records: 4_018_833, bytes: 5_120_338_221, refused: 2, duplicates: 118 }, today: { records: 40_112, bytes: 51_203_382, refused: 2 }, refusals: [{ reason: 'not json', count: 2, first: nasty('line 311: a string is not closed'), first_at: at(-6 * hour), last_at: at(-5 * hour) }] },
       { name: 'm365.signins', state: 'working', says: '', lag_seconds: 96, last_at: at(-minute), newest_at: at(-3 * minute), total: { records: 1_210_004, bytes: 911_338_221, refused: 0, duplicates: 4 }, today: { records: 8211, bytes: 9_203_382, refused: 0 }, refusals: [] },
       { name: 'message_trace', state: 'waiting', says: 'Microsoft asks for a pause of 60 seconds', lag_seconds: 1290, last_at: at(-9 * minute), newest_at: at(-25 * minute), total: { records: 2_210_004, bytes: 811_338_221, refused: 0, duplicates: 0 }, today: { records: 21_211, bytes: 7_203_382, refused: 0 }, refusals: [] },
+      { name: 'http.proxy', state: 'working', says: '', lag_seconds: 4, last_at: at(-minute), newest_at: at(-minute), municipality: nordby, total: { records: 1_402_118, bytes: 402_118_300, refused: 4, duplicates: 211 }, today: { records: 12_119, bytes: 3_482_113, refused: 1 }, refusals: [{ reason: 'no format reads it', count: 4, first: nasty('{"message":', 2), first_at: at(-2 * day), last_at: at(-2 * hour) }],
+        ways: [
+          { way: 'elastic', client: nasty('Filebeat/8.11.0 (linux; amd64)', 0), requests: 18_402, records: 1_380_004, refused: 4, duplicates: 211, turned_away: 3, faults: 1, fault: 'line 2 of the bulk body says "update": records here are created, never changed', fault_at: at(-5 * hour), first_at: at(-80 * day), last_at: at(-minute) },
+          { way: 'hec', client: 'syslog-ng curl/7.88.1', requests: 902, records: 22_114, refused: 0, duplicates: 0, turned_away: 0, faults: 0, first_at: at(-8 * day), last_at: at(-40 * minute) },
+        ] },
       { name: nasty('dns', 3), state: 'failing', says: nasty('nothing came for 26 hours: does the server still send to port 6514?', 1), since: at(-26 * hour), last_at: at(-26 * hour), newest_at: at(-26 * hour), municipality: nordby, total: { records: 88_123, bytes: 10_223_011, refused: 0, duplicates: 0 }, today: { records: 0, bytes: 0, refused: 0 }, refusals: [] },
+    ];
+  const inlets = () =>
+    mood === 'empty' ? [] : [
+      { kind: 'http', address: mood === 'calm' ? '127.0.0.1' : '0.0.0.0', port: 9200 },
+      { kind: 'syslog', source: nasty('dns', 3), transport: 'tls', address: '0.0.0.0', port: 6514 },
+      { kind: 'kafka', source: 'windows', address: 'kafka1.nordby.example:9093,kafka2.nordby.example:9093', topics: ['windows', nasty('^firewall-.*', 1)] },
     ];
   const blind = () => (mood === 'calm' ? [] : [
     { id: 'windows_computers', name: 'Windows-computere', what: 'Et program, som en medarbejder starter fra en mail, og hvad det gør bagefter.', delay: 'sekunder', permission: 'en agent på hver computer' },
@@ -218,10 +229,10 @@ export default function world() {
       }, 30);
       request.on('close', () => clearInterval(timer));
     },
-    'GET /api/sources': () => ({ items: sources(), blind: blind() }),
+    'GET /api/sources': () => ({ items: sources(), blind: blind(), inlets: inlets() }),
     'GET /api/sources/{name}': ({ params }) => {
       if (!sources().length) throw new Refusal(404, 'not-found', 'Not there');
-      return { source: { ...sources()[0], name: params.name }, changes: [{ at: at(-3 * hour), state: 'working', says: '' }, { at: at(-3.4 * hour), state: 'waiting', says: nasty('Microsoft asks for a pause of 60 seconds', 2) }] };
+      return { source: sources().find((one) => one.name === params.name) ?? { ...sources()[0], name: params.name }, changes: [{ at: at(-3 * hour), state: 'working', says: '' }, { at: at(-3.4 * hour), state: 'waiting', says: nasty('Microsoft asks for a pause of 60 seconds', 2) }] };
     },
     'GET /api/intake-tokens': () => ({ items: [{ id: '1', source: 'proxy', format: 'squid', made_by: 'person:3', made_at: at(-80 * day) }, { id: '2', source: 'gammel-firewall', made_by: 'person:3', made_at: at(-200 * day), revoked_at: at(-10 * day) }] }),
     'GET /api/rules': ({ query }) => {

@@ -65,6 +65,7 @@ export const nodePages = [
   { name: 'rule', path: '/rules/sigma:8f6d6a0c' },
   { name: 'sources', path: '/sources' },
   { name: 'source', path: '/sources/m365.audit' },
+  { name: 'source-shippers', path: '/sources/http.proxy' },
   { name: 'left', path: '/left-us' },
   { name: 'mandate', path: '/mandate' },
   { name: 'contacts', path: '/contacts' },

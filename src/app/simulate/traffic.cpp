@@ -45,6 +45,18 @@ std::string simhash_of(std::uint64_t text, std::int64_t wording, std::uint64_t m
   return fmt::format("{:016x}", bits);
 }
 
+/// What every log of a mail says.
+event::MailFact envelope_of(const auto& mail) {
+  event::MailFact f;
+  f.head.happened = mail.at;
+  f.sender = mail.sender;
+  f.recipients = mail.recipients;
+  f.message_id = mail.message_id;
+  f.subject = mail.subject;
+  f.automatic = mail.automatic;
+  return f;
+}
+
 event::FactSource source_of(std::string_view log) {
   using S = event::FactSource;
   if (log == "message_trace") return S::message_trace;
@@ -226,13 +238,7 @@ void Traffic::tell(std::size_t town, std::string_view log, event::Fact fact) {
 void Traffic::tell_mail_in(std::size_t town, const Mail& mail) {
   const Town& t = towns_[town];
   if (!t.connected) return;
-  event::MailFact f;
-  f.head.happened = mail.at;
-  f.sender = mail.sender;
-  f.recipients = mail.recipients;
-  f.message_id = mail.message_id;
-  f.subject = mail.subject;
-  f.automatic = mail.automatic;
+  event::MailFact f = envelope_of(mail);
   // Of the past only what digests learn from.
   if (past_ == nullptr) tell(town, "message_trace", f);
   f.urls = mail.urls;
@@ -256,13 +262,7 @@ void Traffic::tell_mail_in(std::size_t town, const Mail& mail) {
 void Traffic::tell_mail_out(std::size_t town, const Mail& mail) {
   const Town& t = towns_[town];
   if (!t.connected) return;
-  event::MailFact f;
-  f.head.happened = mail.at;
-  f.sender = mail.sender;
-  f.recipients = mail.recipients;
-  f.message_id = mail.message_id;
-  f.subject = mail.subject;
-  f.automatic = mail.automatic;
+  event::MailFact f = envelope_of(mail);
   if (past_ != nullptr && t.has("message_trace")) return tell(town, "message_trace", std::move(f));
   tell(town, "message_trace", f);
   if (t.has("audit_log")) {

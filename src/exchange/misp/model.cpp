@@ -171,14 +171,21 @@ Result<SightingIn> read_sighting(net::JsonValue v) {
   return s;
 }
 
+namespace {
+/// Empty when it has none; what is there must be one.
+Result<std::string> given_uuid(net::JsonValue v, std::string_view of) {
+  if (!v["uuid"] || v["uuid"].is_null()) return std::string();
+  std::string uuid = uuid_in(v["uuid"].text_or({}));
+  if (uuid.empty()) return wrong(fmt::format("uuid of {} is none", of));
+  return uuid;
+}
+}  // namespace
+
 Result<AttributeIn> read_attribute(net::JsonValue v) {
   if (v["Attribute"].is_object()) v = v["Attribute"];
   if (!v.is_object()) return wrong("an attribute is no object");
   AttributeIn a;
-  if (v["uuid"] && !v["uuid"].is_null()) {
-    a.uuid = uuid_in(v["uuid"].text_or({}));
-    if (a.uuid.empty()) return wrong("uuid is none");
-  }
+  BAVN_TRY(a.uuid, given_uuid(v, "an attribute"));
   a.type = std::string(v["type"].text_or({}));
   if (!may_be_type(a.type)) return wrong("type is missing or is no type of MISP");
   a.value = scalar(v["value"]);
@@ -292,10 +299,7 @@ Result<ObjectIn> read_object(std::string_view text) {
   w.end();
   BAVN_TRY(const auto document, net::JsonDocument::parse(head));
   const net::JsonValue v = document.root();
-  if (v["uuid"] && !v["uuid"].is_null()) {
-    o.uuid = uuid_in(v["uuid"].text_or({}));
-    if (o.uuid.empty()) return wrong("uuid of an object is none");
-  }
+  BAVN_TRY(o.uuid, given_uuid(v, "an object"));
   o.name = std::string(v["name"].text_or({}));
   if (o.name.empty() || o.name.size() > kLongestName) return wrong("name of an object is missing or too long");
   o.timestamp = number(v["timestamp"]).value_or(0);
@@ -354,9 +358,8 @@ Result<EventIn> read_event(std::string_view json) {
   w.end();
   BAVN_TRY(const auto document, net::JsonDocument::parse(head));
   const net::JsonValue v = document.root();
-  if (v["uuid"] && !v["uuid"].is_null() && !v["uuid"].text_or({}).empty()) {
-    e.uuid = uuid_in(v["uuid"].text_or({}));
-    if (e.uuid.empty()) return wrong("uuid of the event is none");
+  if (!v["uuid"].text_or({}).empty()) {
+    BAVN_TRY(e.uuid, given_uuid(v, "the event"));
   }
   if (const auto info = v["info"]; info && !info.is_null()) {
     e.info = scalar(info);

@@ -127,6 +127,48 @@ Peer peer_of(const PeerRow& r) {
   return p;
 }
 
+/// What a person wrote about a partner that has a row; a secret that is not given stays.
+Result<void> write_down(store::Tx& tx, std::int64_t id, const NewPeer& p) {
+  BAVN_CHECK(tx.exec(
+      "UPDATE exchange_peer SET name = :name, kind = :kind, direction = :direction, url = :url, sign_in = :sign_in, "
+      "user = :user, secret = ifnull(:secret, secret), options = :options, ceiling = :ceiling, kinds = :kinds, "
+      "sectors = :sectors, confidence = :confidence, strongest = :strongest, tlp = :tlp, valid_days = :valid, "
+      "every_s = :every WHERE id = :i",
+      {{"name", p.name},
+       {"kind", p.kind},
+       {"direction", p.direction},
+       {"url", p.url},
+       {"sign_in", p.sign_in},
+       {"user", p.user},
+       {"secret", p.secret},
+       {"options", p.options},
+       {"ceiling", event::to_string(p.ceiling)},
+       {"kinds", names_json(p.kinds)},
+       {"sectors", names_json(p.sectors)},
+       {"confidence", p.confidence},
+       {"strongest", mi::to_string(p.strongest)},
+       {"tlp", event::to_string(p.tlp)},
+       {"valid", p.valid_days},
+       {"every", p.every_minutes * 60},
+       {"i", id}}));
+  return {};
+}
+
+/// What the audit log keeps of it: never the secret.
+std::string detail_of(const NewPeer& p) {
+  std::string detail;
+  JsonWriter(detail)
+      .object()
+      .member("name", p.name)
+      .member("kind", p.kind)
+      .member("direction", p.direction)
+      .member("url", p.url)
+      .member("ceiling", event::to_string(p.ceiling))
+      .member("new_secret", p.secret.has_value())
+      .end();
+  return detail;
+}
+
 /// Of what a person wrote: not of counts and times.
 std::string version_of(const PeerRow& r) {
   std::string all;
@@ -469,42 +511,16 @@ Result<std::int64_t> PeerDesk::add(const event::Scope& scope, const NewPeer& p) 
     BAVN_CHECK(tx.exec(
         "INSERT INTO exchange_peer (name, kind, direction, url, sign_in, user, secret, options, ceiling, kinds, "
         "sectors, confidence, strongest, tlp, valid_days, every_s, state, cursor, tried_us, ok_us, newest_us, error, "
-        "failures, taken, demoted, dropped, sent, made_by, made_us) VALUES (:name, :kind, :direction, :url, :sign_in, "
-        ":user, :secret, :options, :ceiling, :kinds, :sectors, :confidence, :strongest, :tlp, :valid, :every, 'new', "
-        "'', 0, 0, 0, '', 0, 0, 0, 0, 0, :who, :now)",
-        {{"name", p.name},
-         {"kind", p.kind},
-         {"direction", p.direction},
-         {"url", p.url},
-         {"sign_in", p.sign_in},
-         {"user", p.user},
-         {"secret", p.secret.value_or("")},
-         {"options", p.options},
-         {"ceiling", event::to_string(p.ceiling)},
-         {"kinds", names_json(p.kinds)},
-         {"sectors", names_json(p.sectors)},
-         {"confidence", p.confidence},
-         {"strongest", mi::to_string(p.strongest)},
-         {"tlp", event::to_string(p.tlp)},
-         {"valid", p.valid_days},
-         {"every", p.every_minutes * 60},
-         {"who", scope.who()},
-         {"now", tx.now()}}));
+        "failures, taken, demoted, dropped, sent, made_by, made_us) VALUES (:name, :kind, :direction, '', '', '', '', "
+        "'', '', '', '', 0, '', '', 0, 0, 'new', '', 0, 0, 0, '', 0, 0, 0, 0, 0, :who, :now)",
+        {{"name", p.name}, {"kind", p.kind}, {"direction", p.direction}, {"who", scope.who()}, {"now", tx.now()}}));
     id = tx.last_id();
+    BAVN_CHECK(write_down(tx, id, p));
     BAVN_TRY(const auto row,
              tx.one<PeerRow>("SELECT " BAVN_PEER_COLUMNS " FROM exchange_peer WHERE id = :i", {{"i", id}}));
     BAVN_CHECK(plan(tx, peer_of(*row), tx.now()));
     BAVN_CHECK(tx.emit("peer.changed", std::to_string(id)));
-    std::string detail;
-    JsonWriter(detail)
-        .object()
-        .member("name", p.name)
-        .member("kind", p.kind)
-        .member("direction", p.direction)
-        .member("url", p.url)
-        .member("ceiling", event::to_string(p.ceiling))
-        .end();
-    return tx.audit({scope.who(), "peer.added", fmt::format("peer:{}", id), detail});
+    return tx.audit({scope.who(), "peer.added", fmt::format("peer:{}", id), detail_of(p)});
   }));
   BAVN_CHECK(keys_->reload());
   return id;
@@ -529,29 +545,8 @@ Result<void> PeerDesk::change(const event::Scope& scope, std::int64_t id, const 
     // A secret is for the place it was given for: who can change the address (or where its token comes from) must not learn it.
     if (elsewhere && !row->secret.empty() && !p.secret)
       return fail(Code::bad_input, "its address or options changed: the secret must be given again", "/secret");
-    BAVN_CHECK(tx.exec(
-        "UPDATE exchange_peer SET name = :name, kind = :kind, direction = :direction, url = :url, sign_in = :sign_in, "
-        "user = :user, secret = ifnull(:secret, secret), options = :options, ceiling = :ceiling, kinds = :kinds, "
-        "sectors = :sectors, confidence = :confidence, strongest = :strongest, tlp = :tlp, valid_days = :valid, "
-        "every_s = :every, cursor = CASE WHEN :elsewhere THEN '' ELSE cursor END WHERE id = :i",
-        {{"name", p.name},
-         {"kind", p.kind},
-         {"direction", p.direction},
-         {"url", p.url},
-         {"sign_in", p.sign_in},
-         {"user", p.user},
-         {"secret", p.secret},
-         {"options", p.options},
-         {"ceiling", event::to_string(p.ceiling)},
-         {"kinds", names_json(p.kinds)},
-         {"sectors", names_json(p.sectors)},
-         {"confidence", p.confidence},
-         {"strongest", mi::to_string(p.strongest)},
-         {"tlp", event::to_string(p.tlp)},
-         {"valid", p.valid_days},
-         {"every", p.every_minutes * 60},
-         {"elsewhere", elsewhere},
-         {"i", id}}));
+    BAVN_CHECK(write_down(tx, id, p));
+    if (elsewhere) BAVN_CHECK(tx.exec("UPDATE exchange_peer SET cursor = '' WHERE id = :i", {{"i", id}}));
     BAVN_TRY(const auto now,
              tx.one<PeerRow>("SELECT " BAVN_PEER_COLUMNS " FROM exchange_peer WHERE id = :i", {{"i", id}}));
     if (now->state != "paused") {
@@ -559,17 +554,7 @@ Result<void> PeerDesk::change(const event::Scope& scope, std::int64_t id, const 
       BAVN_CHECK(plan(tx, peer_of(*now), tx.now()));
     }
     BAVN_CHECK(tx.emit("peer.changed", std::to_string(id)));
-    std::string detail;
-    JsonWriter(detail)
-        .object()
-        .member("name", p.name)
-        .member("kind", p.kind)
-        .member("direction", p.direction)
-        .member("url", p.url)
-        .member("ceiling", event::to_string(p.ceiling))
-        .member("new_secret", p.secret.has_value())
-        .end();
-    return tx.audit({scope.who(), "peer.changed", fmt::format("peer:{}", id), detail});
+    return tx.audit({scope.who(), "peer.changed", fmt::format("peer:{}", id), detail_of(p)});
   }));
   return keys_->reload();
 }

@@ -21,7 +21,8 @@ struct ExportView {
   std::function<Result<std::string>(std::span<const Known>, const ExportAsk&)> write{};
 };
 using ExportViews = std::map<std::string, ExportView, std::less<>>;
-constexpr std::size_t kMostExported = 200'000;  // indicators of one file: they are in memory
+constexpr std::size_t kMostExported = 200'000;      // indicators of one file: they are in memory
+constexpr std::size_t kMostImported = 512U << 20U;  // bytes of one file of a partner: it is in memory while it is read
 
 /// A header and lines that our own reader takes back as they were.
 ExportView csv_view();

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <atomic>
+
 #include "base/files.hpp"
 #include "base/guarded.hpp"
 #include "base/json_writer.hpp"
@@ -160,6 +162,7 @@ class RealSite final : public Site {
       BAVN_TRY(o.tls, tls());
     }
     BAVN_TRY(server_, net::Server::start(runtime_, router_, std::move(o)));
+    listens_at_ = server_->port();
     door_.use_url(url());
     if (!options_.certificate_file.empty()) {
       upkeep_ = runtime_.queue({.name = "web-upkeep"});
@@ -171,6 +174,7 @@ class RealSite final : public Site {
   void stop() override {
     alive_->with([](bool& lives) { lives = false; });
     feed_.stop();
+    listens_at_ = 0;
     server_.reset();
   }
 
@@ -182,8 +186,16 @@ class RealSite final : public Site {
     const bool v6 = host.find(':') != std::string::npos;
     return fmt::format("{}://{}:{}", tls ? "https" : "http", v6 ? "[" + host + "]" : host, port());
   }
-  std::uint16_t port() const override { return server_ ? server_->port() : options_.port; }
-  std::string described() const override {
+  std::uint16_t port() const override {
+    const std::uint16_t listening = listens_at_;
+    return listening != 0 ? listening : options_.port;
+  }
+  net::Reply described() const override {
+    if (listens_at_ == 0) {
+      auto wait = net::problem(Error{Code::unavailable, "the web address does not listen yet: ask again", {}});
+      wait.headers.set("Retry-After", "1");
+      return wait;
+    }
     std::string out;
     JsonWriter w(out);
     w.object().member("url", url()).member("serves", serves_ == Serves::hub ? "hub" : "node").key("routes").array();
@@ -192,7 +204,7 @@ class RealSite final : public Site {
       w.member("rights", static_cast<std::uint64_t>(r.needs)).member("stream", bool(r.stream)).end();
     }
     w.end().end();
-    return out;
+    return net::json(std::move(out));
   }
 
  private:
@@ -226,6 +238,7 @@ class RealSite final : public Site {
   QueueId upkeep_{};
   std::shared_ptr<Guarded<bool>> alive_ = std::make_shared<Guarded<bool>>(true);
   std::unique_ptr<net::Server> server_;
+  std::atomic<std::uint16_t> listens_at_ = 0;  // 0: not yet, or no more
 };
 
 }  // namespace

@@ -75,7 +75,8 @@ class Site {
   virtual std::string url() const = 0;
   virtual std::uint16_t port() const = 0;
   /// {"url", "serves", "routes": [{"method", "pattern", "rights", "stream"}]}: for the owner and for tests that hold routes and contract together.
-  virtual std::string described() const = 0;
+  /// 503 with Retry-After until it listens: before that there is no port to name. Any thread.
+  virtual net::Reply described() const = 0;
 };
 
 }  // namespace bavn::show::web

@@ -1,5 +1,6 @@
 #include "show/web/site.hpp"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <array>
@@ -9,6 +10,7 @@
 #include <set>
 
 #include "base/sim.hpp"
+#include "base/threads.hpp"
 #include "net/content_coding.hpp"
 #include "net/json_value.hpp"
 #include "show/web/answers.hpp"
@@ -455,6 +457,27 @@ TEST(Site, HttpBeyondThisMachineIsRefusedWithTheReason) {
   EXPECT_TRUE(options("[web]\naddress = \"0.0.0.0\"\ncertificate = \"a.pem\"\nkey = \"b.pem\"\n"));
   EXPECT_FALSE(options("[web]\npublic_url = \"http://bavn.example.org\"\n"));
   EXPECT_EQ(options("[web]\npublic_url = \"https://bavn.example.org/\"\n")->public_url, "https://bavn.example.org");
+}
+
+TEST(Site, WhereItIsIsSaidWhenItListensAndNotBefore) {
+  Threads threads;
+  Metrics metrics;
+  const Catalogue texts = Catalogue::embedded();
+  const auto state = store::State::open(threads, {.path = ":memory:", .schema = {"core", "hub"}}).value();
+  auto site = Site::open({threads, metrics, *state, texts, Serves::hub}, {.port = 0}).value();
+  site->watch();
+  state->start();
+  const Reply early = site->described();
+  EXPECT_EQ(early.status, 503);
+  ASSERT_NE(early.headers.find("Retry-After"), nullptr);
+  ASSERT_TRUE(site->listen());
+  ASSERT_NE(site->port(), 0);
+  const Reply now = site->described();
+  EXPECT_EQ(now.status, 200);
+  EXPECT_TRUE(now.body.contains(fmt::format("localhost:{}", site->port()))) << now.body.substr(0, 100);
+  site->stop();
+  EXPECT_EQ(site->described().status, 503);
+  state->stop();
 }
 
 TEST(Answers, ACursorBelongsToItsList) {

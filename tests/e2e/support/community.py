@@ -7,7 +7,9 @@ import signal
 import socket
 import sqlite3
 import subprocess
+import tempfile
 import time
+import unittest
 import urllib.parse
 
 from support.bavn import BINARY
@@ -19,14 +21,52 @@ def free_port():
         return s.getsockname()[1]
 
 
-def until(condition, seconds, what):
-    """Waits for a condition; says what it waited for when it did not come."""
+def until(condition, seconds, what, forgiving=()):
+    """Waits for a condition; says what it waited for when it did not come. forgiving: what the condition may raise meanwhile.
+    Tests wait for real processes here and nowhere else."""
     end = time.monotonic() + seconds
-    while not (value := condition()):
+    while True:
+        last = ""
+        try:
+            if value := condition():
+                return value
+        except forgiving as trouble:
+            last = f"; last: {trouble}"
         if time.monotonic() > end:
-            raise AssertionError(f"not within {seconds} s: {what() if callable(what) else what}")
+            raise AssertionError(f"not within {seconds} s: {what() if callable(what) else what}{last}")
         time.sleep(0.05)
-    return value
+
+
+def steady(read, calm, seconds, what):
+    """Waits until what is read has been the same for so many seconds, and gives it."""
+    seen = [object(), 0.0]
+
+    def same():
+        now = read()
+        if now != seen[0]:
+            seen[:] = now, time.monotonic()
+        return time.monotonic() - seen[1] >= calm
+
+    until(same, seconds, lambda: f"{what() if callable(what) else what} comes to rest: {seen[0]}")
+    return seen[0]
+
+
+def kill_some(targets, rng, said, between=lambda: None):
+    """At a drawn moment one of them, now and then all, and soon again: sometimes while it starts. The moment of death is the test's
+    input, not something to wait for."""
+    time.sleep(rng.uniform(0.02, 1.5))
+    for p in targets:
+        assert not p.ended_by_itself(), f"{p.role} ended by itself, {said}: {p.tail()}"
+    victims = targets if rng.random() < 0.1 else [rng.choice(targets)]
+    for p in victims:
+        p.kill()
+    between()
+    time.sleep(rng.uniform(0, 0.3))
+    for p in victims:
+        p.start()
+    if rng.random() < 0.7:
+        for p in victims:
+            p.ready()
 
 
 def has_servers():
@@ -107,6 +147,27 @@ class Process:
     def ready(self, seconds=60):
         return until(lambda: self.ended_by_itself() or self.status(), seconds, lambda: f"{self.role} answers: {self.tail()}")
 
+    def web(self, seconds=60):
+        """What it says of its web address, once it listens: until then it answers 503."""
+        said = []
+
+        def listens():
+            try:
+                said[:] = self.ask("GET", "/web")
+            except OSError:
+                return False
+            return said[0] != 503
+
+        until(listens, seconds, lambda: f"the web address: {said} {self.tail()}")
+        assert said[0] == 200, said
+        return json.loads(said[1])
+
+    def on_its_way(self):
+        """What it has yet to do of what it knows; empty: nothing."""
+        last = self.rows("SELECT coalesce(max(seq), 0) FROM domain_event")[0][0]
+        return ([f"{self.folder.name}: {name} is at {seq} of {last}" for name, seq in self.rows("SELECT name, seq FROM consumer WHERE seq < ?", last)]
+                + [f"{self.folder.name}: {n} jobs {kind}" for kind, n in self.rows("SELECT kind, count(*) FROM job WHERE failed = 0 GROUP BY kind")])
+
     def rows(self, sql, *values):
         """From its tables, read only, beside the running process."""
         db = sqlite3.connect(f"file:{self.folder / 'state.db'}?mode=ro", uri=True, timeout=20)
@@ -119,6 +180,34 @@ class Process:
 def bavn(*words, seconds=60, **more):
     done = subprocess.run([BINARY, *map(str, words)], capture_output=True, text=True, timeout=seconds, **more)
     return done.returncode, done.stdout, done.stderr
+
+
+class Processes(unittest.TestCase):
+    """A folder that goes away, and processes in it that end with the test."""
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.path = pathlib.Path(folder.name)
+        self.running = []
+        self.addCleanup(self.end)
+
+    def end(self):
+        for process in reversed(self.running):
+            process.stop()
+
+    def bavn(self, *words, code=0):
+        got, out, err = bavn(*words)
+        self.assertEqual(got, code, f"{words}: {out} {err}")
+        return out
+
+    def start(self, role, folder, *words):
+        process = Process(role, folder, *words)
+        self.running.append(process)
+        process.start()
+        process.ready()
+        self.assertFalse(process.ended_by_itself(), process.tail())
+        return process
 
 
 class Community:

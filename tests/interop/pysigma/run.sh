@@ -3,19 +3,9 @@
 # Fails on a difference that explained.yml does not explain. --verbose shows the events of each difference.
 set -euo pipefail
 cd "$(dirname "$0")"
-root=$(cd ../../.. && pwd)
-corpora=${BAVN_CORPORA:-$root/../shared/corpora}
-bavn=${BAVN_BINARY:-$root/build/dev/src/app/bavn}
-[ -x "$bavn" ] || { echo "the binary $bavn is missing: build the target bavn first"; exit 1; }
-venv=$root/build/venv
-if ! cmp -s requirements.txt "$venv/installed_requirements.txt"; then
-  python3 -m venv "$venv"
-  if ! "$venv/bin/pip" install --quiet --disable-pip-version-check -r requirements.txt; then
-    echo "SKIPPED: pySigma could not be installed from PyPI"
-    exit 0
-  fi
-  cp requirements.txt "$venv/installed_requirements.txt"
-fi
+. ../support/prepare.sh venv "pySigma"
+corpora=$BAVN_CORPORA
+bavn=$BAVN_BINARY
 # The synthesized rules and events are in this folder; the public ones are not part of the repository.
 # They come first, and with set -e a difference there ends the run.
 "$venv/bin/python" modifiers.py --bavn "$bavn" --work "$root/build/referee"

@@ -26,7 +26,7 @@ def main(url, token, action):
             except (elasticsearch.ConnectionError, elasticsearch.ApiError) as trouble:
                 if getattr(trouble, "status_code", 503) not in (429, 503):
                     raise
-                time.sleep(0.1)
+                time.sleep(0.1)  # between tries, as its own helper waits: the node is being killed
     print(f"{conflicts} were there already")
 
 

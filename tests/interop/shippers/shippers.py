@@ -14,7 +14,7 @@ import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "e2e"))
-from support.community import Community, free_port, stored_lines, until
+from support.community import Community, free_port, steady, stored_lines, until
 
 HERE = pathlib.Path(__file__).resolve().parent
 LONG = os.environ.get("BAVN_TEST_LANE") == "long"
@@ -290,7 +290,8 @@ def main():
             if isinstance(s, ByPipe):
                 s.process.wait(60)
         if any(not s.acks for s in shippers):
-            time.sleep(3)
+            # Nobody acknowledges to these: they are done when nothing more comes.
+            steady(stored, 3, 120, "what is stored")
         ways = {(s, w): row for s, w, *row in node.rows("SELECT source, way, client, requests, records, duplicates, turned_away FROM live_gateway")}
         node.stop()
         counts = collections.defaultdict(collections.Counter)

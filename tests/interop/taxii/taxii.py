@@ -63,7 +63,7 @@ class Hub(Community):
         return json.loads(said) if said else None
 
     def web(self):
-        return self.api("GET", "/web")["url"].replace("localhost", "127.0.0.1")
+        return self.hub.web()["url"].replace("localhost", "127.0.0.1")
 
     def peer(self, name, **more):
         return self.api("POST", "/api/peers", {"name": name, "kind": "client", "direction": "both", **more})["id"]

@@ -58,8 +58,18 @@ struct IntakeTokenView {
   std::int64_t id = 0, made_at_us = 0, revoked_at_us = 0;
   std::string source, format, made_by;
 };
+/// A place where others may deliver to this node.
+struct InletView {
+  std::string kind;       // http: Elastic's _bulk, Splunk's collector, NDJSON; syslog; kafka: this node fetches
+  std::string source;     // of syslog and kafka; http has one for each token
+  std::string transport;  // of syslog: udp, tcp, tls
+  std::string address;    // it listens on; of kafka: the brokers
+  std::int64_t port = 0;
+  std::vector<std::string> topics;
+};
 /// What lives above this module: sources and their intake.
 struct NodeSources {
+  std::function<std::vector<InletView>()> inlets;
   std::function<Result<std::vector<SourceView>>(const event::Scope&)> list;
   std::function<Result<std::vector<SourceChangeView>>(const std::string& source)> changes;
   std::function<std::vector<input::Sight>()> blind;

@@ -447,6 +447,16 @@ TEST_F(NodeTest, TheAuditLogIsReadInPagesAndVerified) {
   EXPECT_EQ(broken->root()["whole"].boolean(), false);
 }
 
+TEST_F(NodeTest, SourcesSayWhereOthersMayDeliver) {
+  const auto page = net::JsonDocument::parse(ask(Method::get, "/api/sources").body).value();
+  const auto inlets = page.root()["inlets"];
+  ASSERT_EQ(inlets.size(), 3U);
+  EXPECT_EQ(inlets.at(0).to_text(), R"({"kind":"http","address":"0.0.0.0","port":9200})");
+  EXPECT_EQ(inlets.at(1)["transport"].text_or(""), "tls");
+  EXPECT_EQ(inlets.at(2)["topics"].at(0).text_or(""), "windows");
+  EXPECT_FALSE(inlets.at(2)["port"]) << "this node fetches there";
+}
+
 TEST_F(NodeTest, ANodeWithoutAHubSaysSoInsteadOfFailing) {
   for (const char* path :
        {"/api/node/warnings", "/api/notices", "/api/node/exposure", "/api/node/blocks", "/api/left-us",

@@ -95,6 +95,17 @@ class NodeTest : public ::testing::Test {
       return std::vector<SourceChangeView>{};
     };
     parts->sources.blind = [] { return std::vector<input::Sight>{}; };
+    parts->sources.inlets = [] {
+      return std::vector<InletView>{
+          {.kind = "http", .source = {}, .transport = {}, .address = "0.0.0.0", .port = 9200, .topics = {}},
+          {.kind = "syslog", .source = "dns", .transport = "tls", .address = "0.0.0.0", .port = 6514, .topics = {}},
+          {.kind = "kafka",
+           .source = "bus",
+           .transport = {},
+           .address = "k1.example:9093",
+           .port = 0,
+           .topics = {"windows"}}};
+    };
     parts->sources.tokens = [](const event::Scope&) -> Result<std::vector<IntakeTokenView>> {
       return std::vector<IntakeTokenView>{};
     };

@@ -112,8 +112,6 @@ struct ImportView {
 };
 BOOST_DESCRIBE_STRUCT(ImportView, (), (format, read, published, demoted, dropped, list))
 
-constexpr std::size_t kMostFile = 512U << 20U;
-
 Result<event::Tlp> tlp_of(std::string_view text, std::string_view where) {
   const auto tlp = event::parse_tlp(text);
   if (!tlp) return fail(Code::bad_input, "TLP is clear, green, amber, amber+strict or red", std::string(where));
@@ -322,6 +320,17 @@ net::Reply export_(const Hub& hub, const net::Request& q) {
   ask.kind = std::string(q.asked("kind").value_or("").substr(0, 40));
   ask.limit = 10'000;
   exchange::Partner whose;  // what is for a sector is in it only when that is asked for
+  if (const auto peer = q.asked("peer")) {
+    if (q.asked("sector"))
+      return net::problem(Error{Code::bad_input, "a partner's sectors are those of its agreement", "?sector"});
+    const auto id = hub.peers->named(*peer);
+    if (!id) return net::problem(id.error());
+    const auto shown = hub.peers->show(q.scope, *id);
+    if (!shown) return net::problem(shown.error());
+    whose = shown->peer.as_partner();
+    ask.ceiling = std::min(ask.ceiling, whose.ceiling);
+    ask.except_peer = whose.name;
+  }
   whose.ceiling = ask.ceiling;
   for (const auto s : split(q.asked("sector").value_or(""), ','))
     if (!trim(s).empty()) whose.sectors.emplace_back(trim(s));
@@ -334,8 +343,10 @@ net::Reply export_(const Hub& hub, const net::Request& q) {
       ask.after = page->back().changed;
       ask.after_id = page->back().id;
     }
-    for (auto& k : *page)
-      if (whose.may_have(k.indicator.tlp, k.sectors)) all.push_back(std::move(k));
+    for (auto& k : *page) {
+      const auto kind = k.indicator.is_pattern() ? std::string_view() : event::to_string(k.indicator.kind);
+      if (whose.may_have(k.indicator.tlp, k.sectors, kind)) all.push_back(std::move(k));
+    }
     if (all.size() > exchange::kMostExported)
       return net::problem(Error{
           Code::bad_input, fmt::format("more than {} indicators: narrow it by source or kind", exchange::kMostExported),
@@ -353,6 +364,7 @@ net::Reply export_(const Hub& hub, const net::Request& q) {
     JsonWriter(detail)
         .object()
         .member("tlp", event::to_string(ask.ceiling))
+        .member("peer", whose.name)
         .member("count", std::uint64_t{all.size()})
         .end();
     return tx.audit({person(q), "indicators.exported", std::string(q.param("format")), detail});
@@ -414,7 +426,7 @@ void add_peer_routes(net::Router& router, const HubPtr& hub) {
     return web::done(hub->peers->set_sectors(q.scope, {v->source, v->sectors}));
   });
   router.post("/api/imports", Needs::publish, on(import),
-              {.max_body = kMostFile, .deadline = std::chrono::seconds(600)});
+              {.max_body = exchange::kMostImported, .deadline = std::chrono::seconds(600)});
   router.get("/api/exports/{format}", Needs::indicator_read, on(export_), {.deadline = std::chrono::seconds(300)});
 }
 

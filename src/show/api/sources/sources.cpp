@@ -21,6 +21,20 @@ struct NewToken {
 };
 BOOST_DESCRIBE_STRUCT(NewToken, (), (source, format))
 
+void write_inlet(JsonWriter& w, const InletView& i) {
+  w.object().member("kind", i.kind);
+  add_text(w, "source", i.source);
+  add_text(w, "transport", i.transport);
+  add_text(w, "address", i.address);
+  if (i.port != 0) w.member("port", i.port);
+  if (!i.topics.empty()) {
+    w.key("topics").array();
+    for (const std::string& t : i.topics) w.value(t);
+    w.end();
+  }
+  w.end();
+}
+
 net::Reply list(const NodeParts& p, const net::Request& q) {
   const auto found = p.sources.list(q.scope);
   if (!found) return net::problem(found.error());
@@ -30,6 +44,8 @@ net::Reply list(const NodeParts& p, const net::Request& q) {
   for (const SourceView& s : *found) write_source(w, s);
   w.end().key("blind").array();
   for (const input::Sight& s : p.sources.blind()) write_blind(w, s, web::language_of(q));
+  w.end().key("inlets").array();
+  for (const InletView& i : p.sources.inlets()) write_inlet(w, i);
   w.end().end();
   return net::json(out);
 }
