@@ -29,6 +29,11 @@ constexpr std::uint64_t kMaxPages = 1000;
 constexpr std::size_t kMaxDocumentText = 4U << 20U;
 constexpr std::size_t kMaxPieceName = 300;
 
+/// By these words of an error whoever asked knows what a person can do about it.
+constexpr std::string_view kSaysLocked = "read with its password";
+constexpr std::string_view kSaysPictures = "only pictures";
+constexpr std::string_view kSaysSplit = ": split it";
+
 /// Appends. Names and texts become clean: UTF-8, no control characters but tab and line end, none that nobody sees.
 void put_piece(std::string& flat, const Piece& piece);
 /// Errors: corrupt, when lengths do not add up, a kind is unknown, or a text is not clean.
