@@ -132,7 +132,7 @@ describe('bulletins', () => {
         const place = page.getByRole('group', { name: t('bulletin.file') });
         await place.dispatchEvent('dragover', { dataTransfer: data });
         await place.dispatchEvent('drop', { dataTransfer: data });
-        await page.getByText(name, { exact: true }).waitFor();
+        await place.getByText(name, { exact: true }).waitFor();
       };
       await drop('locked.pdf', '%PDF-1.4 /Encrypt');
       await page.getByLabel(t('bulletin.source')).fill('SOC');

@@ -89,6 +89,7 @@ std::string told(const std::vector<jail::Piece>& pieces, Language language, cons
         break;
     }
   }
+  while (out.ends_with("\n\n")) out.pop_back();
   return out;
 }
 
