@@ -4,6 +4,10 @@
 
 #include "app/hub_exchange.hpp"
 #include "app/testing.hpp"
+#include "base/encoding.hpp"
+#include "jail/small_pdf.hpp"
+#include "jail/task.hpp"
+#include "net/json_value.hpp"
 #include "tenants/people.hpp"
 
 namespace bavn::app {
@@ -14,7 +18,10 @@ using net::Method;
 
 class BulletinRoutes : public testing::HubRoutes {
  protected:
-  void change(HubOptions& options) override { options.name = "Test <CERT>"; }
+  void change(HubOptions& options) override {
+    options.name = "Test <CERT>";
+    options.parsers = &parsers;
+  }
   std::string add(std::string_view tlp = "green") {
     const std::string english =
         R"x({"title":"Sign-in & pages","markdown":"Pages at `profil[.]example/orbes` and evil[.]example.\n\n)x"
@@ -30,6 +37,8 @@ class BulletinRoutes : public testing::HubRoutes {
       if (f["value"].text_or("") == value) return std::string(f["id"].text_or(""));
     return {};
   }
+
+  jail::Unjailed parsers;
 };
 
 TEST_F(BulletinRoutes, APersonConfirmsWhatIsPublishedAndItGoesWithTheBulletin) {
@@ -165,8 +174,68 @@ TEST_F(BulletinRoutes, AReportIsReadAsTheTextThatItIs) {
   EXPECT_EQ(ask(Method::post, "/api/bulletins/reports?source=S&name=a.pdf", "%PDF-1.7 ...").status, 400);
   EXPECT_EQ(ask(Method::post, "/api/bulletins/reports?source=S&name=a.doc", std::string("a\0b", 3)).status, 400);
   EXPECT_EQ(ask(Method::post, "/api/bulletins/reports?source=S", "  \n ").status, 400);
-  EXPECT_EQ(ask(Method::post, "/api/bulletins/reports?source=S", std::string(300'000, 'a')).status, 400);
+  EXPECT_EQ(ask(Method::post, "/api/bulletins/reports?source=S", std::string(600'000, 'a')).status, 400);
   EXPECT_EQ(ask(Method::post, "/api/bulletins/reports", "text").status, 400) << "whose?";
+}
+
+TEST_F(BulletinRoutes, APdfIsReadPageByPageAndItsFindsAreConfirmedLikeOthers) {
+  const auto v =
+      json(ask(Method::post, "/api/bulletins/reports?name=week41.pdf&source=Supplier&language=en&tlp=green",
+               jail::small_pdf({"Week 41", "Seen: hxxps://evil[.]example/x", "again https://evil.example/x"})),
+           201);
+  const auto r = v.root();
+  EXPECT_EQ(r["texts"]["en"]["title"].text_or(""), "week41.pdf");
+  EXPECT_EQ(r["file"].text_or(""), "week41.pdf");
+  EXPECT_NE(r["texts"]["en"]["html"].text_or("").find("<h2>Page 2 of 3</h2>"), std::string_view::npos);
+  ASSERT_EQ(r["found"].size(), 1U) << r["found"].to_text();
+  const auto f = r["found"].at(0);
+  ASSERT_EQ(f["places"].size(), 2U);
+  EXPECT_EQ(f["places"].at(0)["section"].text_or(""), "Page 2 of 3");
+  EXPECT_EQ(f["places"].at(1)["section"].text_or(""), "Page 3 of 3");
+  const std::string text(r["texts"]["en"]["markdown"].text_or(""));
+  EXPECT_EQ(text.substr(static_cast<std::size_t>(f["places"].at(0)["from"].integer().value_or(0)), 24),
+            "hxxps://evil[.]example/x");
+  const std::string id(r["id"].text_or(""));
+  json(ask(Method::post, "/api/bulletins/" + id + "/indicators",
+           fmt::format(R"({{"confirm":["{}"],"action":"block"}})", f["id"].text_or(""))));
+  EXPECT_EQ(json(ask(Method::post, "/api/bulletins/" + id + "/publish")).root()["published"].integer(), 1);
+  EXPECT_EQ(get("/api/indicators").root()["items"].at(0)["value"].text_or(""), "https://evil.example/x");
+  // Written anew: the pages stay.
+  const auto now = ask(Method::get, "/api/bulletins/" + id);
+  std::string body = R"({"tlp":"green","source":"Supplier","texts":{"en":{"title":"T","markdown":)";
+  net::JsonDocument again = json(now);
+  body += again.root()["texts"]["en"]["markdown"].to_text() + "}}}";
+  const auto changed = json(ask(Method::put, "/api/bulletins/" + id, body, *now.headers.find("ETag")));
+  EXPECT_EQ(changed.root()["found"].at(0)["places"].at(1)["section"].text_or(""), "Page 3 of 3");
+  EXPECT_EQ(changed.root()["found"].at(0)["state"].text_or(""), "confirmed");
+}
+
+TEST_F(BulletinRoutes, AMailIsReadWithItsSubjectAndWhatIsAttached) {
+  const std::string mail =
+      "Received: from soc.example by hub.example\r\nSubject: =?iso-8859-1?Q?Rapport_=E6?=\r\nFrom: "
+      "soc@soc.example\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: "
+      "text/html\r\n\r\n<a href=\"https://evil.example/a\">bank.example</a>\r\n--b\r\nContent-Type: application/pdf; "
+      "name=liste.pdf\r\nContent-Transfer-Encoding: base64\r\n\r\n" +
+      to_base64(jail::small_pdf({"one", "192.0.2[.]66"})) + "\r\n--b--\r\n";
+  const auto v = json(ask(Method::post, "/api/bulletins/reports?name=r.eml&source=Supplier&language=nb", mail), 201);
+  const auto r = v.root();
+  EXPECT_EQ(r["texts"]["nb"]["title"].text_or(""), "Rapport æ");
+  std::string sections;
+  for (const net::JsonValue f : r["found"])
+    sections += fmt::format("{} {}\n", f["value"].text_or(""), f["places"].at(0)["section"].text_or("-"));
+  EXPECT_NE(sections.find("https://evil.example/a -\n"), std::string::npos) << sections;
+  EXPECT_NE(sections.find("192.0.2.66 liste.pdf, side 2 av 2\n"), std::string::npos) << sections;
+}
+
+TEST_F(BulletinRoutes, AFileThatIsNotReadSaysWhyInWordsOfItsOwn) {
+  for (const auto& [bytes, type] : {std::pair{jail::locked_pdf(), "/problems/report-locked"},
+                                    std::pair{jail::small_pdf({""}), "/problems/report-pictures"},
+                                    std::pair{std::string("%PDF-1.4 x"), "/problems/report-broken"},
+                                    std::pair{std::string("PK\x03\x04"), "/problems/report-kind"}}) {
+    const auto v = json(ask(Method::post, "/api/bulletins/reports?source=S&name=a.pdf", bytes), 400);
+    EXPECT_EQ(v.root()["type"].text_or(""), type) << v.root().to_text();
+  }
+  EXPECT_EQ(get("/api/bulletins").root()["items"].size(), 0U);
 }
 
 TEST_F(BulletinRoutes, NonsenseIsRefusedWithItsPlace) {

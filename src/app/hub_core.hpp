@@ -28,6 +28,10 @@
 #include "tenants/trust.hpp"
 #include "warn/never_block.hpp"
 
+namespace bavn::jail {
+class Parsers;
+}
+
 namespace bavn::app {
 
 struct HubExchange;  // app/hub_exchange.hpp
@@ -45,6 +49,7 @@ struct HubOptions {
   std::optional<correlate::Options> noticing;  // simulations
   std::span<const Setting> settings_table{};   // what settings is of, for those who look at it; must outlive the core
   std::string settings_file{};                 // what the next start reads; empty: there is none
+  jail::Parsers* parsers = nullptr;            // for suppliers' reports as PDF and mail; null: they are refused
   std::function<std::vector<show::api::HubGuest>()> guests{};  // of this machine; empty: none are
 };
 

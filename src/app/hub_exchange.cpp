@@ -53,6 +53,8 @@ Result<std::unique_ptr<HubExchange>> HubExchange::open(HubCore& hub, Runtime& ru
   bulletin.publish = parts.publish;
   bulletin.withdraw = parts.withdraw;
   bulletin.never_blocked = parts.never_blocked;
+  bulletin.parsers = options.parsers;
+  bulletin.texts = &hub.texts();
   all->bulletins = std::make_unique<exchange::Bulletins>(std::move(bulletin));
   BAVN_TRY(all->peers, exchange::PeerDesk::open(std::move(parts)));
   // The desk goes after State::stop(), when nobody uses its library any more.

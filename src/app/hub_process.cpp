@@ -151,6 +151,8 @@ Result<std::unique_ptr<HubProcess>> HubProcess::open(Runtime& runtime, Metrics& 
   BAVN_TRY(const auto limits, exchange::Limits::from(&settings));
   hub->peer_client_ = net::curl_client(runtime, exchange::exchange_egress(limits));
   o.peer_client = hub->peer_client_.get();
+  hub->parsers_ = std::make_unique<jail::Jail>(metrics);
+  o.parsers = hub->parsers_.get();
   o.guest_memory = [folder = hub->folder_.at("guests")](MunicipalityId m) {
     const auto pid = Folder(fmt::format("{}/{:04}", folder, m.value)).holder();
     const auto memory = pid ? memory_of(*pid) : std::nullopt;

@@ -11,6 +11,7 @@
 #include "app/hub_core.hpp"
 #include "app/web_people.hpp"
 #include "base/settings.hpp"
+#include "jail/jail.hpp"
 #include "net/client.hpp"
 #include "net/server.hpp"
 #include "show/web/site.hpp"
@@ -58,6 +59,7 @@ class HubProcess {
   std::vector<Setting> table_;
   std::unique_ptr<Settings> settings_;
   std::unique_ptr<net::Client> client_, peer_client_;
+  std::unique_ptr<jail::Jail> parsers_;
   std::unique_ptr<Control> control_;
   std::unique_ptr<Guests> guests_;
   std::unique_ptr<HubCore> core_;

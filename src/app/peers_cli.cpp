@@ -27,6 +27,8 @@ namespace bavn::app {
 
 namespace {
 
+constexpr std::size_t kMostReport = 32U << 20U;
+
 struct PeerCommand {
   std::string data, name;
   bool json = false;
@@ -45,7 +47,8 @@ struct PeerCommand {
   // import, export
   std::vector<std::string> files;
   std::string peer, as = "csv", source, sector, observable_kind, out;
-  bool dry_run = false;
+  bool dry_run = false, report = false;
+  std::string language = "en";
 };
 
 Result<std::string> ask(const PeerCommand& c, net::Method method, const std::string& path, std::string body = {}) {
@@ -232,6 +235,32 @@ int import(const PeerCommand& c) {
   return worst;
 }
 
+/// Suppliers' reports: each becomes the draft of a bulletin.
+int import_reports(const PeerCommand& c) {
+  int worst = kDone;
+  for (const std::string& path : c.files) {
+    auto bytes = bytes_of(path, kMostReport);
+    if (!bytes) {
+      worst = failed(bytes.error());
+      continue;
+    }
+    const std::string name = path == "-" ? "report" : std::filesystem::path(path).filename().string();
+    std::string query = "/api/bulletins/reports?source=" + net::percent_encoded(c.source) +
+                        "&name=" + net::percent_encoded(name) + "&language=" + net::percent_encoded(c.language);
+    if (!c.tlp.empty()) query += "&tlp=" + net::percent_encoded(c.tlp);
+    const int code = said(ask(c, net::Method::post, query, std::move(*bytes)), c.json, [&](net::JsonValue v) {
+      fmt::print("{}: the draft of bulletin {}, with {} found in it; confirm them on its page\n", name,
+                 v["id"].text_or(""), v["found"].size());
+      for (const net::JsonValue each : v["found"])
+        fmt::print("  {} {}{}{}\n", each["kind"].text_or(""), each["defanged"].text_or(""),
+                   each["places"].size() > 0 && !each["places"].at(0)["section"].text_or("").empty() ? "  " : "",
+                   each["places"].size() > 0 ? each["places"].at(0)["section"].text_or("") : std::string_view());
+    });
+    if (code != kDone) worst = code;
+  }
+  return worst;
+}
+
 int export_indicators(const PeerCommand& c) {
   const bool feed = c.as == "misp-feed";
   if (feed && (c.out.empty() || c.out == "-"))
@@ -362,12 +391,22 @@ void add_peer_commands(CLI::App& app, int& rc) {
       app.add_subcommand("import", "Indicators from files, in the name of a partner: CSV, text, MISP, STIX 2.1");
   imports->add_option("files", c->files, "Files; - is standard input")->required();
   imports->add_option("--data", c->data, "The hub's data folder")->required();
-  imports->add_option("--peer", c->peer, "Whose they are; own lists: bavn hub publish indicators")->required();
+  auto* whose = imports->add_option("--peer", c->peer, "Whose they are; own lists: bavn hub publish indicators");
+  auto* report = imports->add_flag("--report", c->report,
+                                   "They are reports (PDF, mail, text): each becomes the draft of a bulletin");
+  auto* author = imports->add_option("--source", c->source, "Who wrote the reports")->needs(report);
+  imports->add_option("--language", c->language, "Of the reports: da, nb or en")->needs(report);
+  report->needs(author)->excludes(whose);
   imports->add_option("--tlp", c->tlp, "TLP where a file says nothing");
   imports->add_flag("--dry-run", c->dry_run, "Publish nothing, say what would become of it");
   imports->add_flag("--json", c->json, "JSON on stdout");
-  imports->footer("Example: bavn import wave.csv --peer NorCERT --tlp green --dry-run --data /var/lib/bavn-hub");
-  imports->callback([c, &rc] { rc = import(*c); });
+  imports->footer(
+      "Example: bavn import wave.csv --peer NorCERT --tlp green --dry-run --data /var/lib/bavn-hub\n"
+      "         bavn import week41.pdf --report --source \"SOC supplier\" --data /var/lib/bavn-hub");
+  imports->callback([c, &rc] {
+    if (!c->report && c->peer.empty()) throw CLI::RequiredError("--peer, or --report with --source,");
+    rc = c->report ? import_reports(*c) : import(*c);
+  });
 
   auto* exports = app.add_subcommand("export", "What the hub knows, as a file for a partner");
   exports->require_subcommand(1);

@@ -47,6 +47,7 @@ class HubRoutes : public ::testing::Test {
   }
   void TearDown() override {
     if (hub) hub->stop();
+    hub.reset();  // before what a test gave it to use
   }
 
   net::Reply ask(net::Method method, const std::string& path, std::string body = {}, const std::string& if_match = {},

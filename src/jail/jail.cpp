@@ -241,7 +241,7 @@ Result<std::string> Jail::run(Task task, std::string_view input) {
     if (std::find(state_->poison.begin(), state_->poison.end(), digest) != state_->poison.end())
       return fail(Code::corrupt, "poison: this item killed its worker twice before and is not tried again");
   }
-  const auto allowed = state_->options.deadline * static_cast<int>(1 + input.size() / (16U << 20));
+  const auto allowed = state_->options.deadline * (patience(task) * static_cast<int>(1 + input.size() / (16U << 20)));
   auto worker = state_->take();
   std::string how;
   for (int attempt = 0; attempt < 2; ++attempt) {

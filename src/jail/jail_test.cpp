@@ -10,11 +10,16 @@
 
 #include <atomic>
 #include <clocale>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
 #include <thread>
 #include <vector>
 
 #include "base/log.hpp"
 #include "jail/archive.hpp"
+#include "jail/pieces.hpp"
+#include "jail/small_pdf.hpp"
 #include "jail/worker.hpp"
 
 namespace bavn::jail {
@@ -111,7 +116,7 @@ TEST(Jail, ReadsEventsAndArchivesBehindTheFilter) {
 }
 
 TEST(Jail, AForbiddenCallEndsTheWorkerWithSigsys) {
-  for (Misdeed m : {open_file, open_socket, new_program, executable_memory}) {
+  for (Misdeed m : {open_socket, new_program, executable_memory}) {
     Quiet q;
     Jail jail(q.metrics);
     const auto got = jail.run(task(m), "x");
@@ -119,6 +124,77 @@ TEST(Jail, AForbiddenCallEndsTheWorkerWithSigsys) {
     EXPECT_EQ(got.error().code, Code::corrupt);
     EXPECT_NE(got.error().what.find("SIGSYS"), std::string::npos) << int{m} << got.error().what;
   }
+}
+
+TEST(Jail, OpeningAFileFindsNone) {
+  Quiet q;
+  Jail jail(q.metrics);
+  EXPECT_EQ(jail.run(task(open_file), "x").value(), "-1");
+  EXPECT_EQ(q.metrics.counter("jail_worker_died").value(), 0U)
+      << "libraries ask for fonts and charsets, and do without";
+}
+
+TEST(Jail, ReadsDocumentsBehindTheFilterWhateverTheyAskFor) {
+  Quiet q;
+  Jail jail(q.metrics);
+  const auto pdf = jail.run(Task::pdf_text, small_pdf({"evil[.]example", "two"}));
+  ASSERT_TRUE(pdf) << pdf.error().what;
+  EXPECT_EQ(pieces_of(*pdf).value().at(1).number, 2U);
+  // Fonts that lie in files elsewhere: a character collection, a substitute, one that is broken inside.
+  for (const char* font :
+       {"<</Type/Font/Subtype/Type0/BaseFont/SimSun/Encoding/UniGB-UCS2-H/DescendantFonts[<</Type/Font/Subtype/"
+        "CIDFontType0/BaseFont/SimSun/CIDSystemInfo<</Registry(Adobe)/Ordering(GB1)/Supplement 2>>>>]>>",
+        "<</Type/Font/Subtype/Type0/BaseFont/X/Encoding/90ms-RKSJ-H/DescendantFonts[<</Type/Font/Subtype/CIDFontType2/"
+        "BaseFont/X/CIDSystemInfo<</Registry(Adobe)/Ordering(Japan1)/Supplement 2>>>>]>>",
+        "<</Type/Font/Subtype/TrueType/BaseFont/NoSuchFont/Encoding/MacRomanEncoding>>",
+        "<</Type/Font/Subtype/Type1/BaseFont/Y/FontDescriptor<</Type/FontDescriptor/FontName/Y/FontFile 1 0 R>>>>"}) {
+    const auto got = jail.run(Task::pdf_text, small_pdf({"some words"}, {}, {}, font));
+    if (!got) {
+      EXPECT_EQ(got.error().code, Code::bad_input) << font << ": " << got.error().what;
+    }
+  }
+  for (const char* charset :
+       {"koi8-r", "iso-2022-cn", "ebcdic-cp-dk", "x-nobody-knows", "utf-7", "../../../etc/passwd"}) {
+    const auto got = jail.run(Task::mail_text, "Subject: =?" + std::string(charset) +
+                                                   "?Q?=C1?=\r\nFrom: a@b.example\r\nDate: Mon, 2 "
+                                                   "Mar 2026 10:00:00 +0100\r\nContent-Type: text/plain; charset=" +
+                                                   charset + "\r\n\r\nevil.example \xC1");
+    ASSERT_TRUE(got) << charset << ": " << got.error().what;
+    EXPECT_EQ(pieces_of(*got).value().back().text.substr(0, 12), "evil.example") << charset;
+  }
+  EXPECT_EQ(q.metrics.counter("jail_worker_died").value(), 0U) << q.capture.lines();
+}
+
+TEST(Jail, ABombOfAPdfIsStoppedAndTheNextIsRead) {
+  Quiet q;
+  Jail jail(q.metrics, {.deadline = std::chrono::milliseconds(500)});
+  const auto got = jail.run(Task::pdf_text, bomb_pdf());
+  ASSERT_FALSE(got);
+  EXPECT_EQ(got.error().code, Code::corrupt) << got.error().what;
+  EXPECT_TRUE(jail.run(Task::pdf_text, small_pdf({"next"})));
+}
+
+TEST(Jail, TheHostileMailsOfTheCorpusEndNoWorker) {
+  const char* corpora = std::getenv("BAVN_CORPORA");
+  if (corpora == nullptr) GTEST_SKIP() << "BAVN_CORPORA is not set";
+  Quiet q;
+  Jail jail(q.metrics, {.deadline = std::chrono::seconds(20)});
+  std::size_t all = 0, bytes_read = 0;
+  const auto began = std::chrono::steady_clock::now();
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(std::filesystem::path(corpora) / "mail")) {
+    if (!entry.is_regular_file() || entry.file_size() > (8U << 20U)) continue;
+    std::ifstream in(entry.path(), std::ios::binary);
+    const std::string bytes((std::istreambuf_iterator<char>(in)), {});
+    const auto got = jail.run(entry.path().extension() == ".pdf" ? Task::pdf_text : Task::mail_text, bytes);
+    if (!got) {
+      EXPECT_EQ(got.error().code, Code::bad_input) << entry.path() << ": " << got.error().what;
+    }
+    ++all;
+    bytes_read += bytes.size();
+  }
+  const double took = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
+  std::printf("%zu files, %.1f MB through the jail in %.2f s\n", all, static_cast<double>(bytes_read) / 1e6, took);
+  EXPECT_EQ(q.metrics.counter("jail_worker_died").value(), 0U) << q.capture.lines();
 }
 
 TEST(Jail, AHangIsCutAtTheDeadline) {

@@ -157,7 +157,7 @@ describe('bulletins', () => {
     const { page, faults, close } = await world.tab({ language: 'en' });
     await visit(page, world.base, '/bulletins');
     await page.getByRole('button', { name: 'Read a report in' }).click();
-    await page.getByLabel('File').setInputFiles({ name: 'report.txt', mimeType: 'text/plain', buffer: Buffer.from('Seen: hxxps://profil[.]example/orbes\n') });
+    await page.getByLabel('Choose a file or drop it here').setInputFiles({ name: 'report.txt', mimeType: 'text/plain', buffer: Buffer.from('Seen: hxxps://profil[.]example/orbes\n') });
     await page.getByLabel('Written by').fill('SOC supplier');
     await page.getByRole('button', { name: 'Read it in' }).click();
     await page.getByRole('heading', { level: 1, name: 'report.txt' }).waitFor();
@@ -165,6 +165,40 @@ describe('bulletins', () => {
     assert.deepEqual(faults, []);
     await close();
   });
+  for (const language of languages)
+    it(`are read from a PDF that is dropped, page by page, and say why one is not read, in ${language}`, async () => {
+      const t = texts(language);
+      const { page, faults, close } = await world.tab({ language });
+      await visit(page, world.base, '/bulletins');
+      await page.getByRole('button', { name: t('bulletin.report') }).click();
+      await page.getByText(t('bulletin.report_kinds')).waitFor();
+      const drop = async (name, text) => {
+        const data = await page.evaluateHandle(([called, words]) => {
+          const all = new DataTransfer();
+          all.items.add(new File([words], called, { type: 'application/pdf' }));
+          return all;
+        }, [name, text]);
+        const place = page.getByRole('group', { name: t('bulletin.file') });
+        await place.dispatchEvent('dragover', { dataTransfer: data });
+        await place.dispatchEvent('drop', { dataTransfer: data });
+        await place.getByText(name, { exact: true }).waitFor();
+      };
+      await drop('locked.pdf', '%PDF-1.4 /Encrypt');
+      await page.getByLabel(t('bulletin.source')).fill('SOC');
+      await page.getByRole('button', { name: t('bulletin.read'), exact: true }).click();
+      await page.getByRole('alert').getByText({ da: 'Filen har en adgangskode', nb: 'Filen har et passord', en: 'The file has a password' }[language]).waitFor();
+      await audit(page, `a report that is not read in ${language}`);
+      await drop('week41.pdf', '%PDF-1.4 profil[.]example/orbes');
+      assert.equal(await page.getByRole('alert').count(), 0, 'what was wrong with the file before is gone');
+      await page.getByRole('button', { name: t('bulletin.read'), exact: true }).click();
+      await page.getByRole('heading', { level: 1, name: 'week41.pdf' }).waitFor();
+      const section = { da: 'Side 2 af 2', nb: 'Side 2 av 2', en: 'Page 2 of 2' }[language];
+      await page.getByRole('heading', { name: section }).waitFor();
+      await page.locator('.place').getByText(`${section}:`).waitFor();
+      await audit(page, `a report in ${language}`);
+      assert.deepEqual(faults, []);
+      await close();
+    });
   it('show texts of strangers as texts', async () => {
     await world.world('hostile');
     const { page, faults, close } = await world.tab({ language: 'en', width: 320 });

@@ -110,6 +110,15 @@ export function neighbours({ at, hostile, emit }) {
       return { status: 201, body: shown(made), headers: { etag: '"1"' } };
     },
     'POST /api/bulletins/reports': ({ query, body }) => {
+      const name = query.get('name') ?? 'report';
+      const language = query.get('language') ?? 'en';
+      if (String(body).includes('/Encrypt')) throw new Refusal(400, 'report-locked', { da: 'Filen har en adgangskode', nb: 'Filen har et passord', en: 'The file has a password' }[language], { detail: 'PDF: encrypted; it can only be read with its password: save it without one', advice: 'Mock.' });
+      if (String(body).startsWith('%PDF')) {
+        const page = { da: 'Side 2 af 2', nb: 'Side 2 av 2', en: 'Page 2 of 2' }[language];
+        const pdf = { id: String(nextBulletin++), state: 'draft', kind: 'report', tlp: query.get('tlp') ?? 'green', source: query.get('source'), file: name, version: 1, written_by: 'person:7', written_at: new Date().toISOString(), texts: { [language]: { title: name, markdown: `\f${page}\nprofil[.]example/orbes\n`, html: `<h2>${page}</h2>\n<pre>profil[.]example/orbes\n</pre>\n` } }, found: [{ ...found()[0], places: [{ language, from: 13, to: 35, around: 'profil[.]example/orbes', section: page }] }] };
+        bulletins.unshift(pdf);
+        return { status: 201, body: shown(pdf), headers: { etag: '"1"' } };
+      }
       const made = { id: String(nextBulletin++), state: 'draft', kind: 'report', tlp: query.get('tlp') ?? 'green', source: query.get('source'), file: query.get('name'), version: 1, written_by: 'person:7', written_at: new Date().toISOString(), texts: { [query.get('language') ?? 'en']: { title: query.get('name'), markdown: String(body), html: plain(String(body)) } }, found: found().slice(0, 1) };
       bulletins.unshift(made);
       return { status: 201, body: shown(made), headers: { etag: '"1"' } };

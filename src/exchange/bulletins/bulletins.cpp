@@ -12,18 +12,19 @@
 #include "base/text.hpp"
 #include "exchange/bulletins/find.hpp"
 #include "exchange/bulletins/markdown.hpp"
+#include "exchange/bulletins/report.hpp"
 #include "net/json_views.hpp"
 
 namespace bavn::exchange {
 
-BOOST_DESCRIBE_STRUCT(BulletinPlace, (), (language, from, to, around))
+BOOST_DESCRIBE_STRUCT(BulletinPlace, (), (language, from, to, around, section))
 
 namespace {
 
 namespace mi = match::indicators;
 using event::Right;
 
-constexpr std::size_t kLongestText = 200'000, kLongestTitle = 200, kLongestSource = 100, kLargestReport = 4U << 20U;
+constexpr std::size_t kLongestText = 200'000, kLongestTitle = 200, kLongestSource = 100;
 constexpr std::size_t kMostPlaces = 20, kFeedEntries = 50;
 constexpr std::string_view kLanguages[] = {"da", "nb", "en"};
 
@@ -118,7 +119,7 @@ bool may_see(const event::Scope& scope, const Row& r) {
   return scope.sees_all() || r.state == "published";
 }
 
-Result<void> check(const NewBulletin& n) {
+Result<void> check(const NewBulletin& n, std::size_t longest = kLongestText) {
   if (n.source.empty() || n.source.size() > kLongestSource || !is_valid_utf8(n.source))
     return fail(Code::bad_input, "who wrote it? A source has 1 to 100 bytes", "/source");
   if (n.texts.empty()) return fail(Code::bad_input, "it has no text in any language", "/texts");
@@ -128,11 +129,27 @@ Result<void> check(const NewBulletin& n) {
     if (text.title.empty() || text.title.size() > kLongestTitle || !is_valid_utf8(text.title) ||
         text.title.find('\n') != std::string::npos)
       return fail(Code::bad_input, "a title has 1 to 200 bytes on one line", fmt::format("/texts/{}/title", language));
-    if (text.markdown.size() > kLongestText || !is_valid_utf8(text.markdown))
-      return fail(Code::bad_input, "a text has at most 200,000 bytes of UTF-8",
+    if (text.markdown.size() > longest || !is_valid_utf8(text.markdown))
+      return fail(Code::bad_input, fmt::format("a text has at most {} bytes of UTF-8", longest),
                   fmt::format("/texts/{}/markdown", language));
   }
   return {};
+}
+
+/// Its first part, to the end of a line.
+std::string cut(std::string_view text) {
+  const std::string_view first = text.substr(0, kLongestText);
+  return std::string(first.substr(0, first.rfind('\n')));
+}
+
+/// As a title: on one line, cut where a character ends.
+std::string one_line(std::string_view text) {
+  std::string out = repair_utf8(text.substr(0, 4 * kLongestTitle));
+  std::ranges::replace_if(out, [](char c) { return static_cast<unsigned char>(c) < ' '; }, ' ');
+  std::size_t end = std::min(out.size(), kLongestTitle);
+  while (end > 0 && end < out.size() && (static_cast<unsigned char>(out[end]) & 0xC0U) == 0x80U) --end;
+  out.resize(end);
+  return std::string(trim(out));
 }
 
 void xml(std::string& out, std::string_view text) {
@@ -148,20 +165,6 @@ void xml(std::string& out, std::string_view text) {
       out += piece;  // XML 1.0 has no others
     i += n;
   }
-}
-
-/// Windows-1252 as UTF-8: its own 32 characters, the rest is Latin-1.
-std::string utf8_of_1252(std::string_view bytes) {
-  constexpr std::uint16_t own[32] = {0x20AC, 0xFFFD, 0x201A, 0x0192, 0x201E, 0x2026, 0x2020, 0x2021,
-                                     0x02C6, 0x2030, 0x0160, 0x2039, 0x0152, 0xFFFD, 0x017D, 0xFFFD,
-                                     0xFFFD, 0x2018, 0x2019, 0x201C, 0x201D, 0x2022, 0x2013, 0x2014,
-                                     0x02DC, 0x2122, 0x0161, 0x203A, 0x0153, 0xFFFD, 0x017E, 0x0178};
-  std::string out;
-  for (const char c : bytes) {
-    const auto u = static_cast<unsigned char>(c);
-    append_utf8(out, u >= 0x80 && u < 0xA0 ? own[u - 0x80] : u);
-  }
-  return out;
 }
 
 }  // namespace
@@ -242,13 +245,18 @@ Result<std::int64_t> Bulletins::write(store::Tx& tx, const event::Scope& scope, 
   for (const auto& [language, t] : text.texts) {
     BAVN_CHECK(tx.exec("INSERT INTO bulletin_text (bulletin, language, title, markdown) VALUES (:b, :l, :t, :m)",
                        {{"b", of}, {"l", language}, {"t", t.title}, {"m", t.markdown}}));
+    const auto section_at = [&text = t.markdown](std::size_t at) -> std::optional<std::string> {
+      const auto section = section_of(text, at);
+      return section.empty() ? std::nullopt : std::optional(std::string(section));
+    };
     for (const auto& f : find_observables(t.markdown)) {
+      if (in_section_line(t.markdown, f.from)) continue;
       const std::pair key{std::string(event::to_string(f.what.kind)), f.what.value};
       auto& list = places[key];
       if (list.empty()) order.push_back(key);
       if (list.size() < kMostPlaces)
         list.push_back({language, static_cast<std::int64_t>(f.from), static_cast<std::int64_t>(f.to),
-                        around(t.markdown, f.from, f.to)});
+                        around(t.markdown, f.from, f.to), section_at(f.from)});
     }
   }
   if (order.size() > kMostFound) order.resize(kMostFound);
@@ -279,25 +287,16 @@ Result<std::int64_t> Bulletins::add(const event::Scope& scope, const NewBulletin
 Result<std::int64_t> Bulletins::add_report(const event::Scope& scope, std::string_view bytes, std::string_view file,
                                            std::string_view source, event::Tlp tlp, std::string_view language) {
   BAVN_CHECK(may_change(scope));
-  if (bytes.size() > kLargestReport) return fail(Code::bad_input, "a report has at most 4 MB", "");
-  if (bytes.starts_with("%PDF"))
-    return fail(Code::bad_input, "a PDF is not read here: save it as text, or copy its text", std::string(file));
-  if (bytes.starts_with("\xef\xbb\xbf")) bytes.remove_prefix(3);
-  if (bytes.find('\0') != std::string_view::npos || bytes.starts_with("PK\x03\x04"))
-    return fail(Code::bad_input, "this is no text: save it as text, or copy its text", std::string(file));
   NewBulletin text;
   text.tlp = tlp;
   text.source = source;
-  std::string body = is_valid_utf8(bytes) ? std::string(bytes) : utf8_of_1252(bytes);
-  if (body.size() > kLongestText)
-    return fail(Code::bad_input,
-                fmt::format("its text has {} bytes; at most {} are taken: split it", body.size(), kLongestText),
-                std::string(file));
-  if (trim(body).empty()) return fail(Code::bad_input, "there is no text in it", std::string(file));
-  std::string title = repair_utf8(std::string_view(file).substr(0, kLongestTitle));
-  std::ranges::replace_if(title, [](char c) { return static_cast<unsigned char>(c) < ' '; }, ' ');
-  text.texts[std::string(language)] = {title.empty() ? std::string("report") : std::move(title), std::move(body)};
-  BAVN_CHECK(check(text));
+  text.texts[std::string(language)] = {"report", {}};
+  BAVN_CHECK(check(text));  // before somebody waits for what is refused anyway
+  BAVN_TRY(auto report, report_text(bytes, file, language, parts_.parsers, parts_.texts));
+  std::string title = one_line(report.title.empty() ? file : std::string_view(report.title));
+  text.texts[std::string(language)] = {title.empty() ? std::string("report") : std::move(title),
+                                       std::move(report.text)};
+  BAVN_CHECK(check(text, kLongestReport));
   std::int64_t id = 0;
   BAVN_CHECK(parts_.state.write_now([&](store::Tx& tx) -> Result<void> {
     BAVN_TRY(id, write(tx, scope, std::nullopt, text, "report", repair_utf8(file.substr(0, 200))));
@@ -309,8 +308,8 @@ Result<std::int64_t> Bulletins::add_report(const event::Scope& scope, std::strin
 Result<void> Bulletins::change(const event::Scope& scope, std::int64_t id, const NewBulletin& text,
                                std::int64_t version) {
   BAVN_CHECK(may_change(scope));
-  BAVN_CHECK(check(text));
   BAVN_TRY(const Bulletin before, show(scope, id));
+  BAVN_CHECK(check(text, before.kind == "report" ? kLongestReport : kLongestText));
   return parts_.state.write_now([&](store::Tx& tx) -> Result<void> {
     BAVN_TRY(const auto row,
              tx.one<Row>("SELECT " BAVN_BULLETIN_COLUMNS " FROM bulletin WHERE id = :i", {{"i", before.id}}));
@@ -474,7 +473,9 @@ Result<std::string> Bulletins::atom(event::Tlp ceiling, std::string_view languag
     out += fmt::format("<published>{}</published>\n<updated>{}</updated>\n<content type=\"html\">",
                        format_time(std::chrono::floor<std::chrono::seconds>(b.published)),
                        format_time(std::chrono::floor<std::chrono::seconds>(std::max(b.written, b.published))));
-    xml(out, html_of(b, text));
+    BulletinText short_enough = text;  // a feed of fifty is read whole by every reader; the rest stands on the page
+    if (short_enough.markdown.size() > kLongestText) short_enough.markdown = cut(short_enough.markdown) + "\n...";
+    xml(out, html_of(b, short_enough));
     out += "</content>\n</entry>\n";
   }
   return out + "</feed>\n";

@@ -12,9 +12,14 @@
 #include <string>
 #include <vector>
 
+#include "base/catalogue.hpp"
 #include "event/scope.hpp"
 #include "exchange/peers/judge.hpp"
 #include "store/state.hpp"
+
+namespace bavn::jail {
+class Parsers;
+}
 
 namespace bavn::exchange {
 
@@ -31,6 +36,7 @@ struct BulletinPlace {
   std::string language{};
   std::int64_t from = 0, to = 0;  // bytes of the Markdown
   std::string around{};
+  std::optional<std::string> section{};  // of a report: "Page 3 of 12", or the attachment
 };
 struct BulletinFound {
   std::int64_t id = 0;
@@ -62,6 +68,8 @@ struct BulletinParts {
       publish{};
   std::function<Result<std::uint64_t>(const event::Scope&, std::span<const match::indicators::Removal>)> withdraw{};
   NeverBlocked never_blocked{};
+  jail::Parsers* parsers = nullptr;  // for reports as PDF and mail; null, or no texts: they are refused
+  const Catalogue* texts = nullptr;
 };
 
 class Bulletins {
@@ -73,7 +81,7 @@ class Bulletins {
                                      std::size_t limit) const;
   Result<Bulletin> show(const event::Scope& scope, std::int64_t id) const;
   Result<std::int64_t> add(const event::Scope& scope, const NewBulletin& text);
-  /// A report as a file: text in UTF-8, or in Windows-1252 when it is not. bad_input for what is no text.
+  /// A report as a file: PDF, mail, text (report.hpp says what is refused, and `where` why). Waits for the jail.
   Result<std::int64_t> add_report(const event::Scope& scope, std::string_view bytes, std::string_view file,
                                   std::string_view source, event::Tlp tlp, std::string_view language);
   /// conflict with `where` "/version": somebody was faster; conflict: it is withdrawn.

@@ -3,6 +3,7 @@
 #include <cmark-gfm-core-extensions.h>
 #include <cmark-gfm.h>
 
+#include <algorithm>
 #include <memory>
 #include <vector>
 
@@ -88,15 +89,39 @@ std::string html_of_markdown(std::string_view markdown, const std::function<bool
 }
 
 std::string html_of_text(std::string_view text) {
-  std::string out = "<pre>";
-  for (const char c : repair_utf8(text)) {
-    if (c == '<') out += "&lt;";
-    else if (c == '>') out += "&gt;";
-    else if (c == '&') out += "&amp;";
-    else if (c == '"') out += "&quot;";
-    else if (static_cast<unsigned char>(c) >= ' ' || c == '\n' || c == '\t') out += c;
+  const std::string good = repair_utf8(text);
+  std::string_view rest = good;
+  std::string out;
+  const auto escaped = [&](std::string_view words) {
+    for (const char c : words) {
+      if (c == '<') out += "&lt;";
+      else if (c == '>') out += "&gt;";
+      else if (c == '&') out += "&amp;";
+      else if (c == '"') out += "&quot;";
+      else if (static_cast<unsigned char>(c) >= ' ' || c == '\n' || c == '\t') out += c;
+    }
+  };
+  for (bool first = true;; first = false) {
+    const auto end = std::min(rest.find('\f'), rest.size());
+    std::string_view part = rest.substr(0, end);
+    if (!first) {
+      const auto line = std::min(part.find('\n'), part.size());
+      if (line > 0) {
+        out += "<h2>";
+        escaped(part.substr(0, line));
+        out += "</h2>\n";
+      }
+      part.remove_prefix(std::min(line + 1, part.size()));
+    }
+    const bool last = end == rest.size();
+    if (!trim(part).empty() || (first && last)) {
+      out += "<pre>";
+      escaped(part);
+      out += "</pre>\n";
+    }
+    if (last) return out;
+    rest.remove_prefix(end + 1);
   }
-  return out + "</pre>\n";
 }
 
 }  // namespace bavn::exchange

@@ -10,7 +10,7 @@ namespace bavn::exchange {
 
 /// no_link: addresses that must not be clickable; may be empty.
 std::string html_of_markdown(std::string_view markdown, const std::function<bool(std::string_view url)>& no_link);
-/// Plain text as it is, in lines.
+/// Plain text as it is, in lines. A line that begins with a form feed is a heading (report.hpp).
 std::string html_of_text(std::string_view text);
 
 }  // namespace bavn::exchange

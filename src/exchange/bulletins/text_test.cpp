@@ -4,6 +4,8 @@
 
 #include "exchange/bulletins/find.hpp"
 #include "exchange/bulletins/markdown.hpp"
+#include "exchange/bulletins/report.hpp"
+#include "jail/small_pdf.hpp"
 
 namespace bavn::exchange {
 namespace {
@@ -105,6 +107,72 @@ TEST(Markdown, NastyTextsTakeNoLongerThanTheirLength) {
 
 TEST(PlainText, IsShownAsItIs) {
   EXPECT_EQ(html_of_text("a <b> & \"c\"\n\x01"), "<pre>a &lt;b&gt; &amp; &quot;c&quot;\n</pre>\n");
+  EXPECT_EQ(html_of_text("\fPage <1>\none\n\fPage 2\n\f\nend"),
+            "<h2>Page &lt;1&gt;</h2>\n<pre>one\n</pre>\n<h2>Page 2</h2>\n<pre>end</pre>\n");
+}
+
+TEST(ReportText, APlaceKnowsItsPage) {
+  const std::string text = "first\n\fPage 3 of 4\nbad\n\f\nafter";
+  EXPECT_EQ(section_of(text, 2), "");
+  EXPECT_EQ(section_of(text, text.find("bad")), "Page 3 of 4");
+  EXPECT_EQ(section_of(text, text.find("after")), "");
+  EXPECT_TRUE(in_section_line(text, text.find("3 of")));
+  EXPECT_FALSE(in_section_line(text, text.find("bad")));
+  EXPECT_FALSE(in_section_line(text, 0));
+}
+
+TEST(ReportText, PdfMailAndTextAreToldApartByTheirBytes) {
+  jail::Unjailed parsers;
+  const auto texts = Catalogue::embedded();
+  const auto read = [&](std::string_view bytes, std::string_view file = "r", std::string_view language = "da") {
+    return report_text(bytes, file, language, &parsers, &texts);
+  };
+  const auto pdf = read(jail::small_pdf({"evil[.]example", "", "192.0.2[.]7"}), "no.txt");
+  ASSERT_TRUE(pdf) << to_string(pdf.error());
+  EXPECT_EQ(pdf->text, "\fSide 1 af 3\nevil[.]example\n\n\fSide 3 af 3\n192.0.2[.]7\n");
+  EXPECT_EQ(pdf->title, "");
+  const auto mail = read(
+      "Message-ID: <a@b>\r\nSubject: Uge 41\r\nFrom: soc@soc.example\r\nContent-Type: multipart/mixed; "
+      "boundary=b\r\n\r\n--b\r\n\r\nSe filen\r\n--b\r\nContent-Type: text/csv; name=iocs.csv\r\n\r\n"
+      "evil.example\r\n--b\r\nContent-Type: application/zip; name=x.zip\r\n\r\nPK\r\n--b\r\nContent-Type: "
+      "message/rfc822\r\n\r\nFrom: e@evil.example\r\nSubject: Betal\r\n\r\nnu\r\n--b--\r\n");
+  ASSERT_TRUE(mail) << to_string(mail.error());
+  EXPECT_EQ(mail->title, "Uge 41");
+  EXPECT_EQ(mail->text,
+            "Subject: Uge 41\nFrom: soc@soc.example\n\nSe filen\n\n\fiocs.csv\nevil.example\n\n\fIkke læst: x.zip "
+            "(application/zip, 1 kB)\n\n\fVedhæftet mail\nSubject: Betal\nFrom: e@evil.example\n\nnu\n");
+  EXPECT_EQ(read("Set: evil[.]example \xE5\f2")->text, "Set: evil[.]example å\n2");
+  EXPECT_EQ(read("\xEF\xBB\xBFtekst")->text, "tekst");
+}
+
+TEST(ReportText, WhatIsNotReadHasAReasonThatCanBeWorded) {
+  jail::Unjailed parsers;
+  const auto texts = Catalogue::embedded();
+  const auto why = [&](const std::string& bytes, jail::Parsers* by) {
+    const auto got = report_text(bytes, "r", "en", by, &texts);
+    return got ? std::string() : got.error().where;
+  };
+  EXPECT_EQ(why(jail::locked_pdf(), &parsers), "report:locked");
+  EXPECT_EQ(why(jail::small_pdf({""}), &parsers), "report:pictures");
+  EXPECT_EQ(why("%PDF-1.7 and nothing", &parsers), "report:broken");
+  EXPECT_EQ(why(jail::small_pdf(std::vector<std::string>(1001, "x")), &parsers), "report:too-large");
+  EXPECT_EQ(why(std::string(kLongestReport + 1, 'a'), &parsers), "report:too-large");
+  EXPECT_EQ(why("PK\x03\x04xx", &parsers), "report:kind");
+  EXPECT_EQ(why("\xD0\xCF\x11\xE0xx", &parsers), "report:kind");
+  EXPECT_EQ(why(std::string("a\0b", 3), &parsers), "report:kind");
+  EXPECT_EQ(why(" \n ", &parsers), "report:empty");
+  EXPECT_EQ(why(jail::small_pdf({"x"}), nullptr), "report:kind");
+  struct Dying final : jail::Parsers {
+    Result<std::string> run(jail::Task, std::string_view) override { return fail(Code::corrupt, "poison"); }
+  } dying;
+  EXPECT_EQ(why(jail::small_pdf({"x"}), &dying), "report:trap");
+  struct Lying final : jail::Parsers {
+    Result<std::string> run(jail::Task, std::string_view) override { return std::string(40, '\x01'); }
+  } lying;
+  EXPECT_EQ(why(jail::small_pdf({"x"}), &lying), "report:trap");
+  for (const char* reason : {"locked", "pictures", "broken", "too_large", "kind", "empty", "trap"})
+    for (const char* part : {"title", "advice"})
+      EXPECT_TRUE(texts.has(std::string("problem.report_") + reason + "." + part)) << reason;
 }
 
 }  // namespace

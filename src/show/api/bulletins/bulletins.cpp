@@ -32,8 +32,9 @@ struct PlaceView {
   std::string language;
   std::int64_t from = 0, to = 0;
   std::string around;
+  std::optional<std::string> section;
 };
-BOOST_DESCRIBE_STRUCT(PlaceView, (), (language, from, to, around))
+BOOST_DESCRIBE_STRUCT(PlaceView, (), (language, from, to, around, section))
 struct FoundView {
   std::string id, kind, value, defanged, state;
   std::optional<std::string> action;
@@ -127,7 +128,7 @@ BulletinView view_of(const Bulletin& b) {
         std::to_string(f.id), f.kind, f.value, warn::defanged(f.value), f.state, filled(f.action), std::nullopt,
         filled(f.decided_by), {}};
     if (f.state == "confirmed") one.confidence = f.confidence;
-    for (const auto& p : f.places) one.places.push_back({p.language, p.from, p.to, p.around});
+    for (const auto& p : f.places) one.places.push_back({p.language, p.from, p.to, p.around, p.section});
     v.found.push_back(std::move(one));
   }
   return v;
@@ -197,8 +198,13 @@ net::Reply add_report(const Hub& hub, const net::Request& q) {
     if (!t) return net::problem(t.error());
     tlp = *t;
   }
-  return made(hub, hub.bulletins->add_report(q.scope, q.body, q.asked("name").value_or("report").substr(0, 200),
-                                             q.asked("source").value_or(""), tlp, q.asked("language").value_or("en")));
+  const auto id = hub.bulletins->add_report(q.scope, q.body, q.asked("name").value_or("report").substr(0, 200),
+                                            q.asked("source").value_or(""), tlp, q.asked("language").value_or("en"));
+  // Why a file is not read is worded in the reader's language: problem.report_REASON of the catalogue.
+  constexpr std::string_view reason = "report:";
+  if (!id && id.error().where.starts_with(reason))
+    return web::problem(400, "report-" + id.error().where.substr(reason.size()), id.error().what);
+  return made(hub, id);
 }
 
 net::Reply change(const Hub& hub, const net::Request& q, std::int64_t id) {
@@ -264,7 +270,7 @@ void add_bulletin_routes(net::Router& router, const HubPtr& hub) {
   router.post("/api/bulletins", Needs::publish, [hub](const net::Request& q) { return add(*hub, q); },
               {.max_body = 2U << 20U});
   router.post("/api/bulletins/reports", Needs::publish, [hub](const net::Request& q) { return add_report(*hub, q); },
-              {.max_body = 5U << 20U});
+              {.max_body = 33U << 20U, .deadline = std::chrono::seconds(60)});
   router.get("/api/bulletins/{id}", Needs::tenants_read,
              one([](const Hub& h, const net::Request& q, std::int64_t id) { return shown(h, q.scope, id); }));
   router.put("/api/bulletins/{id}", Needs::publish, one(change), {.max_body = 2U << 20U});
