@@ -25,7 +25,8 @@ Result<std::unique_ptr<HubExchange>> HubExchange::open(HubCore& hub, Runtime& ru
   BAVN_TRY(all->taxii, open_taxii(runtime, hub.state(), options));
   all->views = {{"csv", exchange::csv_view()},
                 {"misp", hub.misp().view()},
-                {"stix", exchange::stix::stix_view(all->taxii->author())}};
+                {"stix", exchange::stix::stix_view(all->taxii->author())},
+                {"warnings", all->taxii->warnings_view()}};
 
   exchange::DeskParts parts{.runtime = runtime,
                             .state = hub.state(),

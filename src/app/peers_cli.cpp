@@ -390,6 +390,17 @@ void add_peer_commands(CLI::App& app, int& rc) {
   indicators->add_option("--out", c->out, "File, or folder of a feed; standard output when not given");
   indicators->footer("Example: bavn export indicators --as csv --tlp green --data /var/lib/bavn-hub --out list.csv");
   indicators->callback([c, &rc] { rc = export_indicators(*c); });
+  auto* warnings = exports->add_subcommand(
+      "warnings",
+      "Warnings that went out as a STIX 2.1 bundle: report, campaign, indicators, counts; no member is named");
+  warnings->add_option("--data", c->data, "The hub's data folder")->required();
+  warnings->add_option("--tlp", c->tlp, "The narrowest that may be in it")->required();
+  warnings->add_option("--out", c->out, "File; standard output when not given");
+  warnings->footer("Example: bavn export warnings --tlp green --data /var/lib/bavn-hub --out warnings.json");
+  warnings->callback([c, &rc] {
+    c->as = "warnings";
+    rc = export_indicators(*c);
+  });
 }
 
 }  // namespace bavn::app

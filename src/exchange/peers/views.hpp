@@ -19,6 +19,7 @@ struct ExportAsk {
 struct ExportView {
   std::string content_type{}, extension{};
   std::function<Result<std::string>(std::span<const Known>, const ExportAsk&)> write{};
+  bool of_indicators = true;  // false: it is of something else, and is given none
 };
 using ExportViews = std::map<std::string, ExportView, std::less<>>;
 constexpr std::size_t kMostExported = 200'000;  // indicators of one file: they are in memory

@@ -257,6 +257,9 @@ Result<std::unique_ptr<Taxii>> Taxii::open(Runtime& runtime, store::State& state
                     }
                   },
                   {"indicators.changed"});
+  state.subscribe("taxii.warnings", queue,
+                  [p = t.get()](const store::DomainEvent& e) { return p->tell_warning(e.subject); },
+                  {"warning.sent", "warning.updated", "warning.over", "warning.withdrawn"});
   state.on_job("taxii.publish", queue, [p = t.get()](const store::Job& job) {
     const auto peer = std::strtoll(job.payload.c_str(), nullptr, 10);
     return p->publish(peer, job.subject);

@@ -16,6 +16,7 @@
 #include "base/settings.hpp"
 #include "event/tlp.hpp"
 #include "exchange/peers/library.hpp"
+#include "exchange/peers/views.hpp"
 #include "exchange/stix/indicator.hpp"
 #include "exchange/stix/object.hpp"
 #include "store/state.hpp"
@@ -117,6 +118,11 @@ class Taxii {
 
   /// Objects of the book that are not up to date, at most this many; how many there were. Done by itself when indicators change.
   Result<std::size_t> catch_up(std::size_t most);
+
+  /// A warning went out, changed or ended. Done by itself when the outbox says so.
+  Result<void> tell_warning(std::string_view id);
+  /// Warnings as a STIX bundle, for `bavn export`: the same objects as over TAXII. Used while this lives.
+  ExportView warnings_view() const;
 
  private:
   Taxii(Runtime& runtime, store::State& state, Options options)

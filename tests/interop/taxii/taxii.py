@@ -220,6 +220,54 @@ class Taxii(unittest.TestCase):
         bundle = {"type": "bundle", "id": f"bundle--{uuid.uuid4()}", "objects": objects}
         self.assertTrue(stix2validator.validate_instance(bundle, options).is_valid)
 
+    def test_a_warning_is_a_report_that_the_validator_takes_and_that_names_nobody(self):
+        folder = self.community.hub.folder
+        case = pathlib.Path(self.folder.name) / "case.json"
+        case.write_text(json.dumps({"campaign": "77", "trigger": "person", "severity": "high", "tlp": "green", "from_domain": "gentofte.dk", "may_be_named": True,
+                                    "from_address": "ann@gentofte.dk", "mails": 250, "look_for": [{"kind": "url", "value": "bio.link/orbes"},
+                                                                                                  {"kind": "domain", "value": "warned.example"}]}))
+        code, out, err = bavn("warnings", "draft", "--case", case, "--data", folder, "--json")
+        self.assertEqual(code, 0, err)
+        warning = json.loads(out)["id"]
+        known = self.collection("What we know")
+        types = "report,campaign,sighting,relationship"
+
+        def told():
+            reply = self.ask("GET", f"hub/collections/{known.id}/objects/?limit=1000&match[type]={types},indicator")
+            return [o for o in reply.json().get("objects", []) if o["type"] != "indicator" or "warned.example" in o["pattern"] or "bio.link/orbes" in o["pattern"]]
+
+        self.assertEqual(told(), [], "a draft is ours")
+        code, _, err = bavn("warnings", "send", warning, "--data", folder)
+        self.assertEqual(code, 0, err)
+        until(lambda: [o for o in told() if o["type"] == "report"], 30, "the warning is told")
+        options = stix2validator.ValidationOptions(version="2.1")
+        objects = told()
+        self.assertEqual(sorted(o["type"] for o in objects), ["campaign", "indicator", "indicator", "relationship", "relationship", "report", "sighting"])
+        report = next(o for o in objects if o["type"] == "report")
+        self.assertLessEqual(set(report["object_refs"]), {o["id"] for o in objects})
+        self.assertEqual(next(o["count"] for o in objects if o["type"] == "sighting"), 250)
+        for o in objects:
+            result = stix2validator.validate_instance(o, options)
+            self.assertTrue(result.is_valid, f"{json.dumps(o)}: {[str(e) for e in result.errors]}")
+            self.assertIn(GREEN, o["object_marking_refs"])
+        self.assertNotIn("gentofte", json.dumps(objects))
+        # The same in a file, and nothing of it below its marking.
+        code, out, err = bavn("export", "warnings", "--tlp", "green", "--data", folder)
+        self.assertEqual(code, 0, err)
+        bundle = json.loads(out)
+        self.assertTrue(stix2validator.validate_instance({**bundle, "objects": [o for o in bundle["objects"] if "definition_type" not in o]}, options).is_valid)
+        self.assertLessEqual({o["id"] for o in objects}, {o["id"] for o in bundle["objects"]})
+        code, out, err = bavn("export", "warnings", "--tlp", "clear", "--data", folder)
+        self.assertNotIn("warned.example", out)
+        # It was none.
+        code, _, err = bavn("warnings", "withdraw", warning, "--why", "a newsletter", "--data", folder)
+        self.assertEqual(code, 0, err)
+        until(lambda: all(o.get("revoked") for o in told()), 30, "it is taken back")
+        self.assertEqual({o["id"] for o in told()}, {o["id"] for o in objects})
+        for o in told():
+            result = stix2validator.validate_instance(o, options)
+            self.assertTrue(result.is_valid, f"{json.dumps(o)}: {[str(e) for e in result.errors]}")
+
     # ---- what medallion's own tests ask of a server
 
     def test_media_types_errors_and_limits(self):

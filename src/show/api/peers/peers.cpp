@@ -326,7 +326,7 @@ net::Reply export_(const Hub& hub, const net::Request& q) {
   for (const auto s : split(q.asked("sector").value_or(""), ','))
     if (!trim(s).empty()) whose.sectors.emplace_back(trim(s));
   std::vector<exchange::Known> all;
-  for (;;) {
+  while (view->second.of_indicators) {
     auto page = hub.peers->library().read(ask);
     if (!page) return net::problem(page.error());
     const bool end = page->size() < ask.limit;
@@ -355,12 +355,14 @@ net::Reply export_(const Hub& hub, const net::Request& q) {
         .member("tlp", event::to_string(ask.ceiling))
         .member("count", std::uint64_t{all.size()})
         .end();
-    return tx.audit({person(q), "indicators.exported", std::string(q.param("format")), detail});
+    return tx.audit({person(q), view->second.of_indicators ? "indicators.exported" : "warnings.exported",
+                     std::string(q.param("format")), detail});
   });
   if (!noted) return net::problem(noted.error());
   auto reply = net::text(std::move(*text), view->second.content_type);
   reply.headers.set("Content-Disposition",
-                    fmt::format("attachment; filename=\"indicators.{}\"", view->second.extension));
+                    fmt::format("attachment; filename=\"{}.{}\"",
+                                view->second.of_indicators ? "indicators" : "warnings", view->second.extension));
   reply.headers.set("Cache-Control", "no-store");
   return reply;
 }
