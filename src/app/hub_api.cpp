@@ -331,6 +331,7 @@ show::api::HubParts HubCore::api_parts() {
   p.send_order = [this](const event::Scope& scope, const std::string& text) { return publish_order(scope, text); };
   p.peers = exchange_->peers.get();
   p.bulletins = exchange_->bulletins.get();
+  p.subscribers = exchange_->subscribers.get();
   p.exports = &exchange_->views;
   p.guests = options_.guests;
   if (options_.guests)

@@ -83,6 +83,7 @@ std::vector<store::RetentionRule> hub_retention() {
       "DELETE FROM hub_node_report WHERE rowid IN (SELECT rowid FROM hub_node_report WHERE received_at_us < :before "
       "LIMIT 10000)"));
   for (auto& rule : show::web::retention()) rules.push_back(std::move(rule));
+  rules.push_back(notify::letter_retention());
   return rules;
 }
 
@@ -169,7 +170,7 @@ Result<std::unique_ptr<HubCore>> HubCore::open(Runtime& runtime, Metrics& metric
   hub->add_reports();
   if (o.client != nullptr) {
     BAVN_TRY(hub->notify_, HubNotify::open(runtime, *hub->state_, *o.client, hub->texts_, o.settings,
-                                           o.name.empty() ? "CERT" : o.name));
+                                           o.name.empty() ? "CERT" : o.name, o.mail));
   }
   BAVN_TRY(hub->noticing_,
            BeaconHub::open(
@@ -287,6 +288,8 @@ void HubCore::start() {
   if (!set) log::error("timer_not_set", {{"reason", to_string(set.error())}});
   if (const auto planned = exchange_->peers->start(); !planned)
     log::error("peers_not_planned", {{"reason", to_string(planned.error())}});
+  if (const auto planned = exchange_->open_data->start(); !planned)
+    log::error("open_data_not_planned", {{"reason", to_string(planned.error())}});
   if (const auto filled = fill_book(); !filled)
     log::error("indicators_not_listed", {{"reason", to_string(filled.error())}});
   beacon_->start();

@@ -41,6 +41,7 @@ struct HubOptions {
   std::vector<std::string> try_commands;
   const Settings* settings = nullptr;          // of hub_settings(); null: defaults
   net::Client* client = nullptr;               // to people's machines (webhooks); null: none
+  notify::MailCarrier* mail = nullptr;         // instead of the mail server of the settings; must outlive the core
   net::Client* peer_client = nullptr;          // to partners' machines (exchange.inside); null: nobody is asked
   std::optional<correlate::Options> noticing;  // simulations
   std::span<const Setting> settings_table{};   // what settings is of, for those who look at it; must outlive the core
@@ -80,6 +81,7 @@ class HubCore {
   beacon::HubBeacon& beacon() { return *beacon_; }
   BeaconHub& noticing() { return *noticing_; }
   HubExchange& exchange() { return *exchange_; }
+  HubNotify* notify() { return notify_.get(); }  // null: there is no way out
   exchange::misp::Misp& misp() { return *misp_; }
   /// Called with the serial of a certificate that was revoked: servers cut its connections.
   void on_revoked(std::function<void(const std::string& serial)> cut) { cut_ = std::move(cut); }

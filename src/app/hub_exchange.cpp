@@ -1,5 +1,6 @@
 #include "app/hub_exchange.hpp"
 
+#include "app/hub_open_data.hpp"
 #include "app/hub_taxii.hpp"
 #include "exchange/stix/bundle.hpp"
 #include "exchange/taxii/client.hpp"
@@ -56,12 +57,46 @@ Result<std::unique_ptr<HubExchange>> HubExchange::open(HubCore& hub, Runtime& ru
   bulletin.never_blocked = parts.never_blocked;
   all->bulletins = std::make_unique<exchange::Bulletins>(std::move(bulletin));
   BAVN_TRY(all->peers, exchange::PeerDesk::open(std::move(parts)));
+  all->open_subscriptions(hub, runtime, options);
+  BAVN_TRY(all->open_data, app::open_data(hub, runtime, options));
   // The desk goes after State::stop(), when nobody uses its library any more.
   all->taxii->use_library(std::shared_ptr<const exchange::Library>(std::shared_ptr<void>(), &all->peers->library()));
   return all;
 }
 
+void HubExchange::open_subscriptions(HubCore& hub, Runtime& runtime, const HubOptions& options) {
+  exchange::SubscriberParts parts{.runtime = runtime,
+                                  .state = hub.state(),
+                                  .texts = hub.texts(),
+                                  .bulletins = *bulletins,
+                                  .name = options.name.empty() ? "CERT" : options.name,
+                                  .limits = exchange::SubscriptionLimits::from(options.settings)};
+  parts.site = [this] { return site(); };
+  parts.taken = [&hub](MunicipalityId m) {
+    const auto taken = hub.state().read([&](store::Reader& r) { return hub.noticing().warnings().taken(r, m); });
+    return !taken || *taken;  // when it cannot be told, no more than a link is sent
+  };
+  if (hub.notify() != nullptr && hub.notify()->notify().has_mail()) {
+    parts.post = [&notify = hub.notify()->notify()](store::Tx& tx, const exchange::Letter& l) {
+      return notify.post(tx, {.to = l.to,
+                              .kind = "bulletin",
+                              .about = l.about,
+                              .subject = l.subject,
+                              .body = l.text,
+                              .headers = l.headers,
+                              .until = l.until});
+    };
+    parts.recall = &notify::Notify::recall;
+  }
+  const auto confirm = parts.limits.confirm;
+  subscribers = exchange::Subscribers::open(std::move(parts));
+  subscribe_pages = std::make_unique<show::pages::SubscribeDesk>(runtime, *subscribers, hub.texts(),
+                                                                 options.name.empty() ? "CERT" : options.name, confirm);
+}
+
 void HubExchange::add_web_routes(net::Router& router) {
+  subscribe_pages->add_routes(router);
+  add_open_data(router, *open_data, [this] { return site(); });
   add_taxii(router, *taxii, peers->keys());
   // The feed: TLP:CLEAR for everybody, with a partner's key what that may have.
   router.get("/bulletins.atom", net::Needs::anyone, [this](const net::Request& q) -> net::Reply {

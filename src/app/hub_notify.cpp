@@ -24,7 +24,8 @@ std::vector<Setting> HubNotify::settings_table() {
 }
 
 Result<std::unique_ptr<HubNotify>> HubNotify::open(Runtime& runtime, store::State& state, net::Client& client,
-                                                   const Catalogue& texts, const Settings* settings, std::string name) {
+                                                   const Catalogue& texts, const Settings* settings, std::string name,
+                                                   notify::MailCarrier* mail) {
   std::unique_ptr<HubNotify> made(new HubNotify(state, texts, std::move(name)));
   notify::NotifyOptions options;
   if (settings != nullptr) {
@@ -33,7 +34,8 @@ Result<std::unique_ptr<HubNotify>> HubNotify::open(Runtime& runtime, store::Stat
     BAVN_TRY(made->sms_, notify::sms_of(files, client, *settings));
     options.sms = made->sms_.get();
   }
-  BAVN_TRY(made->notify_, notify::Notify::open(runtime, state, client, made->mail_.get(), texts, options));
+  BAVN_TRY(made->notify_,
+           notify::Notify::open(runtime, state, client, mail != nullptr ? mail : made->mail_.get(), texts, options));
   state.subscribe("duty_calls", runtime.queue({.name = "duty_calls"}),
                   [h = made.get()](const store::DomainEvent& e) { return h->on_call(e); }, {"call.wanted"});
   return made;

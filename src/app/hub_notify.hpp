@@ -23,9 +23,11 @@ class HubNotify {
  public:
   /// notify.*: mail and SMS.
   static std::vector<Setting> settings_table();
-  /// settings: null: webhooks alone. name: of the CERT, who calls. client and texts must outlive it.
+  /// settings: null: webhooks alone. name: of the CERT, who calls. mail: instead of the settings' server. What is named must outlive it.
   static Result<std::unique_ptr<HubNotify>> open(Runtime& runtime, store::State& state, net::Client& client,
-                                                 const Catalogue& texts, const Settings* settings, std::string name);
+                                                 const Catalogue& texts, const Settings* settings, std::string name,
+                                                 notify::MailCarrier* mail = nullptr);
+  notify::Notify& notify() { return *notify_; }
   warn::Remind remind();
 
  private:

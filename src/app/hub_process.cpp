@@ -75,6 +75,9 @@ std::vector<Setting> hub_settings() {
   all.insert(all.end(), taxii.begin(), taxii.end());
   const auto exchange = exchange::exchange_settings();
   all.insert(all.end(), exchange.begin(), exchange.end());
+  const auto subscriptions = exchange::subscription_settings(), open_data = exchange::open_data_settings();
+  all.insert(all.end(), subscriptions.begin(), subscriptions.end());
+  all.insert(all.end(), open_data.begin(), open_data.end());
   const auto misp = exchange::misp::misp_settings();
   all.insert(all.end(), misp.begin(), misp.end());
   return all;
@@ -162,6 +165,7 @@ Result<std::unique_ptr<HubProcess>> HubProcess::open(Runtime& runtime, Metrics& 
   hub->core_->start();
   if (hub->site_) {
     BAVN_CHECK(hub->site_->listen());
+    hub->core_->exchange().use_site(hub->site_->url());
     BAVN_TRY(hub->first_link_, hub->people_->listening(*hub->site_));
   }
   hub->upkeep_ = runtime.queue({.name = "upkeep"});
@@ -209,6 +213,7 @@ Result<void> HubProcess::open_site(Metrics& metrics, const Settings& settings) {
                                       return keys.authenticate(q);
                                     }));
   core.use_proof([identity = &people_->identity()](const net::Request& q) { return identity->proof_missing(q); });
+  core.exchange().use_site(site_->url());
   core.add_web_routes(site_->router());
   // Whoever owns this machine asks where the web address is, and what it has.
   core.control_router().get("/web", net::Needs::operate,

@@ -128,6 +128,18 @@ class Smtp final : public MailCarrier {
   QueueId own_;
 };
 
+/// Printable ASCII alone: a header ends where its line ends, whatever stands in it.
+std::string more_headers(std::string_view lines) {
+  std::string out;
+  for (const std::string_view line : split(lines, '\n')) {
+    if (line.find(": ") == std::string_view::npos || line.size() > 900) continue;
+    for (const char c : line)
+      if (c >= ' ' && c < 0x7f) out += c;
+    out += "\r\n";
+  }
+  return out;
+}
+
 bool one_address(std::string_view address) {
   const auto at = address.find('@');
   return at != 0 && at != std::string_view::npos && at + 1 < address.size() &&
@@ -138,10 +150,11 @@ bool one_address(std::string_view address) {
 
 std::string message_text(const Mail& mail, std::string_view from, Instant now) {
   std::string text = fmt::format(
-      "From: Bavn <{}>\r\nTo: <{}>\r\nSubject: {}\r\nDate: {}\r\nMessage-ID: <{}@{}>\r\nMIME-Version: 1.0\r\n"
+      "From: Bavn <{}>\r\nTo: <{}>\r\nSubject: {}\r\nDate: {}\r\nMessage-ID: <{}@{}>\r\n{}MIME-Version: 1.0\r\n"
       "Auto-Submitted: auto-generated\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: "
       "base64\r\n\r\n",
-      from, mail.to, encoded_header(mail.subject), date_of(now), mail.id, from.substr(from.find('@') + 1));
+      from, mail.to, encoded_header(mail.subject), date_of(now), mail.id, from.substr(from.find('@') + 1),
+      more_headers(mail.headers));
   std::string body;
   for (const char c : mail.text) body += c == '\n' ? std::string("\r\n") : std::string(1, c);
   const std::string encoded = to_base64(body);

@@ -13,7 +13,8 @@ namespace bavn::notify {
 
 struct Mail {
   std::string to, subject, text;
-  std::string id;  // becomes the Message-ID: the same at every attempt
+  std::string id;         // becomes the Message-ID: the same at every attempt
+  std::string headers{};  // more of them, "Name: value", one a line
 };
 
 class MailCarrier {

@@ -24,11 +24,11 @@ struct MessageRow {
   Instant made_at_us, until_us;
   std::string state;
   std::optional<Instant> done_at_us;
-  std::string short_text;
+  std::string short_text, address, headers;
 };
 BOOST_DESCRIBE_STRUCT(MessageRow, (),
                       (id, public_id, way, kind, about, municipality, subject, body, made_at_us, until_us, state,
-                       done_at_us, short_text))
+                       done_at_us, short_text, address, headers))
 
 struct WayAddressRow {
   std::string kind, address;
@@ -55,11 +55,11 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::string_view kJob = "notify.send";
+constexpr std::string_view kJob = "notify.send", kLetterJob = "notify.letter";
 constexpr std::string_view kMessages =
     "SELECT id, public_id, way, kind, about, municipality, subject, body, made_at_us, until_us, state, done_at_us, "
     "short "
-    "AS short_text FROM notify_message ";
+    "AS short_text, address, headers FROM notify_message ";
 constexpr unsigned kAtOnce = 4;
 constexpr Duration kGuessWindow = 15min;
 constexpr std::size_t kCodeBytes = 5;  // 8 characters of base32
@@ -82,6 +82,14 @@ Language language(const tenants::Person& person) {
 
 bool can_be_sent(const tenants::ContactWay& way) {
   return way.kind != tenants::WayKind::phone;
+}
+
+/// The text with three dots where the address stood.
+std::string without(std::string_view text, std::string_view address) {
+  std::string out(text);
+  for (auto at = to_lower(out).find(address); at != std::string::npos; at = to_lower(out).find(address, at + 3))
+    out.replace(at, address.size(), "...");
+  return out;
 }
 
 std::string detail_of(const MessageRow& m) {
@@ -109,28 +117,34 @@ Result<std::unique_ptr<Notify>> Notify::open(Runtime& runtime, store::State& sta
       std::string(kJob), notify->queue_,
       [n = notify.get()](const store::Job& job, store::Done done) { n->deliver(job, std::move(done)); }, 100'000,
       kAtOnce);  // how long is tried is the message's until_us to say
+  state.on_job_async(
+      std::string(kLetterJob), notify->queue_,
+      [n = notify.get()](const store::Job& job, store::Done done) { n->deliver(job, std::move(done)); }, 100'000,
+      1);  // one at a time: a call in the night waits for one letter at most
   return notify;
 }
 
 Result<std::int64_t> Notify::add(store::Tx& tx, const NewMessage& m) {
   std::string random(15, '\0');
   runtime_.random(std::as_writable_bytes(std::span(random)));
-  BAVN_CHECK(
-      tx.exec("INSERT INTO notify_message (public_id, way, kind, about, municipality, subject, body, made_at_us, "
-              "until_us, state, short) VALUES "
-              "(:public, :way, :kind, :about, :m, :subject, :body, :now, :until, 'waiting', :short)",
-              {{"public", "msg_" + to_base32(random)},
-               {"way", m.way},
-               {"kind", m.kind},
-               {"about", m.about},
-               {"m", m.municipality},
-               {"subject", m.subject},
-               {"body", m.body},
-               {"now", tx.now()},
-               {"until", m.until},
-               {"short", m.sms}}));
+  BAVN_CHECK(tx.exec(
+      "INSERT INTO notify_message (public_id, way, kind, about, municipality, subject, body, made_at_us, "
+      "until_us, state, short, address, headers) VALUES "
+      "(:public, :way, :kind, :about, :m, :subject, :body, :now, :until, 'waiting', :short, :address, :headers)",
+      {{"public", "msg_" + to_base32(random)},
+       {"way", m.way},
+       {"kind", m.kind},
+       {"about", m.about},
+       {"m", m.municipality},
+       {"subject", m.subject},
+       {"body", m.body},
+       {"now", tx.now()},
+       {"until", m.until},
+       {"short", m.sms},
+       {"address", m.address},
+       {"headers", m.headers}}));
   const auto id = tx.last_id();
-  BAVN_CHECK(tx.add_job(kJob, std::to_string(id), "{}"));
+  BAVN_CHECK(tx.add_job(m.address.empty() ? kJob : kLetterJob, std::to_string(id), "{}"));
   return id;
 }
 
@@ -284,6 +298,29 @@ Result<std::size_t> Notify::ask(store::Tx& tx, const AskPurge& q) {
   return sent;
 }
 
+Result<void> Notify::post(store::Tx& tx, const Letter& letter) {
+  BAVN_ASSERT(!letter.to.empty());
+  BAVN_CHECK(add(tx, {.way = 0,
+                      .kind = letter.kind,
+                      .about = letter.about,
+                      .municipality = {},
+                      .subject = letter.subject,
+                      .body = letter.body,
+                      .until = letter.until,
+                      .address = letter.to,
+                      .headers = letter.headers}));
+  return {};
+}
+
+Result<void> Notify::recall(store::Tx& tx, std::string_view about) {
+  BAVN_CHECK(
+      tx.exec("UPDATE notify_message SET state = 'given_up', subject = '', body = '', address = '', headers = '', "
+              "done_at_us = :now, "
+              "answer = 'recalled' WHERE about = :about AND way = 0 AND state = 'waiting'",
+              {{"now", tx.now()}, {"about", about}}));
+  return {};
+}
+
 void Notify::deliver(const store::Job& job, store::Done done) {
   struct Found {
     std::optional<MessageRow> message;
@@ -293,7 +330,9 @@ void Notify::deliver(const store::Job& job, store::Done done) {
     Found f;
     BAVN_TRY(f.message,
              db.one<MessageRow>(std::string(kMessages) + "WHERE id = :id", {{"id", std::stoll(job.subject)}}));
-    if (f.message) {
+    if (f.message && !f.message->address.empty()) {
+      f.way = WayAddressRow{"mail", f.message->address, {}};
+    } else if (f.message) {
       BAVN_TRY(f.way, db.one<WayAddressRow>("SELECT kind, address, secret FROM contact_way WHERE id = :way",
                                             {{"way", f.message->way}}));
     }
@@ -307,12 +346,15 @@ void Notify::deliver(const store::Job& job, store::Done done) {
     const std::string why = too_late ? "too late: it was to arrive until " + format_time(m.until_us)
                                      : "this way to reach the person was removed";
     state_.write(
-        [id = m.id, why, detail = detail_of(m), of = m.municipality](store::Tx& tx) -> Result<void> {
-          BAVN_CHECK(
-              tx.exec("UPDATE notify_message SET state = 'given_up', body = '', short = '', done_at_us = :now, answer "
-                      "= :why WHERE "
-                      "id = :id AND state = 'waiting'",
-                      {{"now", tx.now()}, {"why", why}, {"id", id}}));
+        [id = m.id, why, detail = detail_of(m), of = m.municipality,
+         letter = !m.address.empty()](store::Tx& tx) -> Result<void> {
+          BAVN_CHECK(tx.exec(
+              "UPDATE notify_message SET state = 'given_up', body = '', short = '', address = '', headers = '', "
+              "done_at_us = :now, answer "
+              "= :why WHERE "
+              "id = :id AND state = 'waiting'",
+              {{"now", tx.now()}, {"why", why}, {"id", id}}));
+          if (letter) return {};
           BAVN_CHECK(tx.audit({"bavn", "message.given_up", fmt::format("message:{}", id), "{}"}));
           return tx.emit("message.given_up", fmt::format("message:{}", id), detail, of);
         },
@@ -348,18 +390,24 @@ void Notify::deliver(const store::Job& job, store::Done done) {
   }
   if (mail_ == nullptr)
     return attempted(m.id, fail(Code::unavailable, "no mail server is set up: notify.smtp_host in the settings"),
-                     std::move(done));
-  mail_->send({.to = found->way->address, .subject = m.subject, .text = m.body, .id = m.public_id}, queue_,
-              [this, id = m.id, done = std::move(done)](Result<std::string> answer) mutable {
-                attempted(id, std::move(answer), std::move(done));
-              });
+                     std::move(done), m.address);
+  mail_->send(
+      {.to = found->way->address, .subject = m.subject, .text = m.body, .id = m.public_id, .headers = m.headers},
+      queue_, [this, id = m.id, letter = m.address, done = std::move(done)](Result<std::string> answer) mutable {
+        attempted(id, std::move(answer), std::move(done), std::move(letter));
+      });
 }
 
-void Notify::attempted(std::int64_t message, Result<std::string> answer, store::Done done) {
+void Notify::attempted(std::int64_t message, Result<std::string> answer, store::Done done, std::string letter) {
+  // Servers repeat whom they do not know: "550 <anna@example.org>: user unknown".
+  if (!letter.empty()) {
+    if (answer) answer = without(*answer, letter);
+    else answer.error().what = without(answer.error().what, letter);
+  }
   if (!answer) log::warn("message_not_delivered", {{"message", message}, {"reason", answer.error().what}});
   const std::string text = answer ? *answer : answer.error().what;
   state_.write(
-      [message, text, good = answer.has_value()](store::Tx& tx) -> Result<void> {
+      [message, text, good = answer.has_value(), is_letter = !letter.empty()](store::Tx& tx) -> Result<void> {
         BAVN_CHECK(tx.exec("INSERT INTO notify_attempt (message, at_us, good, answer) VALUES (:id, :now, :good, :text)",
                            {{"id", message}, {"now", tx.now()}, {"good", good}, {"text", text}}));
         if (!good) {
@@ -370,8 +418,10 @@ void Notify::attempted(std::int64_t message, Result<std::string> answer, store::
         // A delivered test keeps no code in the clear.
         BAVN_CHECK(tx.exec(
             "UPDATE notify_message SET tries = tries + 1, state = 'delivered', done_at_us = :now, answer = :text, "
-            "body = CASE kind WHEN 'test' THEN '' ELSE body END, short = '' WHERE id = :id",
+            "body = CASE WHEN kind = 'test' OR way = 0 THEN '' ELSE body END, subject = CASE way WHEN 0 THEN '' ELSE "
+            "subject END, short = '', address = '', headers = '' WHERE id = :id",
             {{"now", tx.now()}, {"text", text}, {"id", message}}));
+        if (is_letter) return {};  // of thousands at a time; what a subscriber was told is written down by who told it
         BAVN_CHECK(tx.audit({"bavn", "message.delivered", fmt::format("message:{}", message), "{}"}));
         BAVN_TRY(const auto row, tx.one<MessageRow>(std::string(kMessages) + "WHERE id = :id", {{"id", message}}));
         if (!row) return {};
@@ -425,6 +475,21 @@ Result<std::vector<Proof>> Notify::proofs_about(std::string_view about) const {
     }
     return proofs;
   });
+}
+
+store::RetentionRule letter_retention() {
+  store::RetentionRule rule;
+  rule.name = "notify_letter";
+  rule.days = 30;
+  rule.reason = "whether a subscriber's mail was taken is asked for some weeks; addresses go at once";
+  rule.forget = [](store::Tx& tx, Instant before) -> Result<std::int64_t> {
+    constexpr std::string_view which =
+        "SELECT id FROM notify_message WHERE way = 0 AND state <> 'waiting' AND done_at_us < :before ORDER BY id LIMIT "
+        "5000";
+    BAVN_CHECK(tx.exec(fmt::format("DELETE FROM notify_attempt WHERE message IN ({})", which), {{"before", before}}));
+    return tx.exec(fmt::format("DELETE FROM notify_message WHERE id IN ({})", which), {{"before", before}});
+  };
+  return rule;
 }
 
 namespace {

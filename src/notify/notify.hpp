@@ -17,6 +17,7 @@
 #include "net/http.hpp"
 #include "notify/mail.hpp"
 #include "notify/sms.hpp"
+#include "store/retention.hpp"
 #include "store/state.hpp"
 #include "tenants/people.hpp"
 
@@ -61,6 +62,14 @@ struct AskPurge {
   Instant until;
 };
 
+/// Mail to an address that is on no contact card: a subscriber's. The address goes when it is delivered or given up; logs, the record and proofs
+/// never have it. Letters wait for messages, never the other way round.
+struct Letter {
+  std::string to, kind, about, subject, body;
+  std::string headers;  // "Name: value", one a line
+  Instant until;
+};
+
 struct Attempt {
   Instant at;
   bool good = false;
@@ -93,6 +102,12 @@ class Notify {
   /// The question to every duty contact, by all their ways. not_found as above.
   Result<std::size_t> ask(store::Tx& tx, const AskPurge& question);
 
+  /// A letter, by mail.
+  Result<void> post(store::Tx& tx, const Letter& letter);
+  /// Letters about this that wait are not sent.
+  static Result<void> recall(store::Tx& tx, std::string_view about);
+  bool has_mail() const { return mail_ != nullptr; }
+
   /// The code of a test, as typed. forbidden: wrong, used, expired, or too many guesses.
   Result<void> confirm(std::string_view code);
 
@@ -108,11 +123,13 @@ class Notify {
     MunicipalityId municipality;
     std::string subject, body;
     Instant until;
-    std::string sms;  // one line; empty: subject and body
+    std::string sms{};                 // one line; empty: subject and body
+    std::string address{}, headers{};  // of a letter
   };
   Result<std::int64_t> add(store::Tx& tx, const NewMessage& message);
   void deliver(const store::Job& job, store::Done done);
-  void attempted(std::int64_t message, Result<std::string> answer, store::Done done);
+  /// letter: the address that is not to be kept; empty: a message by a way.
+  void attempted(std::int64_t message, Result<std::string> answer, store::Done done, std::string letter = {});
 
   Runtime& runtime_;
   store::State& state_;
@@ -123,6 +140,9 @@ class Notify {
   QueueId queue_{};
   Guarded<std::deque<Instant>> guesses_;
 };
+
+/// Letters that were sent, and their attempts.
+store::RetentionRule letter_retention();
 
 /// GET /confirm/{code} asks (a mail filter that opens links confirms nothing), POST /confirm/{code} confirms. For people: HTML, no script.
 void add_confirm_routes(net::Router& router, Notify& notify, const Catalogue& texts);

@@ -410,5 +410,56 @@ TEST(Confirm, OpeningTheLinkConfirmsNothingPressingTheButtonDoes) {
   EXPECT_NE(ask(net::Method::post, "/confirm/" + code, "de").body.find("wrong, used or expired"), std::string::npos);
 }
 
+TEST(Letters, TheAddressIsKeptAsLongAsTheLetterIsTriedAndNoLonger) {
+  log::Capture said;
+  World w;
+  w.catcher.refuse = 1;
+  const auto post = [&](const char* about) {
+    return w.state->write_now([&](store::Tx& tx) {
+      return w.notify->post(tx, {.to = "zqmarker@example.org",
+                                 .kind = "bulletin",
+                                 .about = about,
+                                 .subject = "Falske sider",
+                                 .body = "Tekst",
+                                 .headers = "List-Id: <bulletins.hub.example>",
+                                 .until = tx.now() + 3h});
+    });
+  };
+  const auto kept = [&] {
+    return *w.state->read([](store::Reader& r) {
+      return r.number("SELECT count(*) FROM notify_message WHERE address || headers || subject || body <> ''");
+    });
+  };
+  ASSERT_TRUE(post("subscriber:1"));
+  EXPECT_EQ(kept(), 1);
+  w.sim.advance(10min);
+  ASSERT_EQ(w.catcher.mails.size(), 1U) << "tried again";
+  EXPECT_EQ(w.catcher.mails[0].to, "zqmarker@example.org");
+  EXPECT_EQ(w.catcher.mails[0].headers, "List-Id: <bulletins.hub.example>");
+  EXPECT_EQ(kept(), 0);
+  EXPECT_EQ(w.notify->proofs_about("subscriber:1")->at(0).state, "delivered");
+  w.catcher.refuse = 1000;
+  ASSERT_TRUE(post("subscriber:2"));
+  w.sim.advance(1min);
+  EXPECT_EQ(kept(), 1);
+  ASSERT_TRUE(w.state->write_now([](store::Tx& tx) { return Notify::recall(tx, "subscriber:2"); }));
+  EXPECT_EQ(kept(), 0) << "recalled";
+  const int tries = w.catcher.tries;
+  w.sim.advance(2h);
+  EXPECT_EQ(w.catcher.tries, tries);
+  ASSERT_TRUE(post("subscriber:3"));
+  w.sim.advance(6h);
+  EXPECT_EQ(kept(), 0) << "too late";
+  EXPECT_EQ(w.notify->proofs_about("subscriber:3")->at(0).state, "given_up");
+  for (const auto& e : w.events) EXPECT_EQ(e.find("message."), std::string::npos) << e;
+  EXPECT_EQ(said.lines().find("zqmarker"), std::string::npos);
+}
+
+TEST(Letters, HeadersOfALetterEndWhereTheirLineEnds) {
+  const Mail mail{"a@example.org", "s", "t", "msg_1", "List-Id: <x>\r\nno header\nX-Other: \x01\xff\tb"};
+  const std::string text = message_text(mail, "bavn@cert.example", {});
+  EXPECT_NE(text.find("\r\nList-Id: <x>\r\nX-Other: b\r\nMIME-Version"), std::string::npos) << text;
+}
+
 }  // namespace
 }  // namespace bavn::notify

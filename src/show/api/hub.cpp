@@ -96,6 +96,7 @@ void add_hub_routes(net::Router& router, const HubParts& parts) {
   add_handover_routes(router, hub);
   if (hub->peers != nullptr) add_peer_routes(router, hub);
   if (hub->bulletins != nullptr) add_bulletin_routes(router, hub);
+  if (hub->subscribers != nullptr) add_subscription_routes(router, hub);
 }
 
 }  // namespace bavn::show::api

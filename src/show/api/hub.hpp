@@ -31,6 +31,7 @@
 namespace bavn::exchange {
 class PeerDesk;
 class Bulletins;
+class Subscribers;
 struct ExportView;
 }  // namespace bavn::exchange
 
@@ -108,6 +109,7 @@ struct HubParts {
   std::function<bool()> root_key_is_here{};
   exchange::PeerDesk* peers = nullptr;  // null: no partners
   exchange::Bulletins* bulletins = nullptr;
+  exchange::Subscribers* subscribers = nullptr;                                       // to bulletins; null: none
   const std::map<std::string, exchange::ExportView, std::less<>>* exports = nullptr;  // files for partners, by name
 
   /// In force; null: defaults. The table they are of, and the file that the next start reads; empty: there is none.

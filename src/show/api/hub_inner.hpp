@@ -107,5 +107,6 @@ void add_order_routes(net::Router& router, const HubPtr& hub);
 void add_handover_routes(net::Router& router, const HubPtr& hub);
 void add_peer_routes(net::Router& router, const HubPtr& hub);
 void add_bulletin_routes(net::Router& router, const HubPtr& hub);
+void add_subscription_routes(net::Router& router, const HubPtr& hub);
 
 }  // namespace bavn::show::api
