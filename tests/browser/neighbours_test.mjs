@@ -114,6 +114,27 @@ describe('bulletins', () => {
       assert.deepEqual(faults, []);
       await close();
     });
+  for (const language of languages)
+    it(`are sent by mail to who asks for it, in ${language}`, async () => {
+      const t = texts(language);
+      const { page, faults, close } = await world.tab({ language });
+      await visit(page, world.base, '/bulletins');
+      await page.getByRole('button', { name: t('bulletin.mail'), exact: true }).click();
+      const dialog = page.getByRole('dialog');
+      await dialog.getByLabel(t('bulletin.mail_address')).selectOption('anna@privat.example');
+      await audit(page, `a subscription in ${language}`);
+      assert.deepEqual(await dialog.getByLabel(t('bulletin.mail_ceiling')).locator('option').evaluateAll((all) => all.map((one) => one.value)), ['clear', 'green', 'amber', 'amber+strict'], 'no more than one may have');
+      await dialog.getByRole('button', { name: t('bulletin.mail_save') }).click();
+      await dialog.getByText(t('bulletin.mail_waits').replace('{address}', 'anna@privat.example')).waitFor();
+      await dialog.getByLabel(t('bulletin.mail_address')).selectOption('anna@kommune.example');
+      await dialog.getByLabel(t('bulletin.mail_ceiling')).selectOption('amber');
+      await dialog.getByRole('button', { name: t('bulletin.mail_change') }).click();
+      await dialog.getByText(t('bulletin.mail_subscribed').replace('{address}', 'anna@kommune.example')).waitFor();
+      await dialog.getByRole('button', { name: t('bulletin.mail_end') }).click();
+      await page.getByText(t('bulletin.mail_ended')).waitFor();
+      assert.deepEqual(faults, []);
+      await close();
+    });
   it('come from a file, too', async () => {
     const { page, faults, close } = await world.tab({ language: 'en' });
     await visit(page, world.base, '/bulletins');

@@ -49,6 +49,10 @@ const pages = [
   ['hub', '/confirm/nothing'],
   ['hub', '/api/docs'],
   ['node', '/report'],
+  ['hub', '/subscribe'],
+  ['hub', '/subscribe/sent'],
+  ['hub', '/subscribe/confirm/nothing'],
+  ['hub', '/subscribe/end/nothing'],
 ];
 for (const [who, path] of pages)
   test(`${who} ${path}`, async () => {
@@ -61,6 +65,21 @@ for (const [who, path] of pages)
         assert.deepEqual(seen.troubles, []);
       }
   });
+
+test('an address is asked for, a bad one is told of at its field, and a link is promised to a good one', async () => {
+  const context = await chromium.newContext({ javaScriptEnabled: false, locale: 'nb-NO' });
+  const page = await context.newPage();
+  await page.goto(`${at.hub.url}/subscribe`);
+  // The browser looks at addresses itself: this one passes there, and not here.
+  await page.getByLabel('E-postadressen din').fill('anna@localhost');
+  await page.getByRole('button', { name: 'Abonner' }).click();
+  assert.match(await page.getByRole('alert').innerText(), /navn@example.org/);
+  await page.getByLabel('E-postadressen din').fill('anna@kommune.example');
+  await page.getByRole('button', { name: 'Abonner' }).click();
+  assert.match(await page.locator('main').innerText(), /Se i innboksen din/);
+  assert.ok(!(await page.content()).includes('anna@'));
+  await context.close();
+});
 
 test('a report is thanked for, and a second one hears of the first', async () => {
   const thanks = [];

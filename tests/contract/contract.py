@@ -18,7 +18,7 @@ METHODS = ("get", "put", "post", "delete", "patch")
 EXAMPLES = os.environ.get("BAVN_CONTRACT_EXAMPLES", "4")
 SEED = os.environ.get("BAVN_CONTRACT_SEED", "1")
 # What is not the public API: pages and what stands on them. /confirm and /lists are for mail clients and firewalls.
-PAGES = re.compile(r"^/(?!api/)")
+PAGES = re.compile(r"^/(?!api/|open-data/)")
 CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_headers_conformance,response_schema_conformance"
 
 

@@ -10,6 +10,8 @@ sys.path.insert(0, str(ROOT / "tests" / "e2e"))
 from support.community import Community, until  # noqa: E402
 
 NO_LIMITS = "requests_per_minute = 1000000\nwrites_per_minute = 1000000\nstrangers_per_minute = 1000000\n"
+# What is off at first: open data, and a mail server (nobody listens there: mail waits).
+OPEN = '[open_data]\npublish = true\n[notify]\nsmtp_host = "127.0.0.1"\nsmtp_port = 465\nsmtp_from = "bavn@hub.example"\n'
 
 
 class Desk:
@@ -53,7 +55,7 @@ class Desks(Community):
     def enrolling(self):
         settings = self.hub.folder / "settings.toml"
         if NO_LIMITS not in settings.read_text():
-            settings.write_text(settings.read_text().replace("[web]\nport = 0\n", "[web]\nport = 0\n" + NO_LIMITS))
+            settings.write_text(settings.read_text().replace("[web]\nport = 0\n", "[web]\nport = 0\n" + NO_LIMITS) + OPEN)
             self.hub.stop()
             self.hub.start()
             self.hub.ready()

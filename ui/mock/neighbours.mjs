@@ -50,6 +50,7 @@ export function neighbours({ at, hostile, emit }) {
   const head = (one) => ({ id: one.id, state: one.state, kind: one.kind, tlp: one.tlp, source: one.source, titles: Object.fromEntries(Object.entries(one.texts).map(([language, text]) => [language, hostile(text.title)])), indicators: { found: one.found.length, confirmed: one.found.filter((f) => f.state === 'confirmed').length, refused: one.found.filter((f) => f.state === 'refused').length }, version: one.version, written_by: one.written_by, written_at: one.written_at, ...(one.published_at ? { published_at: one.published_at } : {}) });
   const texts = (body) => Object.fromEntries(Object.entries(body.texts).map(([language, text]) => [language, { ...text, html: plain(text.markdown) }]));
   let nextBulletin = 5;
+  const own = { possible: true, state: 'none', ceiling: 'green', language: 'da', addresses: [{ address: 'anna@kommune.example', confirmed: true }, { address: 'anna@privat.example', confirmed: false }], narrowest: 'amber+strict' };
 
   return {
     'GET /api/peers': () => ({ items: peers }),
@@ -96,6 +97,12 @@ export function neighbours({ at, hostile, emit }) {
       const made = { id: String(nextBulletin++), state: 'draft', kind: 'report', tlp: query.get('tlp') ?? 'green', source: query.get('source'), file: query.get('name'), version: 1, written_by: 'person:7', written_at: new Date().toISOString(), texts: { [query.get('language') ?? 'en']: { title: query.get('name'), markdown: String(body), html: plain(String(body)) } }, found: found().slice(0, 1) };
       bulletins.unshift(made);
       return { status: 201, body: shown(made), headers: { etag: '"1"' } };
+    },
+    'GET /api/bulletins/subscription': () => own,
+    'PUT /api/bulletins/subscription': ({ body }) => Object.assign(own, body, { state: own.addresses.find((one) => one.address === body.address)?.confirmed ? 'subscribed' : 'waits', since: new Date().toISOString() }),
+    'DELETE /api/bulletins/subscription': () => {
+      Object.assign(own, { state: 'none' });
+      delete own.address;
     },
     'GET /api/bulletins/{id}': ({ params }) => {
       const one = find(bulletins, params.id, 'Bulletinen findes ikke');
