@@ -348,12 +348,13 @@ void Notify::deliver(const store::Job& job, store::Done done) {
     state_.write(
         [id = m.id, why, detail = detail_of(m), of = m.municipality,
          letter = !m.address.empty()](store::Tx& tx) -> Result<void> {
-          BAVN_CHECK(tx.exec(
-              "UPDATE notify_message SET state = 'given_up', body = '', short = '', address = '', headers = '', "
-              "done_at_us = :now, answer "
-              "= :why WHERE "
-              "id = :id AND state = 'waiting'",
-              {{"now", tx.now()}, {"why", why}, {"id", id}}));
+          BAVN_CHECK(
+              tx.exec("UPDATE notify_message SET state = 'given_up', body = '', subject = CASE way WHEN 0 THEN '' ELSE "
+                      "subject END, short = '', address = '', headers = '', "
+                      "done_at_us = :now, answer "
+                      "= :why WHERE "
+                      "id = :id AND state = 'waiting'",
+                      {{"now", tx.now()}, {"why", why}, {"id", id}}));
           if (letter) return {};
           BAVN_CHECK(tx.audit({"bavn", "message.given_up", fmt::format("message:{}", id), "{}"}));
           return tx.emit("message.given_up", fmt::format("message:{}", id), detail, of);

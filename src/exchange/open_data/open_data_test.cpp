@@ -132,7 +132,7 @@ class OpenDataTest : public ::testing::Test {
 
 TEST_F(OpenDataTest, AMonthIsCountedOnceSomeDaysAfterItsEnd) {
   // It begins on 2024-10-01.
-  sim.advance(std::chrono::days(34) + 12h);
+  sim.advance(std::chrono::days(35) + 12h);
   EXPECT_TRUE(asked.empty()) << "it is not settled";
   EXPECT_EQ(data->csv().value(), "month,measure,kind,value\r\n");
   sim.advance(std::chrono::days(1));
