@@ -225,7 +225,8 @@ TEST_F(OpenDataTest, NoMunicipalityIsNamedAnywhere) {
     const auto c = at < all.size() ? static_cast<unsigned char>(all[at]) : 0U;
     return c >= 0x80 || (c | 0x20U) - 'a' < 26U;
   };
-  for (const auto& m : tenants::Municipalities::all().list())  // as a word: "Os" is one
+  const auto towns = tenants::Municipalities::all();
+  for (const auto& m : towns.list())  // as a word: "Os" is one
     for (auto at = all.find(m.name); at != std::string::npos; at = all.find(m.name, at + 1))
       EXPECT_TRUE((at > 0 && letter(at - 1)) || letter(at + m.name.size())) << m.name << ": " << all.substr(at, 40);
 }
