@@ -391,7 +391,10 @@ TEST_F(HubApi, NoRouteAnswersWhoMayNothingAndHostileInputIsAnswered) {
     for (const char* name : {"{id}", "{code}", "{domain}", "{language}", "{kind}", "{name}", "{trigger}"})
       if (const auto at = path.find(name); at != std::string::npos)
         path.replace(at, std::string_view(name).size(), "1");
-    if (route.pattern == "/bulletins.atom") continue;  // TLP:CLEAR is for everybody
+    // TLP:CLEAR is for everybody, and so are the forms and counts that stand beside it (their tests: open_routes_test.cpp).
+    if (route.pattern == "/bulletins.atom" || route.pattern.starts_with("/subscribe") ||
+        route.pattern.starts_with("/abonner") || route.pattern.starts_with("/open-data/"))
+      continue;
     // Partners' programs have keys of their own, which the routes of their languages ask for.
     const bool of_partners = route.pattern.starts_with("/taxii2") || of_misp(route.pattern);
     EXPECT_EQ(route.needs == net::Needs::anyone, of_partners) << route.pattern;
