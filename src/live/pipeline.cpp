@@ -640,8 +640,10 @@ void Pipeline::Inner::compose() {
       }
       std::size_t weight = 0;
       while (!waiting.empty() && (frames.empty() || weight < kUnitWeight)) {
-        weight += waiting.front().weight();
-        frames.push_back(std::move(waiting.front()));
+        MatchedFrame& next = waiting.front();
+        weight += next.weight();
+        // A frame is in the history a moment before it waits here: who caught up in between has fed it already.
+        if (!fed.covers(next.segment, next.frame)) frames.push_back(std::move(next));
         waiting.pop_front();
       }
       waiting_weight -= weight;
