@@ -19,8 +19,6 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// A page cannot be stopped half-way; the deadline of the worker stands behind this one.
-constexpr auto kMostTime = std::chrono::seconds(5);
 constexpr std::size_t kMostFiles = 100;
 
 /// poppler's own way to UTF-8 asks iconv, and loses a text with one bad surrogate.
@@ -59,7 +57,7 @@ bool looks_like_pdf(std::string_view bytes) {
   return bytes.substr(0, 1024).find("%PDF-") != std::string_view::npos;
 }
 
-Result<std::string> pdf_text(std::string_view pdf, std::string_view name) {
+Result<std::string> pdf_text(std::string_view pdf, std::string_view name, std::chrono::milliseconds most) {
   poppler::set_debug_error_function([](const std::string&, void*) {}, nullptr);  // the sandbox has no stderr
   if (!looks_like_pdf(pdf)) return fail(Code::bad_input, "PDF: there is no %PDF at its beginning");
   const auto began = Clock::now();
@@ -75,8 +73,9 @@ Result<std::string> pdf_text(std::string_view pdf, std::string_view name) {
   std::string flat;
   std::size_t some = 0;
   for (int n = 0; n < pages; ++n) {
-    if (Clock::now() - began > kMostTime)
-      return fail(Code::bad_input, fmt::format("PDF: after 5 s only {} of its {} pages were read: split it", n, pages));
+    if (Clock::now() - began > most)
+      return fail(Code::bad_input,
+                  fmt::format("PDF: after {} ms only {} of its {} pages were read: split it", most.count(), n, pages));
     const std::unique_ptr<poppler::page> page(document->create_page(n));
     if (!page) continue;
     const std::string text = clean_text(utf8_of(page->text({}, poppler::page::non_raw_non_physical_layout)));

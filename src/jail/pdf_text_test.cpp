@@ -39,7 +39,13 @@ TEST(PdfText, WhatCannotBeReadSaysWhy) {
   EXPECT_NE(trouble(small_pdf(std::vector<std::string>(1001, "x"))).find("1001 pages"), std::string::npos);
   std::string full;
   for (int line = 0; line < 58; ++line) full += std::string(90, 'x') + "\n";
-  EXPECT_NE(trouble(small_pdf(std::vector<std::string>(900, full))).find("4 MiB"), std::string::npos);
+  const std::string long_one = small_pdf(std::vector<std::string>(900, full));
+  const auto too_much = pdf_text(long_one, {}, std::chrono::hours(1));
+  ASSERT_FALSE(too_much);
+  EXPECT_NE(too_much.error().what.find("4 MiB"), std::string::npos) << too_much.error().what;
+  const auto too_slow = pdf_text(long_one, {}, std::chrono::milliseconds(-1));
+  ASSERT_FALSE(too_slow);
+  EXPECT_NE(too_slow.error().what.find("0 of its 900 pages"), std::string::npos) << too_slow.error().what;
 }
 
 TEST(PdfText, ACutOrSpoiledOneNeverCrashes) {
