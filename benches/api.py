@@ -11,7 +11,6 @@ import re
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tests" / "contract"))
@@ -39,37 +38,29 @@ def main():
     options.add_argument("--check", action="store_true")
     o = options.parse_args()
     slow = []
-    with tempfile.TemporaryDirectory() as folder:
-        desks = desk.Desks(folder)
-        try:
-            hub = desk.Desk(desks.hub)
-            start = time.monotonic()
-            assert desks.publish([f"x{n}.bench-{n % 977}.example" for n in range(o.indicators)], seconds=600), desks.hub.tail()
-            print(f"{o.indicators} indicators published in {time.monotonic() - start:.1f} s")
-            routes = {r["pattern"] for r in hub.routes if r["method"] == "GET"}
-            for path in ONE_BY_ONE:
-                if path.split("?")[0] not in routes:
-                    print(f"{path:45} no such route")
-                    continue
-                times = []
-                for _ in range(7):
-                    start = time.monotonic()
-                    status, _, body = hub.ask("GET", path)
-                    times.append((time.monotonic() - start) * 1000)
-                    assert status == 200, body[:300]
-                print(f"{path:45} first {times[0]:7.1f} ms   median {statistics.median(times):7.1f} ms   {len(body):8} bytes")
-                if times[0] >= 200:
-                    slow.append(f"{path}: the first page took {times[0]:.0f} ms")
-            for path in ROUTES:
-                if path.split("?")[0] not in routes:
-                    print(f"{path:45} no such route")
-                    continue
-                rate, p50, p99, bad = wrk(f"http://127.0.0.1:{hub.host.port}{path}", hub.key, o.seconds, o.connections)
-                print(f"{path:45} {rate:9.0f} /s   p50 {p50:7.2f} ms   p99 {p99:7.2f} ms" + (f"   {bad} refused" if bad else ""))
-                if p99 >= 50:
-                    slow.append(f"{path}: p99 {p99:.0f} ms")
-        finally:
-            desks.end()
+    with desk.book_of(o.indicators) as (desks, hub):
+        routes = {r["pattern"] for r in hub.routes if r["method"] == "GET"}
+        for path in ONE_BY_ONE:
+            if path.split("?")[0] not in routes:
+                print(f"{path:45} no such route")
+                continue
+            times = []
+            for _ in range(7):
+                start = time.monotonic()
+                status, _, body = hub.ask("GET", path)
+                times.append((time.monotonic() - start) * 1000)
+                assert status == 200, body[:300]
+            print(f"{path:45} first {times[0]:7.1f} ms   median {statistics.median(times):7.1f} ms   {len(body):8} bytes")
+            if times[0] >= 200:
+                slow.append(f"{path}: the first page took {times[0]:.0f} ms")
+        for path in ROUTES:
+            if path.split("?")[0] not in routes:
+                print(f"{path:45} no such route")
+                continue
+            rate, p50, p99, bad = wrk(f"http://127.0.0.1:{hub.host.port}{path}", hub.key, o.seconds, o.connections)
+            print(f"{path:45} {rate:9.0f} /s   p50 {p50:7.2f} ms   p99 {p99:7.2f} ms" + (f"   {bad} refused" if bad else ""))
+            if p99 >= 50:
+                slow.append(f"{path}: p99 {p99:.0f} ms")
     for line in slow:
         print(f"too slow: {line}")
     return 1 if o.check and slow else 0

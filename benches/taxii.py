@@ -12,7 +12,6 @@ import json
 import pathlib
 import statistics
 import sys
-import tempfile
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tests" / "contract"))
@@ -30,59 +29,51 @@ def main():
     options.add_argument("--indicators", type=int, default=350_000)
     options.add_argument("--page", type=int, default=1000)
     o = options.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        desks = desk.Desks(folder)
-        try:
-            hub = desk.Desk(desks.hub)
+    with desk.book_of(o.indicators) as (desks, hub):
+        status, _, body = hub.ask("POST", "/api/peers", json.dumps({"name": "Reader", "kind": "client", "direction": "both", "ceiling": "amber"}),
+                                  {"Content-Type": "application/json"})
+        assert status == 201, body
+        status, _, body = hub.ask("POST", f"/api/peers/{json.loads(body)['id']}/keys", json.dumps({"label": "bench"}), {"Content-Type": "application/json"})
+        assert status == 201, body
+        basic = base64.b64encode(f"reader:{json.loads(body)['key']}".encode()).decode()
+        connection = http.client.HTTPConnection("127.0.0.1", hub.host.port, timeout=120)
+
+        def ask(path):
+            connection.request("GET", path, headers={"Authorization": f"Basic {basic}", "Accept": MEDIA})
+            reply = connection.getresponse()
+            text = reply.read()
+            assert reply.status == 200, (path, reply.status, text[:300])
+            return reply.headers, text
+
+        collections = json.loads(ask("/taxii2/hub/collections/")[1])["collections"]
+        known = next(c["id"] for c in collections if c["title"] == "What we know")
+        before = memory(desks.hub.process, "VmRSS")
+        for style in ("next", "added_after"):
+            seen, times, size, at, caught_up = set(), [], 0, "", None
             start = time.monotonic()
-            assert desks.publish([f"x{n}.bench-{n % 977}.example" for n in range(o.indicators)], seconds=600), desks.hub.tail()
-            print(f"{o.indicators} indicators published in {time.monotonic() - start:.1f} s")
-            status, _, body = hub.ask("POST", "/api/peers", json.dumps({"name": "Reader", "kind": "client", "direction": "both", "ceiling": "amber"}),
-                                      {"Content-Type": "application/json"})
-            assert status == 201, body
-            status, _, body = hub.ask("POST", f"/api/peers/{json.loads(body)['id']}/keys", json.dumps({"label": "bench"}), {"Content-Type": "application/json"})
-            assert status == 201, body
-            basic = base64.b64encode(f"reader:{json.loads(body)['key']}".encode()).decode()
-            connection = http.client.HTTPConnection("127.0.0.1", hub.host.port, timeout=120)
-
-            def ask(path):
-                connection.request("GET", path, headers={"Authorization": f"Basic {basic}", "Accept": MEDIA})
-                reply = connection.getresponse()
-                text = reply.read()
-                assert reply.status == 200, (path, reply.status, text[:300])
-                return reply.headers, text
-
-            collections = json.loads(ask("/taxii2/hub/collections/")[1])["collections"]
-            known = next(c["id"] for c in collections if c["title"] == "What we know")
-            before = memory(desks.hub.process, "VmRSS")
-            for style in ("next", "added_after"):
-                seen, times, size, at, caught_up = set(), [], 0, "", None
-                start = time.monotonic()
-                while True:
-                    began = time.monotonic()
-                    headers, text = ask(f"/taxii2/hub/collections/{known}/objects/?limit={o.page}{at}")
-                    times.append((time.monotonic() - began) * 1000)
-                    page = json.loads(text)
-                    size += len(text)
-                    ids = [x["id"] for x in page.get("objects", [])]
-                    assert not seen.intersection(ids)
-                    seen.update(ids)
-                    if not page["more"]:
-                        # The book is made ready behind the first reader's back: come again until all is there.
-                        if len(seen) >= o.indicators or time.monotonic() - start > 600:
-                            break
-                        caught_up = True
-                        time.sleep(0.2)
-                        at = f"&added_after={headers['X-TAXII-Date-Added-Last']}" if "X-TAXII-Date-Added-Last" in headers else at
-                        continue
-                    at = f"&next={page['next']}" if style == "next" else f"&added_after={headers['X-TAXII-Date-Added-Last']}"
-                times.sort()
-                print(f"{style:12} {len(seen)} objects, {len(times)} pages, {size >> 20} MiB in {time.monotonic() - start:.1f} s; a page "
-                      f"{statistics.median(times):.1f} ms, p99 {times[int(len(times) * 0.99)]:.1f} ms, worst {times[-1]:.1f} ms"
-                      + ("; read while it was still made ready" if caught_up else ""))
-            print(f"memory of the hub: {before} MiB before, {memory(desks.hub.process, 'VmRSS')} MiB after, {memory(desks.hub.process, 'VmHWM')} MiB at most")
-        finally:
-            desks.end()
+            while True:
+                began = time.monotonic()
+                headers, text = ask(f"/taxii2/hub/collections/{known}/objects/?limit={o.page}{at}")
+                times.append((time.monotonic() - began) * 1000)
+                page = json.loads(text)
+                size += len(text)
+                ids = [x["id"] for x in page.get("objects", [])]
+                assert not seen.intersection(ids)
+                seen.update(ids)
+                if not page["more"]:
+                    # The book is made ready behind the first reader's back: come again until all is there.
+                    if len(seen) >= o.indicators or time.monotonic() - start > 600:
+                        break
+                    caught_up = True
+                    time.sleep(0.2)
+                    at = f"&added_after={headers['X-TAXII-Date-Added-Last']}" if "X-TAXII-Date-Added-Last" in headers else at
+                    continue
+                at = f"&next={page['next']}" if style == "next" else f"&added_after={headers['X-TAXII-Date-Added-Last']}"
+            times.sort()
+            print(f"{style:12} {len(seen)} objects, {len(times)} pages, {size >> 20} MiB in {time.monotonic() - start:.1f} s; a page "
+                  f"{statistics.median(times):.1f} ms, p99 {times[int(len(times) * 0.99)]:.1f} ms, worst {times[-1]:.1f} ms"
+                  + ("; read while it was still made ready" if caught_up else ""))
+        print(f"memory of the hub: {before} MiB before, {memory(desks.hub.process, 'VmRSS')} MiB after, {memory(desks.hub.process, 'VmHWM')} MiB at most")
     return 0
 
 

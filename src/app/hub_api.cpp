@@ -9,6 +9,7 @@
 #include "app/hub_core.hpp"
 #include "app/hub_exchange.hpp"
 #include "base/json_writer.hpp"
+#include "base/let_go.hpp"
 #include "base/log.hpp"
 #include "show/api/indicators/book.hpp"
 
@@ -81,7 +82,7 @@ Result<show::api::SharedIndicators> HubCore::publish_indicators(const event::Sco
                                               return {};
                                             },
                                             defaults));
-  bytes = {};
+  let_go(bytes);
   if (all.empty()) return fail(Code::bad_input, "nothing in this list can be used", std::string(name));
   BAVN_TRY(auto shared, publish_indicators(scope, std::move(all), name));
   for (const auto& [reason, r] : report.refused)
@@ -102,7 +103,7 @@ Result<show::api::SharedIndicators> HubCore::publish_indicators(const event::Sco
     BAVN_CHECK(check.add(i));
     change.add.push_back(std::move(i));
   }
-  indicators = {};
+  let_go(indicators);
   if (change.add.empty())
     return never_blocked.empty() ? fail(Code::bad_input, "nothing in this list can be used", std::string(name))
                                  : fail(Code::forbidden, never_blocked.begin()->first, std::string(name));

@@ -284,7 +284,10 @@ Result<void> History::Inner::prepare(const event::Scope& scope, const Batch& b, 
     return bad("a batch says it holds " + std::to_string(b.count) + " records but its lines or times are others");
   for (const Posting& x : b.postings)
     if (x.kind == 0) return bad("0 is no kind of observable");
-  p.batch = b;
+  p.id = b.id;
+  p.format = b.format;
+  p.count = b.count;
+  p.lines_bytes = static_cast<std::uint32_t>(b.lines.size());
   p.source = {std::string(b.source), b.municipality, b.tenant};
   p.received_us = now_us();
   p.min_us = std::numeric_limits<std::int64_t>::max();
@@ -293,7 +296,7 @@ Result<void> History::Inner::prepare(const event::Scope& scope, const Batch& b, 
     p.min_us = std::min(p.min_us, t == 0 ? p.received_us : t);
     p.max_us = std::max(p.max_us, t == 0 ? p.received_us : t);
   }
-  p.dictionary = dictionary_for(p);
+  p.dictionary = dictionary_for(p, b.lines);
   p.dictionary_day = day_of(p.received_us);
   const std::string plain = encode_plain({{b.count, p.received_us}}, b.context, b.lines);
   p.plain_bytes = static_cast<std::uint32_t>(plain.size());
@@ -302,8 +305,7 @@ Result<void> History::Inner::prepare(const event::Scope& scope, const Batch& b, 
   return {};
 }
 
-std::shared_ptr<const Dictionary> History::Inner::dictionary_for(const Pending& p) {
-  const std::string_view lines = p.batch.lines;
+std::shared_ptr<const Dictionary> History::Inner::dictionary_for(const Pending& p, std::string_view lines) {
   if (lines.size() >= kSmallFrame) return nullptr;
   std::vector<std::string> samples;
   const std::int32_t today = day_of(p.received_us);
@@ -434,10 +436,9 @@ Result<void> History::Inner::write_group(std::vector<Entry*>& group) {
 
   for (Entry* e : group) {
     for (Pending& p : e->batches) {
-      const Batch& b = p.batch;
       p.written = false;
-      if (b.id != BatchId{}) {
-        const auto key = std::pair(p.source, b.id);
+      if (p.id != BatchId{}) {
+        const auto key = std::pair(p.source, p.id);
         const auto known = remembered.find(key);
         const auto here = in_group.find(key);
         if (known != remembered.end() && known->second.received_us >= p.received_us - kRememberBatches)
@@ -452,17 +453,18 @@ Result<void> History::Inner::write_group(std::vector<Entry*>& group) {
       BAVN_TRY(const SourceKey key, keys->find_or_make(day, p.source));
       FrameHeader h;
       h.segment = n;
-      h.municipality = b.municipality;
-      h.tenant = b.tenant;
+      h.municipality = p.source.municipality;
+      h.tenant = p.source.tenant;
       h.day = day;
       h.key_id = key.id;
       h.received_us = p.received_us;
-      h.source = b.source;
-      h.format = b.format;
+      h.source = p.source.name;
+      h.format = p.format;
       // Midnight or an erasure came between: that dictionary stays behind.
       if (p.dictionary && (p.dictionary_day != day || !is_current(p.source, p.dictionary))) {
+        BAVN_TRY(const std::string plain, decompress(p.packed, p.plain_bytes, p.dictionary.get()));
         p.dictionary = nullptr;
-        p.packed = compress(encode_plain({{b.count, p.received_us}}, b.context, b.lines), 1, nullptr);
+        p.packed = compress(plain, 1, nullptr);
       }
       const auto emit = [&](std::string_view packed) {
         const FrameStart start = begin_frame(out, h);
@@ -489,10 +491,10 @@ Result<void> History::Inner::write_group(std::vector<Entry*>& group) {
       }
       h.kind = FrameKind::lines;
       h.number = next_frame++;
-      h.batch = b.id;
-      h.count = b.count;
+      h.batch = p.id;
+      h.count = p.count;
       h.plain_bytes = p.plain_bytes;
-      h.lines_bytes = static_cast<std::uint32_t>(b.lines.size());
+      h.lines_bytes = p.lines_bytes;
       h.min_happened_us = p.min_us;
       h.max_happened_us = p.max_us;
       h.dictionary = dictionary;
@@ -523,17 +525,16 @@ Result<void> History::Inner::write_group(std::vector<Entry*>& group) {
           ++duplicates;
           continue;
         }
-        const Batch& b = p.batch;
         FrameEntry f{p.offset,
                      p.length,
                      local_id(seg.source_ids, seg.directory.sources, p.source),
-                     local_id(seg.format_ids, seg.directory.formats, b.format),
-                     b.count,
-                     static_cast<std::uint32_t>(b.lines.size()),
+                     local_id(seg.format_ids, seg.directory.formats, p.format),
+                     p.count,
+                     p.lines_bytes,
                      p.received_us,
                      p.min_us,
                      p.max_us,
-                     b.id,
+                     p.id,
                      false};
         seg.directory.frames.push_back(f);
         seg.add(p.ack.frame, p.postings);
@@ -544,7 +545,7 @@ Result<void> History::Inner::write_group(std::vector<Entry*>& group) {
   seg.dictionaries = std::move(numbers);
   for (Entry* e : group)
     for (const Pending& p : e->batches)
-      if (p.written && p.batch.id != BatchId{}) remember(p.source, p.batch.id, p.received_us, p.ack);
+      if (p.written && p.id != BatchId{}) remember(p.source, p.id, p.received_us, p.ack);
   return {};
 }
 

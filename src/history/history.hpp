@@ -72,8 +72,7 @@ struct Ack {
 };
 
 struct Pending;
-/// A batch made ready on the caller's thread: checked, compressed, its postings counted. What the Batch's views point to must stay until
-/// append() returned.
+/// A batch made ready on the caller's thread: checked, compressed, its postings counted; it needs nothing of the Batch any more.
 class Prepared {
  public:
   explicit Prepared(std::unique_ptr<Pending> pending);

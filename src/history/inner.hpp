@@ -129,9 +129,10 @@ FrameInfo info_of(std::uint32_t segment, std::uint32_t frame, const Directory& d
 SegmentMeta meta_of(std::uint32_t segment, std::int32_t day, const Directory& d, std::uint64_t file_bytes);
 
 struct Pending {
-  Batch batch;
   Source source;
-  std::uint32_t plain_bytes = 0;
+  std::string format;
+  BatchId id{};
+  std::uint32_t count = 0, lines_bytes = 0, plain_bytes = 0;
   std::int64_t received_us = 0, min_us = 0, max_us = 0;
   std::shared_ptr<const Dictionary> dictionary;
   std::int32_t dictionary_day = 0;
@@ -221,7 +222,7 @@ struct History::Inner {
   std::string segment_path(std::uint32_t n) const { return path + "/seg-" + std::to_string(n); }
   std::int64_t now_us() const { return micros(runtime.now()); }
   Result<void> prepare(const event::Scope& scope, const Batch& b, Pending& p);
-  std::shared_ptr<const Dictionary> dictionary_for(const Pending& p);
+  std::shared_ptr<const Dictionary> dictionary_for(const Pending& p, std::string_view lines);
   Result<std::vector<Ack>> append(Entry& entry);
   void commit(std::vector<Entry*>& group);
   Result<void> write_group(std::vector<Entry*>& group);

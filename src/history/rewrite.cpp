@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "base/log.hpp"
+#include "base/let_go.hpp"
 #include "base/text.hpp"
 #include "history/inner.hpp"
 
@@ -163,7 +164,7 @@ struct History::Inner::Output {
     std::sort(entries.begin(), entries.end(), before);
     BAVN_CHECK(inner.write_index(n, day, directory, entries.size(),
                                  [&](std::size_t i) -> const IndexEntry& { return entries[i]; }));
-    entries = {};
+    let_go(entries);
     BAVN_CHECK(replace_file(inner.files, file->directory_path(), encode(directory)));
     auto s = std::make_shared<Sealed>();
     s->meta = meta_of(n, day, directory, flushed);

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "base/log.hpp"
+#include "base/let_go.hpp"
 #include "history/inner.hpp"
 
 namespace bavn::history {
@@ -88,7 +89,7 @@ void OpenSegment::find(std::uint8_t kind, std::uint64_t hash, std::vector<std::u
 
 void OpenSegment::sort() {
   if (sorted) return;
-  heads = {};
+  let_go(heads);
   std::sort(nodes.begin(), nodes.end(), [](const Node& a, const Node& b) { return before(a.entry, b.entry); });
   sorted = true;
 }

@@ -14,6 +14,7 @@
 #include <ctime>
 #include <new>
 
+#include "base/let_go.hpp"
 #include "jail/archive.hpp"
 #include "jail/mail_text.hpp"
 #include "jail/pdf_text.hpp"
@@ -139,7 +140,7 @@ int worker_main(const Reader& reader) {
     if (!write_all(reinterpret_cast<const char*>(&reply), sizeof reply) || !write_all(body.data(), body.size()))
       return 0;
     alarm(0);
-    if (input.capacity() > (4U << 20)) std::string().swap(input);
+    if (input.capacity() > (4U << 20)) let_go(input);
   }
   return 0;
 }

@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "base/hash.hpp"
+#include "base/let_go.hpp"
 #include "base/log.hpp"
 #include "live/matched.hpp"
 
@@ -450,7 +451,7 @@ void Pipeline::Inner::read(input::Delivery d, std::size_t budget,
     job.pieces = std::move(read->pieces);
     job.receipt = std::move(read->receipt);
   }
-  d.bytes = std::string();
+  let_go(d.bytes);
   for (auto& p : job.pieces) {
     history::Batch b;
     b.source = p->matched.source;  // stays where it is when the job moves
@@ -469,7 +470,8 @@ void Pipeline::Inner::read(input::Delivery d, std::size_t budget,
     p->matched.max_happened_us = prepared->max_happened_us();
     job.lines += p->lines.size();
     job.prepared.push_back(std::move(*prepared));
-    p->postings = {};
+    let_go(p->lines);
+    let_go(p->postings);
   }
   if (job.pieces.empty()) {
     auto receipt = job.receipt;

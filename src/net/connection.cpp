@@ -9,6 +9,7 @@
 #include <optional>
 #include <vector>
 
+#include "base/let_go.hpp"
 #include "base/text.hpp"
 #include "net/body_plan.hpp"
 #include "net/content_coding.hpp"
@@ -471,7 +472,8 @@ void HttpConnection::begin_body() {
 bool HttpConnection::hold(std::size_t bytes) {
   if (hold_.grow(core_, bytes)) return true;
   keep_alive_ = false;
-  request_.body = {};
+  let_go(request_.body);
+  let_go(parser_->get().body());  // of chunks
   core_->refused("no_room", peer().address, "bodies of others");
   reply_now(problem(503, "Unavailable", "too many requests come in together; send it again later"));
   return false;
@@ -654,7 +656,7 @@ void HttpConnection::write_file(std::shared_ptr<File> file, std::uint64_t offset
 }
 
 void HttpConnection::after_reply() {
-  body_ = {};
+  let_go(body_);
   if (!keep_alive_) return drain();
   next_request();
 }

@@ -1,7 +1,10 @@
 """A hub and a node with their web addresses, as the contract's tests and the bench use them."""
+import contextlib
 import http.client
 import pathlib
 import sys
+import tempfile
+import time
 import urllib.parse
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -52,3 +55,18 @@ class Desks(Community):
     def begin(self):
         self.start_nodes()
         return Desk(self.hub), Desk(self.nodes[0])
+
+
+@contextlib.contextmanager
+def book_of(indicators):
+    """Desks whose hub has that many domains in its book, and the hub's own desk; says how long publishing them took."""
+    with tempfile.TemporaryDirectory() as folder:
+        desks = Desks(folder)
+        try:
+            hub = Desk(desks.hub)
+            start = time.monotonic()
+            assert desks.publish([f"x{n}.bench-{n % 977}.example" for n in range(indicators)], seconds=600), desks.hub.tail()
+            print(f"{indicators} indicators published in {time.monotonic() - start:.1f} s")
+            yield desks, hub
+        finally:
+            desks.end()

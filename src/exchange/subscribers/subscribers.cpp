@@ -388,22 +388,19 @@ Result<OwnSubscription> Subscribers::own(const event::Scope& scope) const {
   const auto number = static_cast<std::int64_t>(person.id.value);
   BAVN_CHECK(parts_.state.read([&](store::Reader& db) -> Result<void> {
     BAVN_TRY(const auto row, db.one<Row>(BAVN_SUBSCRIBER "WHERE person = :p", {{"p", number}}));
+    const auto tell = [&o](const char* state, const auto& from, std::int64_t since_us) {
+      o.state = state;
+      o.address = from.address;
+      o.language = from.language;
+      o.ceiling = tlp_of(from.ceiling);
+      o.since = from_micros(since_us);
+    };
     if (row) {
-      o.state = "subscribed";
-      o.address = row->address;
-      o.language = row->language;
-      o.ceiling = tlp_of(row->ceiling);
-      o.since = from_micros(row->since_us);
+      tell("subscribed", *row, row->since_us);
       return {};
     }
     BAVN_TRY(const auto asked, db.one<AskRow>(BAVN_ASK "WHERE person = :p ORDER BY id DESC LIMIT 1", {{"p", number}}));
-    if (asked) {
-      o.state = "waits";
-      o.address = asked->address;
-      o.language = asked->language;
-      o.ceiling = tlp_of(asked->ceiling);
-      o.since = from_micros(asked->asked_us);
-    }
+    if (asked) tell("waits", *asked, asked->asked_us);
     return {};
   }));
   return o;

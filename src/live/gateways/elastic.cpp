@@ -7,6 +7,7 @@
 #include "base/digest.hpp"
 #include "base/encoding.hpp"
 #include "base/json_writer.hpp"
+#include "base/let_go.hpp"
 #include "base/text.hpp"
 #include "live/gateways/bulk_body.hpp"
 #include "live/gateways/gateways.hpp"
@@ -208,7 +209,7 @@ void bulk(const std::shared_ptr<Elastic>& elastic, net::Request request, net::Re
     d.bytes += '\n';
     w->lines.push_back(static_cast<std::uint32_t>(i));
   }
-  w->body = std::string();  // from here on d.bytes is what waits, and what counts
+  let_go(w->body);  // from here on d.bytes is what waits, and what counts
   for (BulkItem& item : w->bulk.items) item.document = {};
   const auto done = [](Waiting& x) {
     settle_twins(x);

@@ -4,6 +4,7 @@
 #include <atomic>
 
 #include "base/json_writer.hpp"
+#include "base/let_go.hpp"
 #include "base/text.hpp"
 #include "live/gateways/gateways.hpp"
 #include "live/gateways/hec_body.hpp"
@@ -125,7 +126,7 @@ struct Collector : std::enable_shared_from_this<Collector> {
       g.book.count(**token, kWay, client, {.fault = fmt::format("HEC code {} at event {}", fault.code, fault.event)});
       return respond(say(fault.code, fault.event));
     }
-    q.body = std::string();
+    let_go(q.body);
     input::Delivery d = delivery_of(g, **token);
     d.bytes = std::move(lines->lines);
     if (raw && !(*token)->format.empty()) d.format = (*token)->format;

@@ -1,4 +1,5 @@
 #include "match/indicators/base.hpp"
+#include "base/let_go.hpp"
 
 #include <fcntl.h>
 #if defined(__x86_64__)
@@ -379,7 +380,7 @@ Result<std::shared_ptr<const IndicatorBase>> IndicatorBase::from_bytes(std::stri
   std::memcpy(memory, bytes.data(), bytes.size());
   base->mapped_ = memory;
   base->data_ = {static_cast<const std::byte*>(memory), bytes.size()};
-  bytes = {};
+  let_go(bytes);
   BAVN_CHECK(base->attach());
   return std::shared_ptr<const IndicatorBase>(std::move(base));
 }
@@ -572,7 +573,7 @@ std::shared_ptr<const IndicatorBase> IndicatorBuilder::build() {
   auto* data = static_cast<std::byte*>(memory);
   const auto copy = [&](const Section& s, std::string& from) {
     std::memcpy(data + s.offset, from.data(), from.size());
-    std::string().swap(from);
+    let_go(from);
   };
   copy(h.metas, metas_);
   copy(h.texts, texts_);
@@ -613,8 +614,8 @@ std::shared_ptr<const IndicatorBase> IndicatorBuilder::build() {
     bit_set(bloom + 4 * ((hash >> 32) * blocks >> 32), hash);
   }
   h.count = count;
-  std::vector<std::uint64_t>().swap(hashes_);
-  std::vector<std::uint32_t>().swap(offsets_);
+  let_go(hashes_);
+  let_go(offsets_);
   std::uint64_t sum = hash64({reinterpret_cast<const char*>(&h), sizeof h});
   sum = hash64({reinterpret_cast<const char*>(data) + sizeof h, at - sizeof h}, sum);
   h.checksum = sum;
