@@ -3,8 +3,8 @@
 
 #include <algorithm>
 
-#include "base/log.hpp"
 #include "base/let_go.hpp"
+#include "base/log.hpp"
 #include "base/text.hpp"
 #include "history/inner.hpp"
 

@@ -1,8 +1,8 @@
 // Segments: the open one's index in RAM, sealing it, finding it again after a crash.
 #include <algorithm>
 
-#include "base/log.hpp"
 #include "base/let_go.hpp"
+#include "base/log.hpp"
 #include "history/inner.hpp"
 
 namespace bavn::history {
