@@ -19,6 +19,7 @@ struct MemoryLinks::Connection {
   struct State {
     std::array<Side, 2> sides;
     bool open = true;
+    bool ending = false;  // nothing more is sent; what is on its way arrives, then it is cut
   };
   Guarded<State> state;
 };
@@ -40,7 +41,8 @@ class MemoryLinks::End : public Link {
   bool send(std::string message) override {
     const Weather weather = weather_->with([](const Weather& w) { return w; });
     if (happens(runtime_, weather.cut)) {
-      cut(runtime_, connection_);
+      if (weather.earlier_arrive) end_later();
+      else cut(runtime_, connection_);
       return true;  // the sender does not know yet
     }
     const int copies = happens(runtime_, weather.duplicate) ? 2 : 1;
@@ -56,9 +58,18 @@ class MemoryLinks::End : public Link {
   void close() override { cut(runtime_, connection_); }
 
  private:
+  void end_later() {
+    connection_->state.with([&](Connection::State& s) {
+      if (!s.open || std::exchange(s.ending, true)) return;
+      const Connection::Side& there = s.sides[1 - side_];
+      runtime_.after(std::max(there.last_arrival - runtime_.steady(), Duration(0)), there.queue,
+                     [&runtime = runtime_, connection = connection_] { cut(runtime, connection); });
+    });
+  }
   bool deliver(Duration delay, std::string message) {
     return connection_->state.with([&](Connection::State& s) {
       if (!s.open) return false;
+      if (s.ending) return true;  // lost, and the sender does not know yet
       Connection::Side& there = s.sides[1 - side_];
       const Duration now = runtime_.steady();
       there.last_arrival = std::max(there.last_arrival, now + delay);

@@ -16,6 +16,9 @@ struct Weather {
   Duration min_delay{0}, max_delay{0};
   double cut = 0;        // the link is cut instead; this message and those in flight are lost
   double duplicate = 0;  // the message arrives twice, as after a lost acknowledgement
+  // With a cut only this message and later ones are lost. Without, whoever is sent many at once gets either all or none: a long list never comes
+  // through, however often it is tried.
+  bool earlier_arrive = false;
 };
 
 class MemoryLinks : public Links {

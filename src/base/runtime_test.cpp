@@ -209,6 +209,25 @@ TEST(SimLinks, ACutLosesTheRestAndBothSidesLearnOnce) {
   EXPECT_GT(cut_somewhere, 10);
 }
 
+TEST(SimLinks, ACutThatLetsEarlierMessagesArriveLosesOnlyTheRest) {
+  std::size_t arrived = 0;
+  int cuts = 0;
+  for (std::uint64_t seed = 0; seed < 30; ++seed) {
+    Sim sim(seed);
+    sim.set_weather({.max_delay = 1s, .cut = 0.1, .earlier_arrive = true});
+    const Talk t = talk(sim);
+    for (std::size_t i = 0; i < t.at_hub.size(); ++i) EXPECT_EQ(t.at_hub[i], std::to_string(i));
+    if (t.at_hub.size() < 20) {
+      EXPECT_EQ(t.node_cuts, 1);
+      EXPECT_EQ(t.hub_cuts, 1);
+    }
+    arrived += t.at_hub.size();
+    cuts += t.node_cuts;
+  }
+  EXPECT_GT(cuts, 20);
+  EXPECT_GT(arrived, 30U * 5U) << "all are sent at once: what went before the cut is there";
+}
+
 TEST(SimLinks, AnAddressThatIsAwayCutsItsLinksAndRefusesNewOnes) {
   Sim sim(3);
   const Talk t = talk(sim, [&](const std::shared_ptr<Link>& link) {

@@ -45,6 +45,8 @@ TEST(NeverBlock, NobodyBlocksWhatEverybodyNeeds) {
                        {"domain", "www.bio.link"},
                        {"domain", "linktr.ee"},
                        {"domain", "co.uk"},
+                       {"domain", "kommune.dk"},
+                       {"mail_domain", "*.Kommune.DK."},
                        {"domain", "github.io"},
                        {"domain", "kommune.no"},
                        {"domain", "core.windows.net"},

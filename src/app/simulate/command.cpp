@@ -62,6 +62,10 @@ std::optional<std::string> text_of(const std::string& what, std::string& trouble
   return std::nullopt;
 }
 
+std::string counted(std::size_t n, std::string_view what) {
+  return fmt::format("{} {}{}", n, what, n == 1 ? "" : "s");
+}
+
 int check_report(const SimulateCommand& c, const ScenarioFile& file) {
   if (c.json) {
     std::string out;
@@ -79,11 +83,10 @@ int check_report(const SimulateCommand& c, const ScenarioFile& file) {
   } else {
     for (const auto& f : file.faults) fmt::print("{}\n", to_string(f, c.scenario));
     if (file.faults.empty())
-      fmt::print("{}: {} is right: {} attacks, {} h, {} limits\n", c.scenario, file.scenario.name,
-                 file.scenario.attacks.size(),
-                 std::chrono::duration<double, std::ratio<3600>>(file.scenario.lasts).count(),
-                 file.scenario.expect.size());
-    else fmt::print("{} faults\n", file.faults.size());
+      fmt::print("{}: {} is right: {}, {} long, {}\n", c.scenario, file.scenario.name,
+                 counted(file.scenario.attacks.size(), "attack"), format_duration(file.scenario.lasts),
+                 counted(file.scenario.expect.size(), "limit"));
+    else fmt::print("{}\n", counted(file.faults.size(), "fault"));
   }
   return file.faults.empty() ? kAsExpected : kBadFile;
 }
@@ -114,7 +117,7 @@ int simulate_command(const SimulateCommand& c) {
   if (c.check) return check_report(c, file);
   if (!file.faults.empty()) {
     for (const auto& f : file.faults) fmt::print(stderr, "{}\n", to_string(f, c.scenario));
-    fmt::print(stderr, "bavn simulate: {} faults; nothing was run\n", file.faults.size());
+    fmt::print(stderr, "bavn simulate: {}; nothing was run\n", counted(file.faults.size(), "fault"));
     return kBadFile;
   }
   const Scenario& scenario = file.scenario;
@@ -130,7 +133,7 @@ int simulate_command(const SimulateCommand& c) {
     return kAsExpected;
   }
   if (c.runs <= 1) {
-    const auto outcome = run(scenario, seed);
+    const auto outcome = run(scenario, seed, c.purge_again);
     if (!outcome) {
       fmt::print(stderr, "bavn simulate: {}\n", to_string(outcome.error()));
       return kNotAsExpected;
@@ -165,6 +168,10 @@ void add_simulate_command(CLI::App& app, int& rc) {
   cmd->add_flag("--check", c->check, "Only read the file and name everything that is wrong with it");
   cmd->add_flag("--what-if", c->what_if,
                 "The same run with other logs, other hands, other thresholds: a table of what each is worth");
+  cmd->add_flag("--purge-again", c->purge_again,
+                "After the run every purge is undone and done once more, and each count is printed")
+      ->excludes("--runs")
+      ->excludes("--what-if");
   cmd->add_flag("--explain", c->explain, "Every field of a scenario file");
   cmd->add_flag("--list", c->list, "The scenarios that come with Bavn");
   cmd->add_flag("--json", c->json, "One JSON object on stdout");

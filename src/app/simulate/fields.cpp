@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <chrono>
 #include <cmath>
 
 #include "base/text.hpp"
@@ -37,6 +38,28 @@ std::string plain(double d) {
   return fmt::format("{:g}", d);
 }
 
+/// 2024-10-25T06:00:00Z or ...+02:00: with its zone, and a day that there is.
+bool whole_moment(std::string_view text) {
+  const auto digits = [&](std::size_t at, std::size_t n) {
+    int out = 0;
+    for (std::size_t i = at; i < at + n; ++i) {
+      if (i >= text.size() || !ascii_digit(text[i])) return -1;
+      out = out * 10 + (text[i] - '0');
+    }
+    return out;
+  };
+  const int year = digits(0, 4), month = digits(5, 2), day = digits(8, 2);
+  if (year < 0 || month < 0 || day < 0) return false;
+  using namespace std::chrono;
+  if (!year_month_day(std::chrono::year(year), std::chrono::month(static_cast<unsigned>(month)),
+                      std::chrono::day(static_cast<unsigned>(day)))
+           .ok())
+    return false;
+  if (text.ends_with('Z') || text.ends_with('z')) return true;
+  const auto sign = text.find_last_of("+-");
+  return sign != std::string_view::npos && sign > 10;
+}
+
 class Reader final : public Fields {
  public:
   Reader(const Yaml& node, std::string path, std::vector<Fault>& faults)
@@ -59,6 +82,10 @@ class Reader final : public Fields {
     if (n == nullptr) return;
     if (!n->is_scalar()) return wrong(*n, key, "a text is wanted", "write one line of text");
     if (n->text.size() > longest) return wrong(*n, key, fmt::format("longer than {} bytes", longest), "shorten it");
+    if (std::any_of(n->text.begin(), n->text.end(), [](char c) {
+          return (static_cast<unsigned char>(c) < 0x20 && c != '\n' && c != '\t') || c == 0x7f;
+        }))
+      return wrong(*n, key, "a control character stands in it", "leave it out");
     v = std::string(trim(n->text));
   }
   void texts(std::string_view key, std::vector<std::string>& v, std::size_t most, std::string_view) override {
@@ -126,9 +153,11 @@ class Reader final : public Fields {
     const Yaml* n = find(key);
     if (n == nullptr) return;
     const auto t = n->is_scalar() ? parse_time(n->text) : std::nullopt;
-    if (!t)
-      return wrong(*n, key, fmt::format("'{}' is no moment", n->text.substr(0, 40)),
-                   "write it like 2024-10-25T06:00:00Z or 2024-10-25T08:00:00+02:00");
+    const std::string_view fix = "write it like 2024-10-25T06:00:00Z or 2024-10-25T08:00:00+02:00";
+    if (!t) return wrong(*n, key, fmt::format("'{}' is no moment", n->text.substr(0, 40)), std::string(fix));
+    if (!whole_moment(trim(n->text)))
+      return wrong(*n, key, fmt::format("'{}' has no zone, or its day does not exist", n->text.substr(0, 40)),
+                   std::string(fix));
     if (*t < from_micros(946'684'800'000'000) || *t > from_micros(4'102'444'800'000'000))
       return wrong(*n, key, "outside the years 2000 to 2100", "choose a day in between");
     v = *t;
@@ -138,9 +167,11 @@ class Reader final : public Fields {
     if (n == nullptr) return;
     v = {};
     v.line = n->line;
+    const std::size_t before = faults_.size();
     if (n->is_list())
       for (const auto& item : n->items) town(item, key, v);
     else town(*n, key, v);
+    v.wrong = faults_.size() > before;
   }
   void curve(std::string_view key, Curve& v, std::string_view) override {
     const Yaml* n = find(key);
@@ -188,6 +219,8 @@ class Reader final : public Fields {
       v.there = false;
     } else if (n->is_map()) {
       Reader inner(*n, path_of(key), faults_);
+      if (!v.there && n->find("late") == nullptr)
+        wrong(*n, key, "how late it is does not stand here", "write {late: 5m..15m, share: 0.4}");
       inner.span("late", v.late, Duration::zero(), kLongest, "");
       inner.number("share", v.share, 0, 1, "");
       inner.finish();
@@ -355,12 +388,14 @@ class Reader final : public Fields {
       if (v.some > 500) wrong(n, key, fmt::format("{} municipalities are more than there are", v.some), "write all");
     } else {
       const auto found = municipalities.named(t);
-      if (!found)
-        return wrong(n, key, fmt::format("no municipality is called '{}'", std::string(t.substr(0, 60))),
-                     found.error().what);
+      if (!found) return wrong_town(n.line, key, found.error());
       v.named.emplace_back(t);
       v.ids.push_back((*found)->id);
     }
+  }
+  void wrong_town(std::uint32_t line, std::string_view key, const Error& error) {
+    auto [what, fix] = what_and_fix(error);
+    add(line, key, std::move(what), std::move(fix));
   }
   std::string path_of(std::string_view key) const {
     return path_.empty() ? std::string(key) : fmt::format("{}.{}", path_, key);
@@ -516,8 +551,19 @@ std::string format_duration(Duration d) {
   return plain(us / 1e3) + "ms";
 }
 
+std::pair<std::string, std::string> what_and_fix(const Error& error) {
+  const auto cut = error.what.rfind("; ");
+  if (cut == std::string::npos) return {error.what, "write its name or code as in the list of municipalities"};
+  return {error.what.substr(0, cut), error.what.substr(cut + 2)};
+}
+
 std::string to_string(const Fault& f, std::string_view file) {
-  return fmt::format("{}:{}: {}: {}; {}", file, f.line, f.where.empty() ? "the file" : f.where, f.what, f.fix);
+  std::string out =
+      fmt::format("{}:{}: {}: {}; {}", file, f.line, f.where.empty() ? "the file" : f.where, f.what, f.fix);
+  // What stands in the file is for a terminal now.
+  for (char& c : out)
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
+  return out;
 }
 
 std::vector<Fault> read_fields(std::string_view text, const Fields::Describe& describe) {

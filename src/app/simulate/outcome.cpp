@@ -121,6 +121,39 @@ std::string report_text(const Outcome& o, const Scenario& s) {
     else out += fmt::format("  outcome {}\n", a.got);
   }
 
+  if (!o.purges.empty()) {
+    const bool again = std::any_of(o.purges.begin(), o.purges.end(), [](const auto& p) { return p.again.has_value(); });
+    out += fmt::format(
+        "\nPurge, notice by notice: mails that came from the sender, of them found in the own message trace, moved "
+        "out, left in "
+        "mailboxes{}\n  {:24} {:>7} {:>7} {:>7} {:>7}{}  from\n",
+        again ? "; then put back, in mailboxes after that, moved out again, left in mailboxes" : "", "", "came",
+        "found", "moved", "left", again ? "  undone   there  redone    left" : "");
+    PurgeOutcome sum;
+    sum.again.emplace();
+    const auto line = [&](std::string_view town, const PurgeOutcome& p, std::string_view from) {
+      out += fmt::format("  {:24} {:7} {:7} {:7} {:7}", town, p.delivered, p.found, p.removed, p.left);
+      if (again && p.again)
+        out += fmt::format(" {:7} {:7} {:7} {:7}", p.again->undone, p.again->there, p.again->redone, p.again->left);
+      else if (again) out += fmt::format(" {:>7} {:>7} {:>7} {:>7}", "-", "-", "-", "-");
+      out += fmt::format("  {}\n", from);
+    };
+    for (const auto& p : o.purges) {
+      const std::string& trouble = p.again && !p.again->trouble.empty() ? p.again->trouble : p.left > 0 ? p.why : "";
+      line(p.town, p, p.sender + (trouble.empty() ? "" : " (" + trouble + ")"));
+      sum.delivered += p.delivered;
+      sum.found += p.found;
+      sum.removed += p.removed;
+      sum.left += p.left;
+      if (!p.again) continue;
+      sum.again->undone += p.again->undone;
+      sum.again->there += p.again->there;
+      sum.again->redone += p.again->redone;
+      sum.again->left += p.again->left;
+    }
+    line("all", sum, fmt::format("{} notice{}", o.purges.size(), o.purges.size() == 1 ? "" : "s"));
+  }
+
   if (o.real_case) {
     out += fmt::format("\nBeside the real case\n  {}\n  {:34} {:>12} {:>12}\n", o.real_case->text, "", "here",
                        "real case");
@@ -218,6 +251,28 @@ std::string report_json(const Outcome& o, const Scenario& s) {
     w.member("removed_by_people", a.removed_by_people).member("left", a.left);
     member(w, "clicks_share", a.clicks_share);
     member(w, "clicks_share_model", a.share_model);
+    w.end();
+  }
+  w.end();
+  w.key("purges").array();
+  for (const auto& p : o.purges) {
+    w.object()
+        .member("municipality", p.town)
+        .member("code", p.code)
+        .member("notice", p.notice)
+        .member("sender", p.sender)
+        .member("state", p.state)
+        .member("why", p.why)
+        .member("came", p.delivered)
+        .member("found", p.found)
+        .member("moved", p.removed)
+        .member("left", p.left);
+    if (p.again)
+      w.member("undone", p.again->undone)
+          .member("there_after_undo", p.again->there)
+          .member("redone", p.again->redone)
+          .member("left_after_redo", p.again->left)
+          .member("trouble", p.again->trouble);
     w.end();
   }
   w.end();

@@ -41,6 +41,19 @@ struct AttackOutcome {
   double share_model = 1;   // the same from the curve alone: what the model of field research predicts for these times
 };
 
+/// One municipality's mails of one notice. In mailboxes: counted there, not as the purge says.
+struct PurgeOutcome {
+  std::string town, code, notice, sender, state, why;
+  std::int64_t delivered = 0;                     // of attacks, from that sender, to mailboxes here
+  std::int64_t found = 0, removed = 0, left = 0;  // Message-IDs and copies by the own trace; left in mailboxes
+  // `--purge-again`: put back, and moved out a second time.
+  struct Again {
+    std::int64_t undone = 0, there = 0, redone = 0, left = 0;
+    std::string trouble;
+  };
+  std::optional<Again> again;
+};
+
 struct Met {
   Expectation expectation;
   std::optional<double> got;
@@ -61,6 +74,7 @@ struct Outcome {
   std::map<std::string, std::uint64_t, std::less<>> mail_outs;
   std::uint64_t facts = 0, benign_mails = 0, odd_events = 0;
   std::int64_t real_attacks = 0;
+  std::vector<PurgeOutcome> purges;
   std::vector<Met> expectations;
   std::optional<RealCase> real_case;
   bool as_expected = true;

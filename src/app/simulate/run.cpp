@@ -12,8 +12,8 @@
 
 namespace bavn::app::simulate {
 
-Result<Outcome> run(const Scenario& scenario, std::uint64_t seed) {
-  return World(scenario, seed).run();
+Result<Outcome> run(const Scenario& scenario, std::uint64_t seed, bool purge_again) {
+  return World(scenario, seed, purge_again).run();
 }
 
 namespace {

@@ -11,7 +11,8 @@
 
 namespace bavn::app::simulate {
 
-Result<Outcome> run(const Scenario& scenario, std::uint64_t seed);
+/// purge_again: after it every purge is undone and done once more (Outcome::purges).
+Result<Outcome> run(const Scenario& scenario, std::uint64_t seed, bool purge_again = false);
 /// Seeds seed, seed + 1, ...; `done` after each, from any of `jobs` threads but one at a time. Outcomes in order of seeds.
 Result<std::vector<Outcome>> run_many(const Scenario& scenario, std::uint64_t seed, unsigned runs, unsigned jobs,
                                       const std::function<void(const Outcome&)>& done);

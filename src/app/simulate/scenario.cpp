@@ -199,7 +199,8 @@ void attack_of(Fields& f, Attack& a) {
 
 /// Lines of what is checked after reading.
 struct Lines {
-  std::uint32_t staff_from = 1, staff_to = 1, by_town = 1, rates = 1, settings = 1, real_case = 1, country = 1;
+  std::uint32_t staff_from = 1, staff_to = 1, staff_days = 1, by_town = 1, rates = 1, settings = 1, real_case = 1,
+                country = 1;
 };
 
 void scenario_of(Fields& f, Scenario& s, Lines& lines) {
@@ -258,7 +259,8 @@ void scenario_of(Fields& f, Scenario& s, Lines& lines) {
         p.curve("click_after", s.people.click_after, "When they click, from delivery on: shares of all clicks.");
         p.number("login_rate", s.people.login_rate, 0, 1,
                  "Share of those who click who go on to sign in: their account is taken.");
-        p.number("report_rate", s.people.report_rate, 0, 1, "Share of those who get a bad mail who report it.");
+        p.number("report_rate", s.people.report_rate, 0, 1,
+                 "Share of those who get a bad mail who report it; their node hears of it whatever logs it has.");
         p.curve("report_after", s.people.report_after, "When they report.");
         p.number("heed_rate", s.people.heed_rate, 0, 1,
                  "Share of those who would click who do not once they are warned.");
@@ -270,6 +272,7 @@ void scenario_of(Fields& f, Scenario& s, Lines& lines) {
         p.flag("hub_staffed", s.hub_staffed, "An analyst works at the hub in these hours.");
         p.line_of("from", lines.staff_from);
         p.line_of("to", lines.staff_to);
+        p.line_of("days", lines.staff_days);
         p.text("from", s.staff.from, 5, "Local time work begins, HH:MM; the same at municipalities.");
         p.text("to", s.staff.to, 5, "And ends.");
         p.text("days", s.staff.days, 20, "`mon-fri`, `mon-sun` or a list like `mon,wed`.");
@@ -404,9 +407,48 @@ struct Checker {
   bool exists(MunicipalityId id) const { return community.of(id) != Towns::kNone; }
   void towns(const TownChoice& t, const std::string& where) {
     for (std::size_t i = 0; i < t.ids.size(); ++i)
-      if (!exists(t.ids[i]))
-        add(t.line, where, fmt::format("{} is not one of the scenario's municipalities", t.named[i]),
-            "add it to municipalities, or take another");
+      if (!exists(t.ids[i])) not_there(t.ids[i], t.named[i], t.line, where);
+    // Of those that are there. A country too small for the number was said at `municipalities`.
+    const auto all = static_cast<std::int64_t>(community.size());
+    if (t.some > all && all > 0 && &t != &s.municipalities && t.some <= 500)
+      add(t.line, where, fmt::format("{} municipalities are more than the {} of the scenario", t.some, all),
+          fmt::format("write {} or fewer, or all", all));
+    if (s.municipalities.some > 0) return;  // which are drawn differs from seed to seed
+    for (const auto& g : t.groups) {
+      TownChoice one;
+      one.groups = {g};
+      if (all > 0 && community.chosen(one, "").empty())
+        add(t.line, where, fmt::format("none of the scenario's municipalities is of '{}'", g),
+            "add one to municipalities, or take another");
+    }
+  }
+  void not_there(MunicipalityId id, std::string_view name, std::uint32_t line, const std::string& where) {
+    const auto list = municipalities.list();
+    const auto m = std::find_if(list.begin(), list.end(), [&](const auto& x) { return x.id == id; });
+    const bool norway = m != list.end() && m->country == tenants::Country::norway;
+    if (m != list.end() && norway != (s.country == "norway"))
+      return add(line, where,
+                 fmt::format("{} is in {}, the scenario is in {}", name, norway ? "Norway" : "Denmark",
+                             norway ? "Denmark" : "Norway"),
+                 fmt::format("write country: {}, or take another", norway ? "norway" : "denmark"));
+    add(line, where, fmt::format("{} is not one of the scenario's municipalities", name),
+        "add it to municipalities, or take another");
+  }
+  void days(const std::string& text, std::uint32_t line) {
+    constexpr std::string_view kNames[] = {"mon", "tue", "wed", "thu", "fri", "sat", "sun"};
+    const auto number = [&](std::string_view name) {
+      return std::find_if(std::begin(kNames), std::end(kNames), [&](auto n) { return iequals(n, name); }) - kNames;
+    };
+    for (const auto part : split(text, ',')) {
+      const auto dash = part.find('-');
+      const auto from = number(trim(part.substr(0, dash)));
+      const auto to = dash == std::string_view::npos ? from : number(trim(part.substr(dash + 1)));
+      if (from < 7 && to < 7 && from <= to) continue;
+      return add(line, "staff.days",
+                 from < 7 && to < 7 ? fmt::format("'{}' ends before it begins", trim(part))
+                                    : fmt::format("'{}' is no day of the week", trim(part)),
+                 "write mon-fri, mon-sun, or a list like mon,wed");
+    }
   }
   void in_time(Duration at, std::uint32_t line, const std::string& where) {
     if (at >= s.lasts)
@@ -597,12 +639,11 @@ struct Checker {
                    "write it like anne.holm@Gentofte");
     if (name.substr(cut + 1) == "any") return;
     const auto found = municipalities.named(name.substr(cut + 1));
-    if (!found)
-      return add(line, where + ".account", fmt::format("no municipality is called '{}'", name.substr(cut + 1)),
-                 found.error().what);
-    if (!exists((*found)->id))
-      add(line, where + ".account", fmt::format("{} is not one of the scenario's municipalities", (*found)->name),
-          "add it to municipalities, or take another");
+    if (!found) {
+      auto [what, fix] = what_and_fix(found.error());
+      return add(line, where + ".account", std::move(what), std::move(fix));
+    }
+    if (!exists((*found)->id)) not_there((*found)->id, (*found)->name, line, where + ".account");
   }
 };
 
@@ -631,7 +672,7 @@ std::vector<std::pair<std::string_view, std::string_view>> figures() {
       {"suspicions_per_shift", "most of them in one shift of eight hours"},
       {"false_suspicions", "suspicions about something harmless"},
       {"candidates", "candidates opened at the hub, shown to nobody"},
-      {"notices", "sender notices and bursts that reached the hub"},
+      {"notices", "sender notices and bursts that nodes noticed; what a rogue node makes up is not among them"},
       {"false_notices", "those about something harmless"},
       {"max_bytes_out_per_node", "most bytes that left one node, for the whole run"},
       {"nodes", "nodes at the hub"},
@@ -693,6 +734,11 @@ ScenarioFile read_scenario(std::string_view text) {
     check.add(1, "name", "the name holds a line break", "write one line");
   check.clock(s.staff.from, "staff.from", lines.staff_from);
   check.clock(s.staff.to, "staff.to", lines.staff_to);
+  if (s.staff.to <= s.staff.from && s.staff.from.size() == 5 && s.staff.to.size() == 5)
+    check.add(lines.staff_to, "staff.to",
+              fmt::format("{} is not after {}: nobody would ever work", s.staff.to, s.staff.from),
+              "write a later time of the same day");
+  check.days(s.staff.days, lines.staff_days);
   const auto how_many = [&](const TownChoice& t, const char* where) {
     const auto all = std::count_if(
         check.municipalities.list().begin(), check.municipalities.list().end(),
@@ -703,16 +749,16 @@ ScenarioFile read_scenario(std::string_view text) {
   };
   how_many(s.municipalities, "municipalities");
   how_many(s.connected, "connected");
-  if (check.community.size() == 0)
+  if (check.community.size() == 0 && !s.municipalities.wrong && s.municipalities.ids.empty())
     check.add(s.municipalities.line, "municipalities", "nobody is there", "write all, or name some");
   check.towns(s.municipalities, "municipalities");
   if (!s.connected.all) check.towns(s.connected, "connected");
   check.towns(s.purge.mandate, "purge.mandate");
   for (const auto& [name, own] : s.sources.by_town)
-    if (const auto found = check.municipalities.named(name); !found)
-      check.add(lines.by_town, "sources.by_town", fmt::format("no municipality is called '{}'", name),
-                found.error().what);
-    else if (!check.exists((*found)->id))
+    if (const auto found = check.municipalities.named(name); !found) {
+      auto [what, fix] = what_and_fix(found.error());
+      check.add(lines.by_town, "sources.by_town", std::move(what), std::move(fix));
+    } else if (!check.exists((*found)->id))
       check.add(lines.by_town, "sources.by_town", fmt::format("{} is not one of the scenario's municipalities", name),
                 "add it to municipalities, or take another");
   check.settings(lines.settings);

@@ -31,7 +31,8 @@ struct TownChoice {
   std::vector<MunicipalityId> ids;
   std::vector<std::string> groups;  // "size S", "region Hovedstaden"
   std::uint32_t line = 0;
-  bool none() const { return !all && some == 0 && ids.empty() && groups.empty(); }
+  bool wrong = false;  // something of it could not be read, and was said
+  bool none() const { return !wrong && !all && some == 0 && ids.empty() && groups.empty(); }
 };
 
 /// share of those who do it at all have done it after so long; straight lines over the logarithm of time in between.
@@ -248,6 +249,8 @@ struct Fault {
   std::string what, fix;
 };
 std::string to_string(const Fault& f, std::string_view file);
+/// "no municipality is called ...; did you mean ...?" in its two parts.
+std::pair<std::string, std::string> what_and_fix(const Error& error);
 
 struct ScenarioFile {
   Scenario scenario;

@@ -21,7 +21,7 @@ std::string read(const std::string& path) {
 }
 
 TEST(Scenario, EveryFaultIsNamedWithLineAndFix) {
-  for (const std::string name : {"wrong", "wrong_more"}) {
+  for (const std::string name : {"wrong", "wrong_more", "wrong_places", "wrong_zone"}) {
     const auto file = read_scenario(read("src/app/simulate/tests/" + name + ".yaml"));
     std::string got;
     for (const auto& f : file.faults) {

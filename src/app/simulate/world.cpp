@@ -178,9 +178,10 @@ struct World::Node {
   std::uint64_t bytes_before = 0;                          // in the quiet days
 };
 
-World::World(const Scenario& scenario, std::uint64_t seed)
+World::World(const Scenario& scenario, std::uint64_t seed, bool purge_again)
     : scenario_(scenario),
       seed_(seed),
+      purge_again_(purge_again),
       towns_(scenario, seed),
       traffic_(scenario_, towns_, seed),
       sim_(seed, traffic_.from() - hours{1}),
@@ -724,8 +725,11 @@ void World::learn_past() {
 Result<Outcome> World::run() {
   const auto began = std::chrono::steady_clock::now();
   const double cpu_before = cpu_seconds();
-  sim_.set_weather(
-      {.min_delay = scenario_.wire.delay.low, .max_delay = scenario_.wire.delay.high, .cut = 0, .duplicate = 0});
+  sim_.set_weather({.min_delay = scenario_.wire.delay.low,
+                    .max_delay = scenario_.wire.delay.high,
+                    .cut = 0,
+                    .duplicate = 0,
+                    .earlier_arrive = true});
   BAVN_CHECK(open_settings());
   BAVN_CHECK(open_hub());
   BAVN_CHECK(open_nodes());
@@ -733,7 +737,8 @@ Result<Outcome> World::run() {
   sim_.set_weather({.min_delay = scenario_.wire.delay.low,
                     .max_delay = scenario_.wire.delay.high,
                     .cut = scenario_.wire.cut,
-                    .duplicate = scenario_.wire.duplicate});
+                    .duplicate = scenario_.wire.duplicate,
+                    .earlier_arrive = true});
   BAVN_CHECK(register_exercises());
   plan_indicators();
   plan_rogues();
@@ -761,6 +766,8 @@ Result<Outcome> World::run() {
   out.cpu_seconds = cpu_seconds() - cpu_before;
   out.megabytes = resident_megabytes();
   judge(out, scenario_);
+  measure_purges(out);
+  if (purge_again_) purge_again(out);
   return out;
 }
 
@@ -1184,6 +1191,79 @@ void World::measure(Outcome& out) {
   number("attacks_noticed", attacks_noticed);
   number("warnings_missed", missed);
   number("warnings_doubled", doubled);
+}
+
+// ---- purges ---------------------------------------------------------------------------------------------------------------------------
+
+/// all: those that were ever delivered; else those that lie there now.
+std::int64_t World::in_mailboxes(std::size_t town, std::string_view sender, bool all) const {
+  const auto& copies = traffic_.copies();
+  return std::count_if(copies.begin(), copies.end(), [&](const Copy& c) {
+    return c.town == town && c.sender == sender && c.sent <= sim_.now() && (all || c.removed == Instant{});
+  });
+}
+
+void World::measure_purges(Outcome& out) {
+  for (const auto& n : nodes_) {
+    if (!n) continue;
+    const auto cases = n->state->read([](store::Reader& r) { return act::Purge::cases(r, 10'000); });
+    for (const auto& c : cases.value_or(std::vector<act::PurgeCase>{})) {
+      PurgeOutcome p;
+      p.town = towns_[n->town].name;
+      p.code = towns_[n->town].code;
+      p.notice = c.notice;
+      p.sender = c.sender;
+      p.state = c.state;
+      p.why = c.paused.empty() ? c.why : c.paused;
+      p.delivered = in_mailboxes(n->town, c.sender, true);
+      p.found = c.located;
+      p.removed = c.moved;
+      p.left = in_mailboxes(n->town, c.sender, false);
+      if (c.moved > 0 || p.delivered > 0) out.purges.push_back(std::move(p));
+    }
+  }
+}
+
+/// One notice after the other, so that what a count says is of that one.
+void World::purge_again(Outcome& out) {
+  constexpr Duration kStep = minutes{5}, kLongest = hours{24};
+  for (auto& p : out.purges) {
+    if (p.removed == 0) continue;
+    const auto at =
+        std::find_if(nodes_.begin(), nodes_.end(), [&](const auto& n) { return n && towns_[n->town].code == p.code; });
+    Node& n = **at;
+    auto& again = p.again.emplace();
+    const auto now = [&] {
+      return n.state->read([&](store::Reader& r) { return act::Purge::find(r, p.notice); }).value_or(act::PurgeCase{});
+    };
+    const auto until = [&](const std::function<bool(const act::PurgeCase&)>& done) {
+      const Instant end = sim_.now() + kLongest;
+      while (!done(now()) && sim_.now() < end) sim_.advance(kStep);
+    };
+    const auto undone =
+        n.state->write_now([&](store::Tx& tx) { return n.parts->purge().undo(tx, p.notice, "simulation"); });
+    if (!undone) {
+      again.trouble = undone.error().what;
+      continue;
+    }
+    until([](const act::PurgeCase& c) { return c.state == "undone"; });
+    again.undone = now().back;
+    again.there = in_mailboxes(n.town, p.sender, false);
+    const auto redone =
+        n.state->write_now([&](store::Tx& tx) { return n.parts->purge().redo(tx, p.notice, "simulation"); });
+    if (!redone) {
+      again.trouble = redone.error().what;
+      continue;
+    }
+    until([](const act::PurgeCase& c) { return c.state == "emptied" || c.state == "done"; });
+    again.redone = now().moved;
+    again.left = in_mailboxes(n.town, p.sender, false);
+    if (again.undone != p.removed || again.redone != p.removed) {
+      const auto c = now();
+      again.trouble = fmt::format("it is {}{}{}", c.state, c.paused.empty() ? "" : ": ", c.paused);
+      out.as_expected = false;
+    }
+  }
 }
 
 }  // namespace bavn::app::simulate

@@ -21,7 +21,8 @@ namespace bavn::app::simulate {
 
 class World {
  public:
-  World(const Scenario& scenario, std::uint64_t seed);
+  /// purge_again: after the run every purge is undone and done once more.
+  World(const Scenario& scenario, std::uint64_t seed, bool purge_again = false);
   ~World();
   Result<Outcome> run();
 
@@ -61,10 +62,14 @@ class World {
   Attacks with_kin(Attacks attacks) const;
   void learn_past();
   void measure(Outcome& out);
+  std::int64_t in_mailboxes(std::size_t town, std::string_view sender, bool all) const;
+  void measure_purges(Outcome& out);
+  void purge_again(Outcome& out);
   double spread_model(std::size_t attack, const std::vector<Copy>& copies) const;
 
   const Scenario& scenario_;
   std::uint64_t seed_;
+  const bool purge_again_;
   Towns towns_;
   Traffic traffic_;
   Sim sim_;

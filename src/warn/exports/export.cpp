@@ -21,8 +21,11 @@ Result<Written> write(std::string_view file, const List& list, const Options& op
     }
   }
   const auto near = nearest(file, names);
+  std::string there;
+  for (const auto name : names) there += (there.empty() ? "" : ", ") + std::string(name);
   return fail(Code::not_found,
-              near.empty() ? "there is no such list" : "there is no such list; did you mean " + std::string(near) + "?",
+              near.empty() ? "there is no such list; there are " + there
+                           : "there is no such list; did you mean " + std::string(near) + "?",
               std::string(file.substr(0, 100)));
 }
 
