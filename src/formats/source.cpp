@@ -381,6 +381,39 @@ class XmlBytes final : public Bytes {
 // Lists that APIs and exports put their records in; only before any nested member, so that a record's own list is not taken for one.
 constexpr std::array<std::string_view, 6> kEnvelopes = {"value", "records", "Records", "events", "Events", "expected"};
 
+/// The object under "_source" in a search hit of Elasticsearch or OpenSearch, {"_index":...,"_source":{...}}: that is the record; else all.
+std::string_view source_of_hit(std::string_view record) {
+  if (!record.starts_with('{')) return record;
+  std::size_t at = 1, depth = 1, from = 0;
+  bool index = false, in_string = false;
+  std::size_t string_from = 0;
+  std::string_view key;
+  for (; at < record.size(); ++at) {
+    const char c = record[at];
+    if (in_string) {
+      if (c == '\\') ++at;
+      else if (c == '"') {
+        in_string = false;
+        key = record.substr(string_from, at - string_from);
+      }
+      continue;
+    }
+    if (c == '"') {
+      in_string = true;
+      string_from = at + 1;
+    } else if (c == ':' && depth == 1) {
+      index = index || key == "_index";
+    } else if (c == '{' || c == '[') {
+      if (c == '{' && depth == 1 && key == "_source" && index) from = at;
+      ++depth;
+    } else if (c == '}' || c == ']') {
+      --depth;
+      if (depth == 1 && from != 0) return record.substr(from, at + 1 - from);
+    }
+  }
+  return record;
+}
+
 // Splits a JSON text that does not keep one record a line. Feed bytes; whole top-level records (the elements of a top-level array,
 // or of an envelope's array) come out on one line each.
 class Splitter {
@@ -478,7 +511,8 @@ class Splitter {
       list_depth_ = 0;
     }
     if (!recording_) {
-      if (c == '[' && (depth_ == 0 || (depth_ == 1 && stack_[0] == '{' && !nested_ && envelope_key()))) {
+      if (c == '[' && (depth_ == 0 || (depth_ == 1 && stack_[0] == '{' && !nested_ && envelope_key()) ||
+                       (depth_ == 2 && in_hits_ && key_ == "hits"))) {
         // a list of records
         spill_.clear();
         possible_envelope_ = false;
@@ -494,7 +528,7 @@ class Splitter {
         base_ = depth_;
         spill_ = "{";
         possible_envelope_ = true;
-        nested_ = false;
+        nested_ = in_hits_ = false;
         return true;
       }
       if (c == '{' && depth_ == base_ && stack_[depth_ - 1] == '[') {
@@ -504,6 +538,7 @@ class Splitter {
         if (at_line_start_) record_indent_ = indent_;  // else the broken one before it runs on
       } else {
         nested_ = true;
+        if (depth_ == 1) in_hits_ = c == '{' && key_ == "hits";  // {"took":3,"hits":{"total":...,"hits":[
       }
     }
     stack_[depth_++] = c;
@@ -542,7 +577,7 @@ class Splitter {
     base_ = depth_;
     if (in_list) {
       stack_[depth_ - 1] = '[';
-      if (depth_ == 2) stack_[0] = '{';
+      if (depth_ > 1) stack_[0] = stack_[depth_ - 2] = '{';
     }
     last_ = ',';
     nested_ = skipping_ = false;
@@ -576,7 +611,7 @@ class Splitter {
       batch.refusals.push_back(std::move(r));
       out += '\n';
     } else {
-      out += record_;
+      out += source_of_hit(record_);
       out += '\n';
     }
     ++record;
@@ -590,7 +625,7 @@ class Splitter {
   std::array<char, 512> stack_{};
   std::size_t depth_ = 0, base_ = 0, record_from_ = 0;
   bool in_string_ = false, escape_ = false, recording_ = false, too_long_ = false, possible_envelope_ = false,
-       nested_ = false;
+       nested_ = false, in_hits_ = false;
   char last_ = 0;
   // How records begin here, to find the next after a broken one.
   static constexpr std::size_t kNoIndent = ~std::size_t{0};
@@ -635,7 +670,13 @@ bool looks_structured(std::string_view head) {
       }
     }
   }
-  return line.starts_with("{\"@odata.context\"") || line.starts_with("{ \"@odata.context\"");
+  // What stands before the list in the answers of services: paging and counts. And hits, with or without their envelope.
+  constexpr std::array<std::string_view, 12> kBefore = {
+      "@odata.context", "@odata.count", "@odata.nextLink", "odata.metadata", "nextLink",   "NextPageUri",
+      "NextToken",      "count",        "totalCount",      "took",           "_scroll_id", "_index"};
+  const std::size_t quote = line.find('"', i + 1);
+  return i < line.size() && line[i] == '"' && quote != std::string_view::npos &&
+         std::find(kBefore.begin(), kBefore.end(), line.substr(i + 1, quote - i - 1)) != kBefore.end();
 }
 
 namespace {
