@@ -270,6 +270,67 @@ class Utf16Bytes final : public Bytes {
   std::size_t at_ = 0;
 };
 
+/// "Record 12" on a line of its own, as evtx_dump writes before each event.
+bool is_dump_mark(std::string_view line) {
+  line = trim(line);
+  return line.starts_with("Record ") && line.size() > 7 && line.size() < 28 &&
+         line.find_first_not_of("0123456789", 7) == std::string_view::npos;
+}
+
+// The output of evtx_dump: an empty line for each "Record 12" and the XML declaration behind it, so that what is left is events.
+class DumpBytes final : public Bytes {
+ public:
+  explicit DumpBytes(std::unique_ptr<Bytes> in) : in_(std::move(in)) {}
+  Result<std::size_t> read(char* p, std::size_t n) override {
+    while (at_ == ready_.size()) {
+      if (done_ && failed_) return std::unexpected(*failed_);
+      if (done_) return std::size_t{0};
+      more();
+    }
+    n = std::min(n, ready_.size() - at_);
+    std::memcpy(p, ready_.data() + at_, n);
+    at_ += n;
+    return n;
+  }
+  std::vector<event::Refusal> take_refusals() override { return in_->take_refusals(); }
+
+ private:
+  static constexpr std::size_t kBlock = 256U << 10;
+
+  void more() {
+    ready_.clear();
+    at_ = 0;
+    const std::size_t start = raw_.size();
+    raw_.resize(start + kBlock);
+    auto got = in_->read(raw_.data() + start, kBlock);
+    raw_.resize(start + (got ? *got : 0));
+    done_ = !got || *got == 0;
+    if (!got) failed_ = got.error();
+    std::string_view rest(raw_);
+    for (;;) {
+      const std::size_t end = rest.find('\n');
+      // A line that is not whole waits, unless it is too long to be a mark.
+      if (end == std::string_view::npos && !done_ && (rest.size() < 512 && !inside_)) break;
+      if (rest.empty()) break;
+      const std::string_view line = rest.substr(0, end);
+      const bool mark = !inside_ && is_dump_mark(line);
+      const bool declaration = !inside_ && after_mark_ && trim(line).starts_with("<?xml") && trim(line).ends_with("?>");
+      if (!mark && !declaration) ready_ += line;
+      if (end != std::string_view::npos) ready_ += '\n';
+      after_mark_ = mark;
+      inside_ = end == std::string_view::npos;
+      rest.remove_prefix(end == std::string_view::npos ? rest.size() : end + 1);
+    }
+    raw_.erase(0, raw_.size() - rest.size());
+  }
+
+  std::unique_ptr<Bytes> in_;
+  std::string raw_, ready_;
+  std::size_t at_ = 0;
+  bool done_ = false, after_mark_ = false, inside_ = false;  // inside_: of a line whose beginning was handed on
+  std::optional<Error> failed_;
+};
+
 // Windows events as XML: parts of whole events go through the jail and come out as one JSON object a line.
 class XmlBytes final : public Bytes {
  public:
@@ -933,6 +994,12 @@ Result<std::unique_ptr<Bytes>> decoded(std::unique_ptr<Bytes> in, const std::str
   BAVN_TRY(std::string inner, read_head(*in, 4096));
   in = std::make_unique<Joined>(inner, std::move(in));
   if (packed_head != nullptr) *packed_head = inner;
+  if (const auto nl = inner.find('\n');
+      nl != std::string::npos && is_dump_mark(std::string_view(inner).substr(0, nl))) {
+    in = std::make_unique<DumpBytes>(std::move(in));
+    BAVN_TRY(inner, read_head(*in, 4096));
+    in = std::make_unique<Joined>(inner, std::move(in));
+  }
   const auto mark = options.parsers == nullptr ? std::nullopt : xml_events_mark(inner);
   if (mark) in = std::make_unique<XmlBytes>(std::move(in), *options.parsers, *mark);
   else if (const auto big = utf16_big_endian(inner)) in = std::make_unique<Utf16Bytes>(std::move(in), *big);
