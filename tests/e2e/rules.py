@@ -327,6 +327,8 @@ class Commands(Case):
                 got, out, said = self.bavn(*words)
                 self.assertEqual(got, code, out + said)
                 self.assertNotEqual(out + said, "")
+        self.assertIn("there is no command 'scn'", self.bavn("scn")[2])
+        self.assertIn("`bavn rules --help`", self.bavn("rules", "chek")[2])
         self.assertIn("Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done but some input could not be read", self.bavn("--help")[1])
 
 
