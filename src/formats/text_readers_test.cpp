@@ -355,6 +355,11 @@ TEST(Syslog, StructuredDataIsSearchedAndAWeakLineHoldsNoStream) {
   // A broken IIS line looks like syslog by its time; the lines behind it must be asked of all readers again.
   EXPECT_LT(make("syslog")->likelihood("2022-03-13 02:04:11 192.0.2.136 GET / - 443 - 198.51.100.8 agent - 200 0 0 12"),
             50);
+  EXPECT_GE(
+      make("syslog")->likelihood("Nov 14 22:13:20 fw1 1,2023/11/14 22:13:20,012801096514,TRAFFIC,end,2305,2023/11/14 "
+                                 "22:13:20,192.0.2.1,203.0.113.9,0.0.0.0,0.0.0.0,rule1"),
+      50)
+      << "what a known payload follows is sure";
 }
 
 }  // namespace

@@ -67,8 +67,9 @@ class Reader final : public LineReader {
     if (!h.present) return 0;
     if (h.rfc5424) return 70;
     if (h.priority >= 0 || !h.program.empty()) return 60;
-    // A time and a word is little: the next line is asked of all again (IIS and others begin so too).
-    return h.host.empty() ? 10 : 48;
+    if (h.host.empty()) return 10;
+    // A time and a word alone is little: the next line is asked of all again (IIS and others begin so too).
+    return best(h) != nullptr ? 55 : 48;
   }
 
   void set_reference(Instant now) override {
