@@ -349,6 +349,20 @@ int run_command_line(int argc, char** argv) {
 
   try {
     app.parse(argc, argv);
+  } catch (const CLI::RequiredError& e) {
+    // "A subcommand is required" is what it says of a mistyped one too.
+    const CLI::App* at = &app;
+    for (int i = 1; i < argc && argv[i][0] != '-' && at->get_require_subcommand_min() != 0; ++i) {
+      const auto named = at->get_subcommands([&](const CLI::App* a) { return a->get_name() == argv[i]; });
+      if (named.empty()) {
+        fmt::print(stderr, "there is no command '{}'; `{} --help` lists them\n", argv[i],
+                   at == &app ? "bavn" : "bavn " + at->get_name());
+        return kUsage;
+      }
+      at = named.front();
+    }
+    app.exit(e);
+    return kUsage;
   } catch (const CLI::ParseError& e) {
     const int code = app.exit(e);
     return code == 0 ? kDone : kUsage;

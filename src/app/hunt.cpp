@@ -24,7 +24,11 @@ Result<event::Observable> observable(std::string_view value, const std::string& 
       kind.empty()
           ? fmt::format("'{}' could be no observable; name its kind with --kind (account, subject, file_name ...)",
                         value)
-          : fmt::format("'{}' is no {}", value, kind));
+      : event::parse_kind(kind) || iequals(kind, "hash")
+          ? fmt::format("'{}' is no {}", value, kind)
+          : fmt::format(
+                "--kind '{}' is none: domain, url, ip, cidr, hash, email, account, subject, file_name, user_agent ...",
+                kind));
 }
 
 Result<std::vector<event::Observable>> wanted(const HuntOptions& options) {

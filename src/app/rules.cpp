@@ -124,11 +124,46 @@ int list(const hunt::Engine& engine, bool json) {
   return kDone;
 }
 
-int explain(const hunt::Engine& engine, const std::string& id) {
+void explain_json(const hunt::Engine& engine, std::size_t i) {
+  const sigma::RuleSet& set = engine.rules();
+  const sigma::Rule& r = set.rules[i];
+  std::string out, missing;
+  JsonWriter w(out);
+  w.object().member("kind", "rule").member("id", r.meta.id).member("title", r.meta.title).member("file", r.meta.file);
+  w.member("line", r.meta.line).member("logsource", hunt::describe(r.logsource));
+  w.member("never_matches", !hunt::deliverable(engine.catalogue(), r.logsource, missing));
+  w.member("condition", sigma::explain(set, r.condition, 40)).key("witness").array();
+  for (const auto p : engine.program().witnesses(static_cast<std::uint32_t>(i)))
+    w.value(sigma::explain(set.predicates[p]));
+  w.end().end();
+  fmt::print("{}\n", out);
+}
+
+void explain_json(const sigma::RuleSet& set, const sigma::Correlation& c) {
+  std::string out;
+  JsonWriter w(out);
+  w.object().member("kind", "correlation").member("id", c.meta.id).member("title", c.meta.title);
+  w.member("file", c.meta.file).member("line", c.meta.line).member("type", sigma::to_string(c.type));
+  w.member("timespan_seconds", static_cast<std::int64_t>(c.timespan.count())).key("group_by").array();
+  for (const auto& g : c.group_by) w.value(g);
+  w.end().key("conditions").array();
+  for (const auto& b : c.bounds) w.value(fmt::format("{} {}", sigma::to_string(b.compare), b.value));
+  w.end().key("refers_to").array();
+  for (const auto& ref : c.rules)
+    w.value(ref.is_correlation ? set.correlations[ref.index].meta.title : set.rules[ref.index].meta.title);
+  w.end().end();
+  fmt::print("{}\n", out);
+}
+
+int explain(const hunt::Engine& engine, const std::string& id, bool json) {
   const sigma::RuleSet& set = engine.rules();
   for (std::size_t i = 0; i < set.rules.size(); ++i) {
     const sigma::Rule& r = set.rules[i];
     if (r.meta.id != id && !iequals(r.meta.title, id) && r.meta.name != id) continue;
+    if (json) {
+      explain_json(engine, i);
+      return kDone;
+    }
     fmt::print("{} ({})\n{}:{}\nlog source: {}\n", r.meta.title, r.meta.id, r.meta.file, r.meta.line,
                hunt::describe(r.logsource));
     std::string missing;
@@ -151,6 +186,10 @@ int explain(const hunt::Engine& engine, const std::string& id) {
   }
   for (const auto& c : set.correlations) {
     if (c.meta.id != id && !iequals(c.meta.title, id) && c.meta.name != id) continue;
+    if (json) {
+      explain_json(set, c);
+      return kDone;
+    }
     fmt::print("{} ({})\n{}:{}\ncorrelation {} within {} s\n", c.meta.title, c.meta.id, c.meta.file, c.meta.line,
                sigma::to_string(c.type), c.timespan.count());
     fmt::print("group by: {}\n", fmt::join(c.group_by, ", "));
@@ -162,6 +201,14 @@ int explain(const hunt::Engine& engine, const std::string& id) {
   }
   for (const auto& r : set.refused)
     if (r.id == id || iequals(r.title, id)) {
+      if (json) {
+        std::string out;
+        JsonWriter w(out);
+        w.object().member("kind", "refused").member("id", r.id).member("title", r.title).member("file", r.file);
+        w.member("line", r.line).member("reason", r.reason).end();
+        fmt::print("{}\n", out);
+        return kDone;
+      }
       fmt::print("{}:{}: refused: {}\n", r.file, r.line, r.reason);
       return kDone;
     }
@@ -177,6 +224,18 @@ int test(hunt::Engine& engine, const RulesOptions& options) {
   for (const auto& r : set.rules) rule_files.insert(r.meta.file);
   for (const auto& c : set.correlations) rule_files.insert(c.meta.file);
   unsigned run = 0, failed = 0, untested = 0;
+  const auto fail = [&](const std::string& file, std::uint64_t line, std::string_view name, std::string_view why) {
+    ++failed;
+    if (!options.json) {
+      fmt::print("FAILED {}:{}: {}{}{}\n", file, line, name, name.empty() ? "" : ": ", why);
+      return;
+    }
+    std::string out;
+    JsonWriter w(out);
+    w.object().member("kind", "failed").member("file", file).member("line", line).member("test", name);
+    w.member("reason", why).end();
+    fmt::print("{}\n", out);
+  };
   for (const std::string& f : rule_files) {
     const std::string tests = f.substr(0, f.rfind('.')) + ".tests.ndjson";
     std::ifstream in(tests, std::ios::binary);
@@ -197,9 +256,7 @@ int test(hunt::Engine& engine, const RulesOptions& options) {
       std::string_view name = "", wanted_rule = "";
       if (parser.parse(line).get(doc) != simdjson::SUCCESS || doc["expect"].get(expect) != simdjson::SUCCESS ||
           doc["events"].get(events) != simdjson::SUCCESS) {
-        fmt::print("FAILED {}:{}: not a test: {{\"test\":..,\"expect\":true|false,\"events\":[..]}} is wanted\n", tests,
-                   number);
-        ++failed;
+        fail(tests, number, "", "not a test: {\"test\":..,\"expect\":true|false,\"events\":[..]} is wanted");
         continue;
       }
       if (doc["test"].get(name) != simdjson::SUCCESS) name = "(no name)";
@@ -241,22 +298,23 @@ int test(hunt::Engine& engine, const RulesOptions& options) {
       });
       const bool broken = !batch.refusals.empty();
       if (hit == expect && !broken) continue;
-      ++failed;
-      fmt::print("FAILED {}:{}: {}: {}\n", tests, number, name,
-                 broken   ? fmt::format("event refused: {}", batch.refusals[0].reason)
-                 : expect ? "should match, does not"
-                          : "should not match, does");
+      fail(tests, number, name,
+           broken   ? fmt::format("event refused: {}", batch.refusals[0].reason)
+           : expect ? "should match, does not"
+                    : "should not match, does");
     }
   }
-  for (const auto& r : set.refused) {
-    fmt::print("FAILED {}:{}: {}\n", r.file, r.line, r.reason);
-    ++failed;
-  }
-  fmt::print("{} rule tests, {} failed; {} rule files have no tests\n", run, failed, untested);
+  for (const auto& r : set.refused) fail(r.file, r.line, "", r.reason);
+  if (!options.json) fmt::print("{} rule tests, {} failed; {} rule files have no tests\n", run, failed, untested);
   if (options.json) {
     std::string out;
     JsonWriter w(out);
-    w.object().member("tests", run).member("failed", failed).member("files_without_tests", untested).end();
+    w.object()
+        .member("kind", "summary")
+        .member("tests", run)
+        .member("failed", failed)
+        .member("files_without_tests", untested)
+        .end();
     fmt::print("{}\n", out);
   }
   return failed != 0 || run == 0 ? kFailed : kDone;
@@ -278,7 +336,7 @@ int rules(const RulesOptions& options) {
   }
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   if (options.action == "list") return list(**engine, options.json);
-  if (options.action == "explain") return explain(**engine, options.id);
+  if (options.action == "explain") return explain(**engine, options.id, options.json);
   if (options.action == "test") return test(**engine, options);
   return check(**engine, seconds, options.json);
 }

@@ -23,6 +23,17 @@ std::size_t zone(std::string_view s, std::int64_t& east) {
   const auto ends = [&](std::size_t n) { return z.size() == n || !(alpha(z[n]) || digit(z[n])); };
   if ((z.starts_with("UTC") || z.starts_with("GMT")) && ends(3)) return at + 3;
   if (at == 0 && z.starts_with('Z') && ends(1)) return 1;
+  // Names of Europe's zones mean one thing; those that mean several (BST, IST, CST) are not guessed.
+  struct Named {
+    std::string_view name;
+    std::int64_t hours;
+  };
+  for (const auto& [name, hours] : {Named{"CEST", 2}, Named{"CET", 1}, Named{"MEST", 2}, Named{"MET", 1},
+                                    Named{"EEST", 3}, Named{"EET", 2}, Named{"WEST", 1}, Named{"WET", 0}})
+    if (z.starts_with(name) && (z.size() == name.size() || z[name.size()] == ' ' || z[name.size()] == ':')) {
+      east = hours * 3600;
+      return at + name.size();
+    }
   if (z.size() >= 5 && (z[0] == '+' || z[0] == '-') && digit(z[1]) && digit(z[2])) {
     const std::size_t m = z[3] == ':' ? 4 : 3;
     if (z.size() < m + 2 || !digit(z[m]) || !digit(z[m + 1]) || (z.size() > m + 2 && digit(z[m + 2]))) return 0;
@@ -117,6 +128,11 @@ std::optional<Instant> instant(const Civil& c) {
   if (c.year < 1900 || c.year > 9999 || c.month < 1 || c.month > 12 || c.day < 1 || c.day > 31 || c.hour > 23 ||
       c.minute > 59 || c.second > 60)
     return std::nullopt;
+  using std::chrono::year_month_day;
+  if (!year_month_day(std::chrono::year(static_cast<int>(c.year)), std::chrono::month(static_cast<unsigned>(c.month)),
+                      std::chrono::day(static_cast<unsigned>(c.day)))
+           .ok())
+    return std::nullopt;
   const std::int64_t days = days_from_civil(c.year, static_cast<unsigned>(c.month), static_cast<unsigned>(c.day));
   return from_micros((days * 86400 + c.hour * 3600 + c.minute * 60 + c.second) * 1000000 + c.microsecond);
 }
@@ -194,7 +210,8 @@ std::optional<TimePrefix> bsd_time(std::string_view s, std::optional<Instant> re
   } else if (reference) {
     const std::chrono::year_month_day now{std::chrono::floor<std::chrono::days>(*reference)};
     const std::int64_t year = static_cast<int>(now.year());
-    for (std::int64_t y = year + 1; y >= year - 1; --y) {
+    const int back = c.month == 2 && c.day == 29 ? 8 : 1;  // the last leap year
+    for (std::int64_t y = year + 1; y >= year - back; --y) {
       out.t = shifted(y);
       if (out.t && *out.t <= *reference + std::chrono::hours{24}) break;
     }

@@ -52,7 +52,7 @@ struct TimePrefix {
   std::optional<Instant> t;  // nullopt: the shape is right, but the value is none, or the year is unknown
   std::size_t length = 0;    // bytes that belong to the time
 };
-/// "Oct 11 22:14:15", "Oct  1 22:14:15.123", "Oct 11 2024 22:14:15", each maybe with " UTC", " GMT" or " +0200" behind it.
+/// "Oct 11 22:14:15", "Oct  1 22:14:15.123", "Oct 11 2024 22:14:15", each maybe with " UTC", " CET" or " +0200" behind it.
 /// Without a year the latest year is taken that keeps the time at most one day after `reference`; without a reference t is empty.
 std::optional<TimePrefix> bsd_time(std::string_view s, std::optional<Instant> reference);
 /// RFC 3339 at the start of s, up to the next blank.

@@ -72,6 +72,31 @@ TEST(XmlSource, WrappedBareAndUtf16EventsBecomeLines) {
   }
 }
 
+TEST(Source, WhatEvtxDumpPrintsIsItsEvents) {
+  Folder folder;
+  jail::Unjailed parsers;
+  // As it prints without an option: a line "Record N", a declaration, the event over many lines.
+  std::string xml;
+  for (int i = 1; i < 3; ++i)
+    xml += "Record " + std::to_string(i) + "\n<?xml version=\"1.0\" encoding=\"utf-8\"?>\n" + event(i) + "\n";
+  auto source = Source::open(folder.write("e.txt", xml), {.parsers = &parsers});
+  ASSERT_TRUE(source);
+  const Read got = read(**source);
+  EXPECT_EQ(got.lines, json(1) + json(2));
+  EXPECT_TRUE(got.refusals.empty());
+  // And as JSON, over many lines or one.
+  for (const char* event : {"{\n  \"Event\": {\n    \"a\": 1\n  }\n}\n", "{\"Event\":{\"a\":1}}\n"}) {
+    std::string text;
+    for (int i = 1; i < 4; ++i) text += "Record " + std::to_string(i) + "\r\n" + event;
+    auto json_source = Source::open(folder.write("e.json", text), {.parsers = &parsers});
+    ASSERT_TRUE(json_source);
+    const Read records = read(**json_source);
+    EXPECT_TRUE(records.refusals.empty());
+    EXPECT_EQ(records.lines.find("Record"), std::string::npos) << records.lines;
+    EXPECT_EQ(std::count(records.lines.begin(), records.lines.end(), '1'), 3) << records.lines;
+  }
+}
+
 TEST(XmlSource, AFileOfManyPartsLosesNothing) {
   Folder folder;
   jail::Unjailed parsers;

@@ -135,6 +135,34 @@ TEST(Source, PrettyPrintedArraysAndEnvelopesAreOneRecordEach) {
   EXPECT_NE(own.lines[0].find("value.c"), std::string::npos);
 }
 
+TEST(Source, AnswersOfServicesAndSearchHitsAreTheirRecords) {
+  for (const char* text :
+       {R"({"@odata.nextLink":"https://x.example/?a=[{","value":[{"a":1},{"a":2}]})",
+        R"({"count":2,"value":[{"a":1},{"a":2}]})",
+        R"({"took":3,"timed_out":false,"_shards":{"total":1},"hits":{"total":{"value":2},"hits":[
+          {"_index":"i","_id":"1","_source":{"a":1}},{"_index":"i","_id":"2","_source":{"a":2},"sort":[1]}]}})",
+        "{\n  \"hits\" : {\n    \"hits\" : [\n      {\n        \"_index\" : \"i\",\n        \"_source\" : {\n          "
+        "\"a\" : 1\n        }\n      },\n      {\n        \"_index\" : \"i\",\n        \"_source\" : {\n          "
+        "\"a\" : "
+        "2\n        }\n      }\n    ]\n  }\n}\n",
+        "{\"_index\":\"i\",\"_id\":\"1\",\"_score\":1,\"_source\":{\"a\":1}}\n{\"_index\":\"i\",\"_source\":{\"a\":2}}"
+        "\n"}) {
+    const auto got = read(text);
+    EXPECT_EQ(got.lines.size(), 2U) << text;
+    EXPECT_EQ(got.refusals.size(), 0U) << text;
+    for (const std::string& line : got.lines) {
+      EXPECT_EQ(line.find("_source"), std::string::npos) << line;
+      EXPECT_NE(line.find("\"a\""), std::string::npos) << line;
+    }
+  }
+  // One broken hit costs itself; a record that only begins like an answer is one record.
+  EXPECT_EQ(read("{\"_index\":\"i\",\"_source\":{\"a\":1}}\n{\"_index\":\"i\",\"_source\":{\"a\":}\n"
+                 "{\"_index\":\"i\",\"_source\":{\"a\":3}}\n")
+                .lines.size(),
+            2U);
+  EXPECT_EQ(read("{\"count\":2,\"who\":{\"value\":[{\"a\":1},{\"a\":2}]}}\n").lines.size(), 1U);
+}
+
 TEST(Source, ChunkBordersDoNotMatter) {
   std::string all;
   for (int i = 0; i < 300; ++i) all += line(i);

@@ -270,6 +270,67 @@ class Utf16Bytes final : public Bytes {
   std::size_t at_ = 0;
 };
 
+/// "Record 12" on a line of its own, as evtx_dump writes before each event.
+bool is_dump_mark(std::string_view line) {
+  line = trim(line);
+  return line.starts_with("Record ") && line.size() > 7 && line.size() < 28 &&
+         line.find_first_not_of("0123456789", 7) == std::string_view::npos;
+}
+
+// The output of evtx_dump: an empty line for each "Record 12" and the XML declaration behind it, so that what is left is events.
+class DumpBytes final : public Bytes {
+ public:
+  explicit DumpBytes(std::unique_ptr<Bytes> in) : in_(std::move(in)) {}
+  Result<std::size_t> read(char* p, std::size_t n) override {
+    while (at_ == ready_.size()) {
+      if (done_ && failed_) return std::unexpected(*failed_);
+      if (done_) return std::size_t{0};
+      more();
+    }
+    n = std::min(n, ready_.size() - at_);
+    std::memcpy(p, ready_.data() + at_, n);
+    at_ += n;
+    return n;
+  }
+  std::vector<event::Refusal> take_refusals() override { return in_->take_refusals(); }
+
+ private:
+  static constexpr std::size_t kBlock = 256U << 10;
+
+  void more() {
+    ready_.clear();
+    at_ = 0;
+    const std::size_t start = raw_.size();
+    raw_.resize(start + kBlock);
+    auto got = in_->read(raw_.data() + start, kBlock);
+    raw_.resize(start + (got ? *got : 0));
+    done_ = !got || *got == 0;
+    if (!got) failed_ = got.error();
+    std::string_view rest(raw_);
+    for (;;) {
+      const std::size_t end = rest.find('\n');
+      // A line that is not whole waits, unless it is too long to be a mark.
+      if (end == std::string_view::npos && !done_ && (rest.size() < 512 && !inside_)) break;
+      if (rest.empty()) break;
+      const std::string_view line = rest.substr(0, end);
+      const bool mark = !inside_ && is_dump_mark(line);
+      const bool declaration = !inside_ && after_mark_ && trim(line).starts_with("<?xml") && trim(line).ends_with("?>");
+      if (!mark && !declaration) ready_ += line;
+      if (end != std::string_view::npos) ready_ += '\n';
+      after_mark_ = mark;
+      inside_ = end == std::string_view::npos;
+      rest.remove_prefix(end == std::string_view::npos ? rest.size() : end + 1);
+    }
+    raw_.erase(0, raw_.size() - rest.size());
+  }
+
+  std::unique_ptr<Bytes> in_;
+  std::string raw_, ready_;
+  std::size_t at_ = 0;
+  bool done_ = false, after_mark_ = false, inside_ = false;  // inside_: of a line whose beginning was handed on
+  std::optional<Error> failed_;
+};
+
 // Windows events as XML: parts of whole events go through the jail and come out as one JSON object a line.
 class XmlBytes final : public Bytes {
  public:
@@ -381,6 +442,39 @@ class XmlBytes final : public Bytes {
 // Lists that APIs and exports put their records in; only before any nested member, so that a record's own list is not taken for one.
 constexpr std::array<std::string_view, 6> kEnvelopes = {"value", "records", "Records", "events", "Events", "expected"};
 
+/// The object under "_source" in a search hit of Elasticsearch or OpenSearch, {"_index":...,"_source":{...}}: that is the record; else all.
+std::string_view source_of_hit(std::string_view record) {
+  if (!record.starts_with('{')) return record;
+  std::size_t at = 1, depth = 1, from = 0;
+  bool index = false, in_string = false;
+  std::size_t string_from = 0;
+  std::string_view key;
+  for (; at < record.size(); ++at) {
+    const char c = record[at];
+    if (in_string) {
+      if (c == '\\') ++at;
+      else if (c == '"') {
+        in_string = false;
+        key = record.substr(string_from, at - string_from);
+      }
+      continue;
+    }
+    if (c == '"') {
+      in_string = true;
+      string_from = at + 1;
+    } else if (c == ':' && depth == 1) {
+      index = index || key == "_index";
+    } else if (c == '{' || c == '[') {
+      if (c == '{' && depth == 1 && key == "_source" && index) from = at;
+      ++depth;
+    } else if (c == '}' || c == ']') {
+      --depth;
+      if (depth == 1 && from != 0) return record.substr(from, at + 1 - from);
+    }
+  }
+  return record;
+}
+
 // Splits a JSON text that does not keep one record a line. Feed bytes; whole top-level records (the elements of a top-level array,
 // or of an envelope's array) come out on one line each.
 class Splitter {
@@ -478,7 +572,8 @@ class Splitter {
       list_depth_ = 0;
     }
     if (!recording_) {
-      if (c == '[' && (depth_ == 0 || (depth_ == 1 && stack_[0] == '{' && !nested_ && envelope_key()))) {
+      if (c == '[' && (depth_ == 0 || (depth_ == 1 && stack_[0] == '{' && !nested_ && envelope_key()) ||
+                       (depth_ == 2 && in_hits_ && key_ == "hits"))) {
         // a list of records
         spill_.clear();
         possible_envelope_ = false;
@@ -494,7 +589,7 @@ class Splitter {
         base_ = depth_;
         spill_ = "{";
         possible_envelope_ = true;
-        nested_ = false;
+        nested_ = in_hits_ = false;
         return true;
       }
       if (c == '{' && depth_ == base_ && stack_[depth_ - 1] == '[') {
@@ -504,6 +599,7 @@ class Splitter {
         if (at_line_start_) record_indent_ = indent_;  // else the broken one before it runs on
       } else {
         nested_ = true;
+        if (depth_ == 1) in_hits_ = c == '{' && key_ == "hits";  // {"took":3,"hits":{"total":...,"hits":[
       }
     }
     stack_[depth_++] = c;
@@ -542,7 +638,7 @@ class Splitter {
     base_ = depth_;
     if (in_list) {
       stack_[depth_ - 1] = '[';
-      if (depth_ == 2) stack_[0] = '{';
+      if (depth_ > 1) stack_[0] = stack_[depth_ - 2] = '{';
     }
     last_ = ',';
     nested_ = skipping_ = false;
@@ -576,7 +672,7 @@ class Splitter {
       batch.refusals.push_back(std::move(r));
       out += '\n';
     } else {
-      out += record_;
+      out += source_of_hit(record_);
       out += '\n';
     }
     ++record;
@@ -590,7 +686,7 @@ class Splitter {
   std::array<char, 512> stack_{};
   std::size_t depth_ = 0, base_ = 0, record_from_ = 0;
   bool in_string_ = false, escape_ = false, recording_ = false, too_long_ = false, possible_envelope_ = false,
-       nested_ = false;
+       nested_ = false, in_hits_ = false;
   char last_ = 0;
   // How records begin here, to find the next after a broken one.
   static constexpr std::size_t kNoIndent = ~std::size_t{0};
@@ -635,7 +731,13 @@ bool looks_structured(std::string_view head) {
       }
     }
   }
-  return line.starts_with("{\"@odata.context\"") || line.starts_with("{ \"@odata.context\"");
+  // What stands before the list in the answers of services: paging and counts. And hits, with or without their envelope.
+  constexpr std::array<std::string_view, 12> kBefore = {
+      "@odata.context", "@odata.count", "@odata.nextLink", "odata.metadata", "nextLink",   "NextPageUri",
+      "NextToken",      "count",        "totalCount",      "took",           "_scroll_id", "_index"};
+  const std::size_t quote = line.find('"', i + 1);
+  return i < line.size() && line[i] == '"' && quote != std::string_view::npos &&
+         std::find(kBefore.begin(), kBefore.end(), line.substr(i + 1, quote - i - 1)) != kBefore.end();
 }
 
 namespace {
@@ -892,6 +994,12 @@ Result<std::unique_ptr<Bytes>> decoded(std::unique_ptr<Bytes> in, const std::str
   BAVN_TRY(std::string inner, read_head(*in, 4096));
   in = std::make_unique<Joined>(inner, std::move(in));
   if (packed_head != nullptr) *packed_head = inner;
+  if (const auto nl = inner.find('\n');
+      nl != std::string::npos && is_dump_mark(std::string_view(inner).substr(0, nl))) {
+    in = std::make_unique<DumpBytes>(std::move(in));
+    BAVN_TRY(inner, read_head(*in, 4096));
+    in = std::make_unique<Joined>(inner, std::move(in));
+  }
   const auto mark = options.parsers == nullptr ? std::nullopt : xml_events_mark(inner);
   if (mark) in = std::make_unique<XmlBytes>(std::move(in), *options.parsers, *mark);
   else if (const auto big = utf16_big_endian(inner)) in = std::make_unique<Utf16Bytes>(std::move(in), *big);

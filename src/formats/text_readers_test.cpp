@@ -274,5 +274,93 @@ TEST(Urls, AreTakenApart) {
   EXPECT_EQ(url_parts("").host, "");
 }
 
+TEST(Times, ZonesOfEuropeHaveNames) {
+  const auto reference = parse_time("2026-03-01T00:00:00Z");
+  EXPECT_EQ(any_time("Nov 14 2023 22:13:20.123 CET", reference), parse_time("2023-11-14T21:13:20.123Z"));
+  EXPECT_EQ(any_time("Jul 14 2023 22:13:20 CEST", reference), parse_time("2023-07-14T20:13:20Z"));
+  EXPECT_FALSE(any_time("Nov 14 2023 22:13:20 IST", reference)) << "India, Ireland or Israel";
+  const syslog::Header h = syslog::read_header("<13>Nov 14 22:13:20 CET pc1 prog[1]: text", reference);
+  EXPECT_EQ(h.host, "pc1");
+  EXPECT_EQ(h.program, "prog");
+  EXPECT_EQ(h.time, parse_time("2025-11-14T21:13:20Z"));
+  EXPECT_EQ(syslog::read_header("<13>Nov 14 22:13:20 MET-fw1 prog: text", reference).host, "MET-fw1");
+}
+
+TEST(Times, ADayThatTheMonthDoesNotHaveIsNone) {
+  const auto reference = parse_time("2026-03-01T00:00:00Z");
+  const auto leap = bsd_time("Feb 29 10:00:00", reference);
+  ASSERT_TRUE(leap && leap->t);
+  EXPECT_EQ(format_time(*leap->t), "2024-02-29T10:00:00Z");
+  const auto none = bsd_time("Nov 31 10:00:00", reference);
+  ASSERT_TRUE(none);
+  EXPECT_FALSE(none->t);
+  EXPECT_FALSE(bsd_time("Feb 29 2025 10:00:00", reference)->t);
+}
+
+TEST(Squid, FieldsThatACustomLogformatAddsCostNothing) {
+  constexpr std::string_view line =
+      "1700000000.123    456 192.0.2.5 TCP_MISS/200 1234 GET http://evil.example/path bob HIER_DIRECT/203.0.113.9 "
+      "text/html";
+  for (const char* more : {"", " \"Mozilla/5.0 (X11; a/b)\" \"http://ref.example/\"",
+                           " [User-Agent: curl/8\\r\\n] [HTTP/1.1 200 OK\\r\\nServer: a\\r\\n]"}) {
+    const Got g = read("squid", std::string(line) + more);
+    EXPECT_EQ(g.verdict, LineVerdict::event) << more;
+    EXPECT_EQ(g["c-uri"], "http://evil.example/path") << more;
+    EXPECT_EQ(g["cs-username"], "bob") << more;
+    EXPECT_EQ(g["r-ip"], "203.0.113.9") << more;
+    EXPECT_EQ(g["rs-content-type"], "text/html") << more;
+  }
+  const Got g =
+      read("squid", std::string(line) + " \"Mozilla/5.0 (X11; a/b)\" \"http://ref.example/\" to evil2.example");
+  EXPECT_EQ(g["c-useragent"], "Mozilla/5.0 (X11; a/b)");
+  EXPECT_EQ(g["cs-referer"], "http://ref.example/");
+  EXPECT_EQ(g["message"], "to evil2.example");
+  EXPECT_EQ(read("squid", "1700000000 456 192.0.2.5 TCP_HIT/304 12 GET http://evil.example/x - NONE/- -").t,
+            parse_time("2023-11-14T22:13:20Z"));
+  const Got bad = read("squid", "1700000000.123 0 192.0.2.5 NONE_NONE/400 12 - error:invalid-request - HIER_NONE/- -");
+  EXPECT_EQ(bad.verdict, LineVerdict::event);
+  EXPECT_EQ(bad["cs-host"], "");
+}
+
+TEST(Leef, TabsThatARelayWroteOtherwiseStillPart) {
+  for (const char* d : {"\t", "#011", " "}) {
+    for (const char* head :
+         {"LEEF:1.0|V|P|1|ev|", "LEEF:2.0|V|P|1|ev|", "LEEF:2.0|V|P|1|ev||", "LEEF:2.0|V|P|1|ev|x09|"}) {
+      const std::string line = std::string(head) + "src=192.0.2.1" + d + "msg=two words" + d + "dst=203.0.113.9";
+      const Got g = read("leef", line);
+      EXPECT_EQ(g["src"], "192.0.2.1") << line;
+      EXPECT_EQ(g["msg"], "two words") << line;
+      EXPECT_EQ(g["dst"], "203.0.113.9") << line;
+    }
+  }
+  EXPECT_EQ(read("leef", "LEEF:2.0|V|P|1|ev|^|a=x b=y^c=z")["a"], "x b=y") << "the delimiter was named";
+}
+
+TEST(Snare, TabsThatRsyslogEscapedStillPart) {
+  const std::string line =
+      "<14>Nov 14 22:13:20 pc1 MSWinEventLog\t1\tSecurity\t7\tTue Nov 14 22:13:20 2025\t4625\t"
+      "Microsoft-Windows-Security-Auditing\tbob\tUser\tFailure Audit\tpc1\tLogon\t\tAn account failed";
+  std::string escaped;
+  for (const char c : line) c == '\t' ? escaped += "#011" : escaped += c;
+  const Got a = read("windows_syslog_snare", line), b = read("windows_syslog_snare", escaped);
+  EXPECT_EQ(a["EventID"], "4625");
+  EXPECT_EQ(a.all, b.all);
+  EXPECT_EQ(a.t, b.t);
+}
+
+TEST(Syslog, StructuredDataIsSearchedAndAWeakLineHoldsNoStream) {
+  const Got g = read("syslog", "<134>1 2023-11-14T21:13:20Z gw1 app - - [x@1 peer=\"203.0.113.9\"] hello");
+  EXPECT_EQ(g["structured_data"], "[x@1 peer=\"203.0.113.9\"]");
+  EXPECT_EQ(g["peer"], "203.0.113.9");
+  // A broken IIS line looks like syslog by its time; the lines behind it must be asked of all readers again.
+  EXPECT_LT(make("syslog")->likelihood("2022-03-13 02:04:11 192.0.2.136 GET / - 443 - 198.51.100.8 agent - 200 0 0 12"),
+            50);
+  EXPECT_GE(
+      make("syslog")->likelihood("Nov 14 22:13:20 fw1 1,2023/11/14 22:13:20,012801096514,TRAFFIC,end,2305,2023/11/14 "
+                                 "22:13:20,192.0.2.1,203.0.113.9,0.0.0.0,0.0.0.0,rule1"),
+      50)
+      << "what a known payload follows is sure";
+}
+
 }  // namespace
 }  // namespace bavn::formats

@@ -270,6 +270,10 @@ class Commands(Case):
             self.assertRegex(out, r"log source: category=process_creation product=windows")
             self.assertRegex(out, r"(?s)condition:.*all of.*not.*User")
             self.assertRegex(out, r"(?s)witness.*Image.*odd\.exe")
+        code, out, _ = self.bavn("rules", "explain", "--json", "Odd tool", path)
+        told = json.loads(out)
+        self.assertEqual((code, told["title"], told["logsource"], told["never_matches"]), (0, "Odd tool", "category=process_creation product=windows", False))
+        self.assertTrue(any("odd.exe" in w for w in told["witness"]), told)
         code, _, said = self.bavn("rules", "explain", "Odd tol", path)
         self.assertEqual(code, 1)
         self.assertIn("Odd tol", said)
@@ -297,6 +301,10 @@ class Commands(Case):
         code, out, _ = self.bavn("rules", "test", path)
         self.assertEqual(code, 1)
         self.assertIn("r.tests.ndjson:2: two", out)
+        code, out, _ = self.bavn("rules", "test", "--json", path)
+        told = [json.loads(line) for line in out.splitlines()]
+        self.assertEqual((code, [(t["kind"], t.get("line"), t.get("test")) for t in told]), (1, [("failed", 2, "two"), ("summary", None, None)]))
+        self.assertEqual((told[1]["tests"], told[1]["failed"]), (2, 1))
 
     def test_the_cache_of_compiled_rules_gives_the_same_and_survives_damage(self):
         rules, cache = self.write("r.yml", rule("r", "s: {A: 1}\ncondition: s")), self.path / "cache"
@@ -319,6 +327,8 @@ class Commands(Case):
                 got, out, said = self.bavn(*words)
                 self.assertEqual(got, code, out + said)
                 self.assertNotEqual(out + said, "")
+        self.assertIn("there is no command 'scn'", self.bavn("scn")[2])
+        self.assertIn("`bavn rules --help`", self.bavn("rules", "chek")[2])
         self.assertIn("Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done but some input could not be read", self.bavn("--help")[1])
 
 

@@ -44,13 +44,14 @@ class Reader final : public syslog::PayloadReader {
     sink.put("deviceProduct", *product);
     sink.put("deviceVersion", *product_version);
     sink.put("eventId", *id);
-    const char delimiter = find_delimiter(*version, at);
+    const Delimiter delimiter = find_delimiter(*version, at);
     std::optional<Instant> own;
     std::string_view rest = at.rest();
     while (!rest.empty()) {
-      const std::size_t end = rest.find(delimiter);
+      const std::size_t end = delimiter.blanks ? blank_before_key(rest) : rest.find(delimiter.text);
       std::string_view pair = rest.substr(0, end);
-      rest.remove_prefix(end == std::string_view::npos ? rest.size() : end + 1);
+      rest.remove_prefix(end == std::string_view::npos ? rest.size()
+                                                       : end + (delimiter.blanks ? 1 : delimiter.text.size()));
       while (pair.starts_with(' ')) pair.remove_prefix(1);
       const std::size_t eq = pair.find('=');
       if (eq == std::string_view::npos || eq == 0) continue;
@@ -69,30 +70,51 @@ class Reader final : public syslog::PayloadReader {
   }
 
  private:
-  static char find_delimiter(std::string_view version, Cursor& at) {
+  struct Delimiter {
+    std::string text = "\t";
+    bool blanks = false;  // a blank before the next "key=": a relay made blanks of the tabs
+  };
+  static std::size_t blank_before_key(std::string_view s) {
+    for (std::size_t blank = s.find(' '); blank != std::string_view::npos; blank = s.find(' ', blank + 1)) {
+      std::size_t end = blank + 1;
+      while (end < s.size() && end - blank < 64 && key_char(s[end])) ++end;
+      if (end > blank + 1 && end < s.size() && s[end] == '=') return blank;
+    }
+    return std::string_view::npos;
+  }
+  static bool key_char(char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '.' ||
+           c == '-';
+  }
+  static Delimiter find_delimiter(std::string_view version, Cursor& at) {
     if (version.starts_with('2')) {
       const std::string_view rest = at.rest();
       const std::size_t bar = rest.find('|');
       if (bar == 0) {
         at.advance(1);  // "||": the default
-        return '\t';
+        return usual(at.rest());
       }
       if (bar != std::string_view::npos && bar <= 6 && rest.substr(0, bar).find('=') == std::string_view::npos) {
         const std::string_view spec = rest.substr(0, bar);
         at.advance(bar + 1);
-        if (spec == "\\t") return '\t';
-        if (const auto hex = hex_delimiter(spec)) return *hex;
-        return spec.front();
+        if (spec == "\\t" || spec == "\t" || spec == kEscapedTab) return usual(at.rest());
+        if (const auto hex = hex_delimiter(spec))
+          return *hex == '\t' ? usual(at.rest()) : Delimiter{std::string(1, *hex)};
+        return {std::string(1, spec.front())};
       }
     }
-    // 1.0 says tab; devices also write | (PAN-OS) or ^.
-    if (at.rest().find('\t') != std::string_view::npos) return '\t';
-    for (const char c : {'|', '^'})
-      if (const std::size_t n = at.rest().find(c);
-          n != std::string_view::npos && at.rest().find('=', n) != std::string_view::npos)
-        return c;
-    return '\t';
+    return usual(at.rest());
   }
+  // 1.0 says tab; devices also write | (PAN-OS) or ^, rsyslog makes #011 of a tab, others a blank.
+  static Delimiter usual(std::string_view rest) {
+    if (rest.find('\t') != std::string_view::npos) return {};
+    for (const std::string_view d : {kEscapedTab, std::string_view("|"), std::string_view("^")})
+      if (const std::size_t n = rest.find(d);
+          n != std::string_view::npos && rest.find('=', n) != std::string_view::npos)
+        return {std::string(d)};
+    return {"\t", true};
+  }
+  static constexpr std::string_view kEscapedTab = "#011";
 };
 
 }  // namespace

@@ -1,4 +1,7 @@
 // Squid access.log: the native format and "combined" (Apache's with result:hierarchy at the end). Names as Sigma's proxy rules.
+#include <algorithm>
+#include <array>
+
 #include "formats/syslog/header.hpp"
 
 namespace bavn::formats::squid {
@@ -46,7 +49,7 @@ class Reader final : public syslog::PayloadReader {
   static bool native(std::string_view s) {
     Cursor at(s);
     at.spaces();
-    if (!at.number(12) || !at.skip('.') || !at.number(6) || at.peek() != ' ') return false;
+    if (!at.number(12) || (at.skip('.') && !at.number(6)) || at.peek() != ' ') return false;
     const std::string_view elapsed = at.word();
     at.word();
     const std::string_view result = at.word();
@@ -58,26 +61,55 @@ class Reader final : public syslog::PayloadReader {
            result_code(s.substr(last + 1)) && s.find(':', last) != std::string_view::npos;
   }
 
+  /// "HIER_DIRECT/192.0.2.1", "DIRECT/-", "TIMEOUT_FIRSTUP_PARENT/proxy".
+  static bool is_hierarchy(std::string_view w) {
+    const std::size_t slash = w.find('/');
+    if (slash == std::string_view::npos) return false;
+    std::string_view code = w.substr(0, slash);
+    if (code.starts_with("TIMEOUT_")) code.remove_prefix(8);
+    if (code.starts_with("HIER_")) return true;
+    static constexpr std::array<std::string_view, 22> codes = {"NONE",
+                                                               "DIRECT",
+                                                               "SIBLING_HIT",
+                                                               "PARENT_HIT",
+                                                               "DEFAULT_PARENT",
+                                                               "SINGLE_PARENT",
+                                                               "FIRSTUP_PARENT",
+                                                               "NO_PARENT_DIRECT",
+                                                               "FIRST_PARENT_MISS",
+                                                               "CLOSEST_PARENT_MISS",
+                                                               "CLOSEST_PARENT",
+                                                               "CLOSEST_DIRECT",
+                                                               "NO_DIRECT_FAIL",
+                                                               "SOURCE_FASTEST",
+                                                               "ROUNDROBIN_PARENT",
+                                                               "CACHE_DIGEST_HIT",
+                                                               "CD_PARENT_HIT",
+                                                               "CD_SIBLING_HIT",
+                                                               "CARP",
+                                                               "ANY_OLD_PARENT",
+                                                               "ORIGINAL_DST",
+                                                               "PINNED"};
+    return std::find(codes.begin(), codes.end(), code) != codes.end();
+  }
+
   LineVerdict read_native(const Header& h, FieldSink& sink, std::string& reason) {
     Cursor at(h.message);
     const std::string_view time = at.word(), elapsed = at.word(), client = at.word(), result = at.word(),
                            bytes = at.word(), method = at.word();
-    // URL user hierarchy/peer type: a URL may hold blanks, so the last three words are found from the end.
+    // URL user hierarchy/peer type, and what a custom logformat adds. A URL may hold blanks: the hierarchy is found by its name.
     std::string_view rest = at.spaces().rest();
     while (rest.ends_with(' ')) rest.remove_suffix(1);
     std::size_t hierarchy = std::string_view::npos, hierarchy_end = 0;
-    for (std::size_t end = rest.size(), n = 0; n < 4 && end > 0 && end != std::string_view::npos; ++n) {
-      const std::size_t blank = rest.rfind(' ', end - 1);
-      if (blank == std::string_view::npos) break;
-      const std::string_view w = rest.substr(blank + 1, end - blank - 1);
-      const std::size_t slash = w.find('/');
-      if (slash != std::string_view::npos && slash > 0 &&
-          w.substr(0, slash).find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789") == std::string_view::npos) {
+    for (std::size_t blank = rest.find(' '); blank != std::string_view::npos && blank + 1 < rest.size();) {
+      const std::size_t end = rest.find(' ', blank + 1);
+      const std::string_view w = rest.substr(blank + 1, end == std::string_view::npos ? end : end - blank - 1);
+      if (is_hierarchy(w)) {
         hierarchy = blank + 1;
-        hierarchy_end = end;
+        hierarchy_end = hierarchy + w.size();
         break;
       }
-      end = blank;
+      blank = end;
     }
     if (hierarchy == std::string_view::npos || hierarchy < 3) {
       reason = "squid line is cut";
@@ -102,12 +134,20 @@ class Reader final : public syslog::PayloadReader {
     put_if(sink, "sc-status", code.rest());
     put_if(sink, "sc-bytes", bytes);
     put_if(sink, "cs-method", method);
-    put_url(sink, dash(url));
+    put_url(sink, url.starts_with("error:") ? std::string_view{} : dash(url));  // "error:invalid-request" is none
     put_if(sink, "cs-username", dash(user));
     put_if(sink, "s-hierarchy", how.value_or(""));
     put_if(sink, "r-ip", dash(peer.rest()));
     Cursor tail(rest.substr(hierarchy_end));
     put_if(sink, "rs-content-type", dash(tail.word()));
+    // What people add most: the user agent and the referer, quoted. Other things are searched as text.
+    while (tail.spaces().skip('"')) {
+      const auto value = tail.until('"');
+      if (!value) break;
+      const bool referer = value->starts_with("http://") || value->starts_with("https://");
+      put_if(sink, referer ? "cs-referer" : "c-useragent", dash(*value));
+    }
+    put_if(sink, "message", tail.rest());
     happened(sink, h, parse_epoch(time));
     return LineVerdict::event;
   }

@@ -52,6 +52,7 @@ class Reader final : public LineReader {
       return LineVerdict::event;
     }
     put_header(h, sink, scratch_);
+    put_if(sink, "structured_data", h.structured);  // its names are the sender's own: it is searched as text
     put_if(sink, "message", h.message);
     if (const std::string_view name = mnemonic(h); !name.empty()) {
       sink.put("vendor", "cisco");
@@ -66,7 +67,9 @@ class Reader final : public LineReader {
     if (!h.present) return 0;
     if (h.rfc5424) return 70;
     if (h.priority >= 0 || !h.program.empty()) return 60;
-    return h.host.empty() ? 10 : 55;
+    if (h.host.empty()) return 10;
+    // A time and a word alone is little: the next line is asked of all again (IIS and others begin so too).
+    return best(h) != nullptr ? 55 : 48;
   }
 
   void set_reference(Instant now) override {

@@ -72,6 +72,15 @@ class Reader final : public syslog::PayloadReader {
         "",     "criticality", "Channel",  "EventRecordID", "",         "EventID", "Provider_Name",
         "User", "SidType",     "Keywords", "Computer",      "category", "data",    "Message"};
     std::string_view rest = h.message.substr(start), event_time, text;
+    if (rest.starts_with(kEscaped)) {
+      tabs_.clear();
+      for (std::size_t at = 0; at < rest.size(); ++at) {
+        const bool escape = rest.substr(at).starts_with("#011");
+        tabs_ += escape ? '\t' : rest[at];
+        if (escape) at += 3;
+      }
+      rest = tabs_;
+    }
     std::size_t n = 0;
     for (bool more = true; more && n < names.size() + 2; ++n) {
       const std::size_t tab = rest.find('\t');
@@ -110,8 +119,12 @@ class Reader final : public syslog::PayloadReader {
   int payload_likelihood(const Header& h) const override { return begin(h.message) == std::string_view::npos ? 0 : 99; }
 
  private:
+  static constexpr std::string_view kEscaped = "MSWinEventLog#011";  // rsyslog writes a tab so unless it is told not to
+  std::string tabs_;
+
   static std::size_t begin(std::string_view s) {
-    const std::size_t at = s.find("MSWinEventLog\t");
+    std::size_t at = s.find("MSWinEventLog\t");
+    if (at == std::string_view::npos) at = s.find(kEscaped);
     return at != std::string_view::npos && at < 80 ? at : std::string_view::npos;
   }
 

@@ -132,6 +132,17 @@ namespace {
 
 Result<std::string> read_whole(const fs::path& path) {
   std::error_code error;
+  if (const auto kind = fs::status(path, error).type();
+      kind == fs::file_type::fifo || kind == fs::file_type::character) {
+    std::ifstream pipe(path, std::ios::binary);  // <(curl ...), /dev/stdin: how long it is shows at its end
+    if (!pipe) return fail(Code::not_found, "cannot read the list", path.string());
+    std::string all, block(1U << 20, '\0');
+    while (pipe.read(block.data(), static_cast<std::streamsize>(block.size())), pipe.gcount() > 0) {
+      all.append(block, 0, static_cast<std::size_t>(pipe.gcount()));
+      if (all.size() > kLargestList) return fail(Code::bad_input, "list larger than 1 GiB: split it", path.string());
+    }
+    return all;
+  }
   const auto size = fs::file_size(path, error);
   if (error) return fail(Code::not_found, "cannot read the list: " + error.message(), path.string());
   if (size > kLargestList) return fail(Code::bad_input, "list larger than 1 GiB: split it", path.string());

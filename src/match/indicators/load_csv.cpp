@@ -29,6 +29,41 @@ enum class Column : std::uint8_t {
   of_kind
 };
 
+/// The kind that a column's name or a type means, in the writing of feeds and products (abuse.ch, OTX, Defender); else the text as it is.
+std::string kind_of(std::string_view name) {
+  std::string n;
+  for (const char c : to_lower(trim(name)))
+    if (c != '-' && c != '_' && c != ' ') n += c;
+  static constexpr std::pair<std::string_view, std::string_view> kVendors[] = {
+      {"filehashmd5", "md5"}, {"filehashsha1", "sha1"},  {"filehashsha256", "sha256"},
+      {"filemd5", "md5"},     {"filesha1", "sha1"},      {"filesha256", "sha256"},
+      {"md5hash", "md5"},     {"sha1hash", "sha1"},      {"sha256hash", "sha256"},
+      {"hashmd5", "md5"},     {"hashsha1", "sha1"},      {"hashsha256", "sha256"},
+      {"filehash", "hash"},   {"domainname", "domain"},  {"dns", "domain"},
+      {"ipaddress", "ip"},    {"ip:port", "ip"},         {"ipport", "ip"},
+      {"dstip", "ip"},        {"srcip", "ip"},           {"ipv4address", "ip"},
+      {"ipv6address", "ip"},  {"emailaddress", "email"}, {"senderaddress", "email"}};
+  for (const auto& [vendor, kind] : kVendors)
+    if (n == vendor) return std::string(kind);
+  return std::string(trim(name));
+}
+/// Columns that say what they hold beside others that say nothing; "email" or "user" beside others is somebody's contact.
+bool is_sure(std::string_view kind) {
+  const auto k = event::parse_kind(kind);
+  if (!k) return kind == "hash";
+  switch (*k) {
+    case event::Kind::domain:
+    case event::Kind::url:
+    case event::Kind::ipv4:
+    case event::Kind::ipv6:
+    case event::Kind::cidr:
+    case event::Kind::md5:
+    case event::Kind::sha1:
+    case event::Kind::sha256: return true;
+    default: return false;
+  }
+}
+
 Column column_of(std::string_view name) {
   std::string n = to_lower(trim(name));
   for (char& c : n)
@@ -36,17 +71,19 @@ Column column_of(std::string_view name) {
   const auto is = [&](std::initializer_list<std::string_view> names) {
     return std::find(names.begin(), names.end(), n) != names.end();
   };
-  if (is({"kind", "type", "indicator_type", "ioc_type"})) return Column::kind;
-  if (is({"value", "indicator", "ioc", "ioc_value", "observable"})) return Column::value;
+  if (is({"kind", "type", "indicator_type", "indicatortype", "ioc_type"})) return Column::kind;
+  if (is({"value", "indicator", "indicator_value", "indicatorvalue", "ioc", "ioc_value", "observable"}))
+    return Column::value;
   if (is({"source", "feed", "origin"})) return Column::source;
   if (n == "confidence") return Column::confidence;
   if (n == "tlp") return Column::tlp;
   if (is({"valid_from", "first_seen"})) return Column::valid_from;
-  if (is({"valid_until", "valid_to", "expires", "expiration"})) return Column::valid_until;
+  if (is({"valid_until", "valid_to", "expires", "expiration", "expiration_time", "expirationtime"}))
+    return Column::valid_until;
   if (n == "action") return Column::action;
   if (is({"comment", "description", "app"})) return Column::comment;
   if (n == "to_ids") return Column::to_ids;
-  if (event::parse_kind(n) || n == "hash") return Column::of_kind;
+  if (const std::string k = kind_of(n); event::parse_kind(k) || k == "hash") return Column::of_kind;
   return Column::other;
 }
 
@@ -126,17 +163,47 @@ class Rows {
 
 char separator_of(std::string_view header) {
   char best = ',';
-  for (char c : {',', ';', '\t'})
+  for (char c : {',', ';', '\t', '|'})
     if (std::count(header.begin(), header.end(), c) > std::count(header.begin(), header.end(), best)) best = c;
   return best;
 }
 
-// The header: the first line that is not empty and no comment.
+bool names_columns(std::string_view header) {
+  std::vector<std::string> names;
+  Rows(header, separator_of(header)).next(names);
+  if (names.size() == 1) return column_of(names[0]) == Column::value;
+  std::size_t kinds = 0;
+  bool value = false, sure = false;
+  for (const std::string& n : names) {
+    value |= column_of(n) == Column::value;
+    const bool of_kind = column_of(n) == Column::of_kind;
+    kinds += of_kind ? 1 : 0;
+    sure |= of_kind && is_sure(kind_of(n));
+  }
+  return value || sure || kinds == names.size();
+}
+
+// From the header on: the first line that is not empty and no comment, or the comment before it when that names the columns
+// ("# id,dateadded,url,...").
 std::string_view body_of(std::string_view text) {
+  std::string_view named;
   for (;;) {
     const auto end = text.find('\n');
     const std::string_view line = trim(text.substr(0, end));
-    if ((!line.empty() && line[0] != '#') || end == std::string_view::npos) return text;
+    if (!line.empty() && line[0] != '#') {
+      const bool names = line.find_first_of(".:/") == std::string_view::npos && names_columns(line);  // not values
+      return named.empty() || names ? text : named;
+    }
+    if (end == std::string_view::npos) return text;
+    if (!line.empty()) {
+      const std::size_t at = line.find_first_not_of("# \t");
+      const std::string_view header = at == std::string_view::npos ? std::string_view{} : line.substr(at);
+      const char separator = separator_of(header);
+      // A sentence has commas too: its "columns" are no single words.
+      const bool row = header.size() < 8192 && header.find(separator) != std::string_view::npos &&
+                       header.find(std::string(1, separator) + " ") == std::string_view::npos && names_columns(header);
+      named = row ? text.substr(static_cast<std::size_t>(header.data() - text.data())) : std::string_view{};
+    }
     text.remove_prefix(end + 1);
   }
 }
@@ -145,17 +212,7 @@ std::string_view body_of(std::string_view text) {
 
 bool looks_like_csv(std::string_view text) {
   text = body_of(text);
-  const std::string_view header = text.substr(0, std::min(text.find('\n'), std::size_t{8192}));
-  std::vector<std::string> names;
-  Rows(header, separator_of(header)).next(names);
-  if (names.size() == 1) return column_of(names[0]) == Column::value;
-  std::size_t kinds = 0;
-  bool value = false;
-  for (const std::string& n : names) {
-    value |= column_of(n) == Column::value;
-    kinds += column_of(n) == Column::of_kind ? 1 : 0;
-  }
-  return value || kinds == names.size();  // an "email" column beside others is somebody's contact
+  return names_columns(text.substr(0, std::min(text.find('\n'), std::size_t{8192})));
 }
 
 void load_csv(std::string_view text, ListTarget& to) {
@@ -167,11 +224,12 @@ void load_csv(std::string_view text, ListTarget& to) {
   if (!rows.next(row)) return;
   std::vector<Column> columns;
   std::vector<std::string> names;
-  bool has_value = false;
+  bool has_value = false, beside_others = false;
   for (const std::string& n : row) {
     columns.push_back(column_of(n));
-    names.emplace_back(trim(n));
+    names.push_back(kind_of(n));
     has_value |= columns.back() == Column::value;
+    beside_others |= columns.back() != Column::of_kind;
   }
   while (rows.next(row)) {
     const std::string where = "line " + std::to_string(rows.line() + skipped_lines);
@@ -184,12 +242,12 @@ void load_csv(std::string_view text, ListTarget& to) {
     }
     Indicator i = to.blank();
     std::string kind, value, bad;
-    bool for_detection = true;
+    bool for_detection = true, allowed = false;
     for (std::size_t c = 0; c < row.size() && c < columns.size(); ++c) {
       const std::string_view field = trim(row[c]);
       if (field.empty()) continue;
       switch (columns[c]) {
-        case Column::kind: kind = field; break;
+        case Column::kind: kind = kind_of(field); break;
         case Column::value: value = field; break;
         case Column::source: i.source = field; break;
         case Column::confidence: {
@@ -210,7 +268,9 @@ void load_csv(std::string_view text, ListTarget& to) {
           if (!read_time(field, i.valid_until)) bad = "valid_until is no time";
           break;
         case Column::action:
-          if (const auto action = parse_action(to_lower(field))) i.action = *action;
+          if (iequals(field, "allow") || iequals(field, "allowed")) allowed = true;
+          else if (iequals(field, "alert") || iequals(field, "audit")) i.action = Action::watch;
+          else if (const auto action = parse_action(to_lower(field))) i.action = *action;
           else bad = "action is not watch, warn, hold or block";
           break;
         case Column::comment: i.comment = field; break;
@@ -227,9 +287,23 @@ void load_csv(std::string_view text, ListTarget& to) {
       to.skip("not for detection (to_ids is false)", where, value);
       continue;
     }
+    if (allowed) {
+      to.skip("allowed by its sender: no indicator", where, value);
+      continue;
+    }
     if (!has_value) {  // "md5,sha1,sha256": one indicator a filled column
+      bool url = false;
+      for (std::size_t c = 0; c < row.size() && c < columns.size(); ++c)
+        url |=
+            columns[c] == Column::of_kind && event::parse_kind(names[c]) == event::Kind::url && !trim(row[c]).empty();
       for (std::size_t c = 0; c < row.size() && c < columns.size(); ++c) {
-        if (columns[c] != Column::of_kind || trim(row[c]).empty()) continue;
+        if (columns[c] != Column::of_kind || trim(row[c]).empty() || trim(row[c]) == "n/a") continue;
+        if (beside_others && !is_sure(names[c])) continue;
+        const auto k = event::parse_kind(names[c]);
+        if (url && (k == event::Kind::domain || k == event::Kind::ipv4 || k == event::Kind::ipv6)) {
+          to.skip("beside a URL: where that lies, which may be somebody else's", where, row[c]);
+          continue;
+        }
         if (auto o = event::canonical(names[c], event::refang(trim(row[c])))) {
           i.kind = o->kind;
           i.value = std::move(o->value);
@@ -250,6 +324,7 @@ void load_csv(std::string_view text, ListTarget& to) {
       continue;
     }
     const auto add = [&](std::string_view k, std::string_view v) {
+      if (k == "ip" && v.find(':') == v.rfind(':')) v = v.substr(0, v.find(':'));  // "192.0.2.1:443"
       const bool known = event::parse_kind(k).has_value() || iequals(k, "hash");
       auto o = k.empty() ? event::guess(v) : event::canonical(k, event::refang(v));
       if (!o) {

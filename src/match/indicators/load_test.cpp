@@ -1,12 +1,15 @@
 #include "match/indicators/load.hpp"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <random>
 #include <sstream>
+#include <thread>
 
 #include "match/indicators/allow_list.hpp"
 
@@ -111,6 +114,57 @@ TEST(LoadCsv, ColumnsNamedByKindAndOtherSeparators) {
   EXPECT_EQ(load("value\nevil.example\n192.0.2.1\n").values(), (Strings{"domain evil.example", "ipv4 192.0.2.1"}));
   EXPECT_EQ(load("# made up\ntype\tindicator\ndomain|ip\tevil.example|192.0.2.1\n").values(),
             (Strings{"domain evil.example", "ipv4 192.0.2.1"}));
+}
+
+TEST(LoadCsv, ListsOfOthersAsTheyWriteThem) {
+  // The names of the columns in a comment, quotes behind blanks, columns that no reader knows.
+  EXPECT_EQ(load("#####\n# Made up dump (CSV, recent URLs only) #\n#####\n#\n# id,dateadded,url,url_status,reporter\n"
+                 "\"3\",\"2023-11-14 22:13:20\",\"http://evil.example:8080/a/b.exe\",\"online\",\"rep\"\n")
+                .values(),
+            Strings{"url evil.example:8080/a/b.exe"});
+  EXPECT_EQ(load("# \"first_seen_utc\",\"ioc_id\",\"ioc_value\",\"ioc_type\",\"confidence_level\"\n"
+                 "\"2023-11-14 22:13:20\", \"1\", \"203.0.113.67:8443\", \"ip:port\", \"100\"\n"
+                 "\"2023-11-14 22:13:20\", \"4\", "
+                 "\"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\", \"sha256_hash\", \"100\"\n")
+                .values(),
+            (Strings{"ipv4 203.0.113.67", "sha256 e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"}));
+  EXPECT_EQ(load("\"first_seen_utc\",\"dst_ip\",\"dst_port\",\"malware\"\n\"2023-11-14\",\"203.0.113.66\",\"443\","
+                 "\"x\"\n# END\n")
+                .values(),
+            Strings{"ipv4 203.0.113.66"});
+  EXPECT_EQ(load("# Listingdate,SHA1,Listingreason\n2023-11-14 22:13:20,da39a3ee5e6b4b0d3255bfef95601890afd80709,C&C\n")
+                .values(),
+            Strings{"sha1 da39a3ee5e6b4b0d3255bfef95601890afd80709"});
+  EXPECT_EQ(
+      load("Indicator type,Indicator,Description\nFileHash-MD5,d41d8cd98f00b204e9800998ecf8427e,\nIPv4,192.0.2.1,\n")
+          .values(),
+      (Strings{"md5 d41d8cd98f00b204e9800998ecf8427e", "ipv4 192.0.2.1"}));
+  const auto defender = load(
+      "IndicatorType,IndicatorValue,ExpirationTime,Action,Title\nDomainName,evil.example,,Block,t\n"
+      "IpAddress,192.0.2.1,2027-01-01T00:00:00Z,Alert,t\nDomainName,good.example,,Allowed,t\n");
+  EXPECT_EQ(defender.values(), (Strings{"domain evil.example", "ipv4 192.0.2.1"}));
+  EXPECT_EQ(defender.report.skipped_count(), 1U);
+  EXPECT_NE(defender.all.at(1).valid_until, Instant{});
+  // Where a URL lies is not bad for that; a comment is no header; a contact is no indicator.
+  EXPECT_EQ(load("date,url,ip,contact_email\n2026,http://evil.example/x,192.0.2.1,\"a@b.example\"\n").values(),
+            Strings{"url evil.example/x"});
+  EXPECT_EQ(load("# domain, url and ip\nevil.example\n").values(), Strings{"domain evil.example"});
+  EXPECT_EQ(load("type|value\ndomain|evil.example\n").values(), Strings{"domain evil.example"});
+}
+
+TEST(LoadFile, APipeIsReadToItsEnd) {
+  const fs::path path = fs::temp_directory_path() / ("bavn_pipe_" + std::to_string(::getpid()));
+  ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0);
+  std::thread writer([&] { std::ofstream(path) << "evil.example\n192.0.2.1\n"; });
+  std::size_t n = 0;
+  const auto report = load_file(path.string(), [&](const Indicator&) -> Result<void> {
+    ++n;
+    return {};
+  });
+  writer.join();
+  fs::remove(path);
+  ASSERT_TRUE(report) << report.error().what;
+  EXPECT_EQ(n, 2U);
 }
 
 TEST(LoadText, CommentsDefangedHostsFilesAndRanges) {

@@ -5,6 +5,7 @@
 #include <yaml-cpp/exceptions.h>
 #include <yaml-cpp/parser.h>
 
+#include <algorithm>
 #include <istream>
 #include <streambuf>
 #include <unordered_map>
@@ -104,8 +105,32 @@ class Builder final : public YAML::EventHandler {
   void close() {
     Frame done = std::move(stack_.back());
     stack_.pop_back();
+    if (done.node.is_map()) merge(done.node);
     remember(done.node, done.anchor);
     add(std::move(done.node));
+  }
+  /// "<<: *base" of YAML 1.1: the keys of the map (or maps) named there that the map does not have itself; the first that has one counts.
+  static void merge(Yaml& map) {
+    const auto at = std::find(map.keys.begin(), map.keys.end(), "<<");
+    if (at == map.keys.end()) return;
+    const auto i = at - map.keys.begin();
+    const Yaml from = map.items[static_cast<std::size_t>(i)];
+    if (!from.is_map() && (!from.is_list() || !std::all_of(from.items.begin(), from.items.end(),
+                                                           [](const Yaml& y) { return y.is_map(); })))
+      return;  // whoever reads the map says what is wrong with it
+    map.keys.erase(at);
+    map.items.erase(map.items.begin() + i);
+    std::unordered_set<std::string> has(map.keys.begin(), map.keys.end());
+    const auto take = [&](const Yaml& base) {
+      for (std::size_t k = 0; k < base.keys.size(); ++k) {
+        if (!has.insert(base.keys[k]).second) continue;
+        map.keys.push_back(base.keys[k]);
+        map.items.push_back(base.items[k]);
+      }
+    };
+    if (from.is_map()) take(from);
+    else
+      for (const Yaml& base : from.items) take(base);
   }
   void leaf(Yaml y, YAML::anchor_t anchor) {
     ++nodes_;

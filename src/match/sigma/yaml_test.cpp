@@ -68,6 +68,22 @@ TEST(Yaml, AliasBombsAreRefused) {
   EXPECT_FALSE(reason("a: &a [*a]").empty());
 }
 
+TEST(Yaml, MergeKeysBringWhatTheMapDoesNotHaveItself) {
+  const auto docs = read_yaml(
+      "base: &b {Image: a, User: x}\nmore: &m {Image: c, Host: h}\none:\n  <<: *b\n  User: y\nboth:\n  <<: [*b, "
+      "*m]\nnone:\n"
+      "  <<: text\n");
+  ASSERT_TRUE(docs && docs->size() == 1 && docs->front().root);
+  const Yaml& root = *docs->front().root;
+  const auto text = [&](const char* map, const char* key) {
+    const Yaml* v = root.find(map)->find(key);
+    return v == nullptr ? std::string("-") : v->text;
+  };
+  EXPECT_EQ(text("one", "Image") + text("one", "User") + text("one", "<<"), "ay-");
+  EXPECT_EQ(text("both", "Image") + text("both", "User") + text("both", "Host"), "axh");
+  EXPECT_EQ(text("none", "<<"), "text");
+}
+
 TEST(Yaml, WhatIsNoTextIsRefused) {
   EXPECT_NE(reason("a: \xFF").find("UTF-8"), std::string::npos);
   EXPECT_NE(reason(std::string("a: x\0y", 6)).find("NUL"), std::string::npos);
