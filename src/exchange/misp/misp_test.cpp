@@ -368,6 +368,35 @@ TEST_F(MispTest, SearchesAreByEveryFilterOfMisp) {
   EXPECT_EQ(post("/attributes/restSearch", R"({"returnFormat":"xml"})").status, 400);
   EXPECT_EQ(post("/attributes/restSearch", R"({"returnFormat":"text","type":"domain"})").body,
             "a.example\nb.example\n");
+  // As PyMISP sends a datetime and a date.
+  EXPECT_EQ(count(R"({"timestamp":[900000000.25,1100000000.75]})"), 1U);
+  EXPECT_EQ(count(R"({"timestamp":"999999999.999999"})"), 5U);
+  EXPECT_EQ(count(R"({"from":1775087999.999999,"to":1780358399.999999})"), 5U);
+  // A filter that cannot be read must not mean everything.
+  EXPECT_EQ(count(R"({"tags":{}})"), 5U);
+  for (const char* odd :
+       {R"({"value":{"XOR":["a.example"]}})", R"({"value":{"OR":{"a":"b"}}})", R"({"timestamp":{"from":5}})",
+        R"({"limit":"ten"})", R"({"page":"first"})", R"({"order":"Attribute.colour"})",
+        R"({"order":"Attribute.timestamp, Attribute.id"})", R"({"order":["a","b"]})"})
+    EXPECT_EQ(post("/attributes/restSearch", odd).status, 400) << odd;
+  // The order decides what the first ones are.
+  const auto first = [&](const std::string& order) {
+    const auto said = post("/attributes/restSearch", R"({"limit":1,"returnFormat":"text","order":)" + order + "}");
+    EXPECT_EQ(said.status, 200) << order << said.body;
+    return said.body;
+  };
+  EXPECT_EQ(first(R"("Attribute.timestamp")"), "a.example\n");
+  EXPECT_EQ(first(R"("Attribute.value1 desc")"), "http://a.example/x\n");
+  EXPECT_EQ(first(R"(["Attribute.value1 asc"])"), "192.0.2.1\n");
+  EXPECT_EQ(first(R"({"Event.id":"desc"})"), "b.example\n");
+  // CSV as it is asked for.
+  const auto csv = [&](const std::string& more) {
+    return post("/attributes/restSearch", R"({"returnFormat":"csv","value":"b.example",)" + more + "}").body;
+  };
+  EXPECT_EQ(csv(R"("requested_attributes":["value","type"])"), "value,type\n\"b.example\",\"domain\"\n");
+  EXPECT_EQ(csv(R"("requested_attributes":"type, value","headerless":1)"), "\"domain\",\"b.example\"\n");
+  EXPECT_TRUE(csv(R"("includeContext":1)").contains("object_relation,event_uuid,event_info,event_source_org"));
+  EXPECT_TRUE(csv(R"("requested_attributes":["colour"])").contains("there is no column"));
   const auto events = [&](const std::string& body) {
     const auto said = post("/events/restSearch", body);
     EXPECT_EQ(said.status, 200) << body << said.body;

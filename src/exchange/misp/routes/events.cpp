@@ -1,5 +1,8 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
+#include <algorithm>
+#include <array>
 #include <set>
 
 #include "base/digest.hpp"
@@ -47,6 +50,13 @@ void add_dropped(std::string& head, const Put& put) {
   w.end().end();
   head += ",\"Dropped\":" + out;
 }
+
+/// The columns of a CSV, as MISP names them; those of the event come with includeContext.
+constexpr std::array<std::string_view, 9> kCsv = {"uuid",    "event_id", "category", "type",           "value",
+                                                  "comment", "to_ids",   "date",     "object_relation"};
+constexpr std::array<std::string_view, 7> kCsvOfEvent = {
+    "event_uuid",     "event_info", "event_source_org", "event_threat_level_id",
+    "event_analysis", "event_date", "event_timestamp"};
 
 }  // namespace
 
@@ -111,9 +121,53 @@ net::Reply Misp::Inner::search(Call& c, Scope scope) {
   } else {
     BAVN_MISP_TRY(const auto on, c, switches("warninglist"));
     std::map<std::int64_t, EventRow> events_seen;  // some hundred at a time
+    const auto event_of = [&](std::int64_t id) -> Result<const EventRow*> {
+      auto it = events_seen.find(id);
+      if (it == events_seen.end()) {
+        if (events_seen.size() > 500) events_seen.clear();
+        BAVN_TRY(auto e, book.event(c.viewer, std::to_string(id)));
+        if (!e) return nullptr;
+        it = events_seen.emplace(id, std::move(*e)).first;
+      }
+      return &it->second;
+    };
+    std::vector<std::string> columns = s.columns;
+    if (columns.empty()) columns.assign(kCsv.begin(), kCsv.end());
+    if (s.context && s.columns.empty()) columns.insert(columns.end(), kCsvOfEvent.begin(), kCsvOfEvent.end());
+    for (const std::string& name : columns)
+      if (std::find(kCsv.begin(), kCsv.end(), name) == kCsv.end() &&
+          std::find(kCsvOfEvent.begin(), kCsvOfEvent.end(), name) == kCsvOfEvent.end() && name != "timestamp")
+        return fault(c, 400, "Bad Request", fmt::format("there is no column \"{}\" here", name.substr(0, 60)));
+    const auto cell_of = [&](std::string_view name, const AttributeRow& a, net::JsonValue body_of,
+                             const EventRow& e) -> Result<std::string> {
+      const auto cell = [](std::string_view text) {
+        std::string q = "\"";
+        for (const char ch : text) {
+          if (ch == '"') q += '"';
+          q += ch;
+        }
+        return q + "\"";
+      };
+      if (name == "uuid") return cell(a.uuid);
+      if (name == "event_id") return std::to_string(a.event);
+      if (name == "type") return cell(a.type);
+      if (name == "to_ids") return std::string(truth(body_of["to_ids"]).value_or(false) ? "1" : "0");
+      if (name == "date" || name == "timestamp") return std::to_string(a.timestamp);
+      if (name == "event_uuid") return cell(e.uuid);
+      if (name == "event_info") return cell(e.info);
+      if (name == "event_threat_level_id") return std::to_string(e.threat_level);
+      if (name == "event_analysis") return std::to_string(e.analysis);
+      if (name == "event_date") return e.date;
+      if (name == "event_timestamp") return std::to_string(e.timestamp);
+      if (name == "event_source_org") {
+        BAVN_TRY(const auto orgc, book.org(e.orgc));
+        return cell(orgc.name);
+      }
+      return cell(body_of[name].text_or({}));
+    };
     std::size_t count = 0;
     if (s.format == "json") out.text() += "{\"response\":{\"Attribute\":[";
-    else if (s.format == "csv") out.text() += "uuid,event_id,category,type,value,comment,to_ids,date,object_relation\n";
+    else if (s.format == "csv" && !s.headerless) out.text() += fmt::format("{}\n", fmt::join(columns, ","));
     BAVN_MISP_CHECK(c, each_id([&](std::int64_t id) -> Result<void> {
                       BAVN_TRY(const auto a, book.attribute(c.viewer, std::to_string(id)));
                       if (!a) return {};
@@ -124,28 +178,18 @@ net::Reply Misp::Inner::search(Call& c, Scope scope) {
                       if (s.format == "text") {
                         out.text() += fmt::format("{}\n", value);
                       } else if (s.format == "csv") {
-                        const auto cell = [](std::string_view text) {
-                          std::string q = "\"";
-                          for (const char ch : text) {
-                            if (ch == '"') q += '"';
-                            q += ch;
-                          }
-                          return q + "\"";
-                        };
-                        out.text() += fmt::format("{},{},{},{},{},{},{},{},{}\n", cell(a->uuid), a->event,
-                                                  cell(parsed.root()["category"].text_or({})), cell(a->type),
-                                                  cell(value), cell(parsed.root()["comment"].text_or({})),
-                                                  truth(parsed.root()["to_ids"]).value_or(false) ? 1 : 0, a->timestamp,
-                                                  cell(parsed.root()["object_relation"].text_or({})));
-                      } else if (s.format == "json") {
-                        auto it = events_seen.find(a->event);
-                        if (it == events_seen.end()) {
-                          if (events_seen.size() > 500) events_seen.clear();
-                          BAVN_TRY(auto e, book.event(c.viewer, std::to_string(a->event)));
-                          if (!e) return {};
-                          it = events_seen.emplace(a->event, std::move(*e)).first;
+                        BAVN_TRY(const EventRow* e, event_of(a->event));
+                        if (e == nullptr) return {};
+                        for (const std::string& name : columns) {
+                          if (&name != &columns.front()) out.text() += ',';
+                          BAVN_TRY(const auto text, cell_of(name, *a, parsed.root(), *e));
+                          out.text() += text;
                         }
-                        BAVN_TRY(const auto text, render.attribute(*a, o, &it->second, s.event_tags_too || s.context));
+                        out.text() += '\n';
+                      } else if (s.format == "json") {
+                        BAVN_TRY(const EventRow* e, event_of(a->event));
+                        if (e == nullptr) return {};
+                        BAVN_TRY(const auto text, render.attribute(*a, o, e, s.event_tags_too || s.context));
                         comma();
                         out.text() += text;
                       }
