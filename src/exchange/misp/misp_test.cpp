@@ -314,6 +314,26 @@ TEST_F(MispTest, PublishedAttributesForDetectionBecomeIndicatorsAndAreWithdrawnW
   EXPECT_TRUE(published.empty());
 }
 
+TEST_F(MispTest, AnIndicatorIsNoFreerThanItsEventAndItsDistribution) {
+  const auto add = [&](std::string_view more, std::string_view uuid) {
+    ASSERT_EQ(post("/events/add", event(more, uuid)).status, 200);
+    jobs();
+  };
+  add(R"("published":true,"Tag":[{"name":"tlp:green"}],"Attribute":[{"type":"domain","value":"open.example"},
+      {"type":"domain","value":"own.example","distribution":"0"}],
+      "Object":[{"name":"url","distribution":"4","Attribute":[{"type":"domain","value":"group.example"}]}])",
+      "11111111-2222-4333-8444-555555555555");
+  add(R"("published":true,"distribution":"0","Tag":[{"name":"tlp:green"}],"Attribute":[{"type":"domain","value":"ours.example"}])",
+      "22222222-2222-4333-8444-555555555555");
+  add(R"("published":true,"Tag":[{"name":"tlp:amber"}],"Attribute":[{"type":"domain","value":"amber.example","Tag":[{"name":"tlp:clear"}]}])",
+      "33333333-2222-4333-8444-555555555555");
+  EXPECT_EQ(published["open.example"].tlp, Tlp::green);
+  EXPECT_EQ(published["own.example"].tlp, Tlp::amber_strict);
+  EXPECT_EQ(published["group.example"].tlp, Tlp::amber_strict);
+  EXPECT_EQ(published["ours.example"].tlp, Tlp::amber_strict);
+  EXPECT_EQ(published["amber.example"].tlp, Tlp::amber);
+}
+
 TEST_F(MispTest, SearchesAreByEveryFilterOfMisp) {
   ASSERT_EQ(post("/events/add", event(R"("Tag":[{"name":"tlp:green"},{"name":"rsit:fraud=\"phishing\""}],"Attribute":[
       {"type":"domain","value":"a.example","timestamp":"1000000000"},{"type":"url","value":"http://a.example/x","category":"Payload delivery"},

@@ -355,6 +355,19 @@ TEST_F(PeerDeskTest, AFileIsImportedInAPartnersNameAndEachLineThatIsNotTakenIsLi
   EXPECT_EQ(peer(id).dropped, 3);
 }
 
+TEST_F(PeerDeskTest, APatternThatIsKeptAndNotLookedForIsListed) {
+  const auto done = desk->import(
+      owner, add(feed()),
+      R"({"type":"bundle","objects":[{"type":"indicator","pattern_type":"stix","valid_from":"2020-01-01T00:00:00Z",)"
+      R"("pattern":"[domain-name:value = 'a.example'] FOLLOWEDBY [domain-name:value = 'b.example']"}]})",
+      "bundle.json", event::Tlp::green, false);
+  ASSERT_TRUE(done) << to_string(done.error());
+  EXPECT_EQ(done->taken.published, 1U);
+  EXPECT_EQ(done->taken.dropped, 0U);
+  ASSERT_EQ(done->taken.list.size(), 1U);
+  EXPECT_EQ(done->taken.list[0].reason, "its pattern is kept and not looked for: uses FOLLOWEDBY");
+}
+
 TEST_F(PeerDeskTest, APartnerGetsWhatItsCeilingKindsAndSectorsAllow) {
   for (int i = 1; i <= 30; ++i) {
     Known k;

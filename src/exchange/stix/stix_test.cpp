@@ -119,6 +119,17 @@ TEST(StixIndicators, WhatIsWrittenIsReadBackAndSaysTheSame) {
     ASSERT_EQ(back->indicators.size(), 1U);
     EXPECT_EQ(back->indicators[0], i);
   }
+  {
+    mi::Indicator watched = i, defaults;
+    watched.action = mi::Action::watch;
+    defaults.action = mi::Action::warn;
+    std::string text;
+    append_indicator(text, kAuthor, watched, {kAuthor.since, kAuthor.since, {}, false});
+    const auto document = net::JsonDocument::parse(text);
+    const auto back = indicators_of(document->root(), defaults, Tlp::green);
+    ASSERT_TRUE(back && back->indicators.size() == 1);
+    EXPECT_EQ(back->indicators[0].action, mi::Action::watch) << "what is only watched for is not made more of";
+  }
   i.valid_until = i.valid_from;
   std::string body;
   append_indicator(body, kAuthor, i, {kAuthor.since, kAuthor.since, {}, true});
