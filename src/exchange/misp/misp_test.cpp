@@ -429,6 +429,34 @@ TEST_F(MispTest, SearchesAreByEveryFilterOfMisp) {
   EXPECT_EQ(events(R"({"tags":"!tlp:green"})"), 1U);
   EXPECT_EQ(events(R"({"searchall":"b.example"})"), 1U);
   EXPECT_EQ(events(R"({"threat_level_id":[1,2]})"), 2U);
+  // Lines of events are lines of their attributes.
+  EXPECT_EQ(post("/events/restSearch", R"({"returnFormat":"text","eventid":2})").body, "b.example\n");
+  EXPECT_TRUE(post("/events/restSearch", R"({"returnFormat":"csv","eventid":2})").body.contains("\"b.example\""));
+  // What is asked of attributes holds for those that are shown in events, too.
+  ASSERT_EQ(post("/events/add", event(R"("Attribute":[{"type":"domain","value":"c.example","Tag":[{"name":"noise"}]},
+      {"type":"text","value":"words","to_ids":false},{"type":"ip-dst","value":"192.0.2.5"}],
+      "Object":[{"name":"url","Attribute":[{"type":"url","value":"http://c.example/x"},{"type":"text","value":"more","to_ids":false}]}])",
+                                      "33333333-2222-4333-8444-555555555555"))
+                .status,
+            200);
+  const auto shown = [&](const std::string& more) {
+    const auto said = post("/events/restSearch", R"({"eventid":3,)" + more + "}");
+    EXPECT_EQ(said.status, 200) << said.body;
+    const net::JsonValue e = said.json.root()["response"].at(0)["Event"];
+    std::size_t n = e["Attribute"].size();
+    for (const net::JsonValue o : e["Object"]) n += o["Attribute"].size();
+    return n;
+  };
+  EXPECT_EQ(shown(R"("metadata":0)"), 5U);
+  EXPECT_EQ(shown(R"("to_ids":1)"), 3U);
+  EXPECT_EQ(shown(R"("to_ids":"0")"), 2U);
+  EXPECT_EQ(shown(R"("enforceWarninglist":1)"), 4U);
+  EXPECT_EQ(shown(R"("tags":"!noi%")"), 4U);
+  const auto with_uuid = post("/attributes/restSearch", R"({"value":"c.example","includeEventUuid":1})");
+  EXPECT_EQ(with_uuid.json.root()["response"]["Attribute"].at(0)["event_uuid"].text_or(""),
+            "33333333-2222-4333-8444-555555555555");
+  EXPECT_TRUE(post("/attributes/add/3", R"({"type":"ip-dst","value":"192.0.2.6","enforceWarninglist":true})")
+                  .body.contains("trips over a warninglist"));
 }
 
 TEST_F(MispTest, AMispPullsWithTagsAndOnlyWhatIsPublished) {

@@ -432,6 +432,8 @@ Result<Search> search_from(net::JsonValue body, Scope scope, Instant now) {
       s.metadata = truth(m).value_or(false);
     } else if (k == "includeSightings") {
       s.sightings = truth(m).value_or(false);
+    } else if (k == "includeEventUuid") {
+      s.event_uuid = truth(m).value_or(false);
     } else if (k == "headerless") {
       s.headerless = truth(m).value_or(false);
     } else if (k == "requested_attributes") {
@@ -546,9 +548,15 @@ Result<std::vector<std::int64_t>> found(Book& book, const Viewer& viewer, const 
           list);
     });
     leads = !s.uuid.any.empty() || !s.eventid.any.empty();
-    c.words(s.tags, [&](const std::vector<std::string>& v) {
+    Words wanted = s.tags;
+    wanted.none.clear();
+    c.words(wanted, [&](const std::vector<std::string>& v) {
       return fmt::format("e.id IN (SELECT t.event FROM misp_tagged t WHERE t.tag IN {})", tags_named(c, v));
     });
+    // An event is not given for a tag of its own; of one with such an attribute that attribute is not shown.
+    if (!s.tags.none.empty())
+      c.add(fmt::format("e.id NOT IN (SELECT t.event FROM misp_tagged t WHERE t.attribute = 0 AND t.tag IN {})",
+                        tags_named(c, s.tags.none)));
     c.words(s.object_name, [&](const std::vector<std::string>& v) {
       return fmt::format("EXISTS (SELECT 1 FROM misp_object o WHERE o.event = e.id AND {})", c.one_of("o.name", v));
     });

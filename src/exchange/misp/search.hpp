@@ -39,7 +39,7 @@ struct Search {
   std::string date_from{}, date_to{};
   Deleted deleted = Deleted::no;
   bool enforce_warninglist = false, event_tags_too = false, context = false, attachments = false, metadata = false,
-       sightings = false, minimal = false, headerless = false;
+       sightings = false, minimal = false, headerless = false, event_uuid = false;
   std::string format = "json", sort{};
   std::vector<std::string> columns{};  // of a CSV; empty: the usual ones
   bool descending = false;

@@ -171,6 +171,15 @@ TEST_F(PeerDeskTest, APartnerIsAskedAtOnceThenRegularlyAndWhatItGivesIsInItsName
   EXPECT_EQ(published.size(), 3U) << "304: nothing new";
 }
 
+TEST_F(PeerDeskTest, OneThatIsAddedPausedIsNotAskedBeforeItIsResumed) {
+  const auto id = desk->add(owner, feed(), true);
+  ASSERT_TRUE(id) << to_string(id.error());
+  EXPECT_EQ(peer(*id).state, "paused");
+  EXPECT_EQ(state->read([](store::Reader& r) { return r.number("SELECT count(*) FROM timer"); }).value_or(-1), 0);
+  ASSERT_TRUE(desk->pause(owner, *id, false));
+  EXPECT_EQ(peer(*id).state, "new");
+}
+
 TEST_F(PeerDeskTest, OneThatDoesNotAnswerIsTriedWithGrowingPausesAndComesBack) {
   status = 503;
   const auto id = add(feed());

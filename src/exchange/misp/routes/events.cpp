@@ -51,6 +51,27 @@ void add_dropped(std::string& head, const Put& put) {
   head += ",\"Dropped\":" + out;
 }
 
+/// As LIKE of the tables: % is anything.
+bool is_like(std::string_view text, std::string_view pattern) {
+  std::size_t t = 0, p = 0, star = std::string_view::npos, from = 0;
+  while (t < text.size()) {
+    if (p < pattern.size() && pattern[p] == '%') {
+      star = p++;
+      from = t;
+    } else if (p < pattern.size() && ascii_lower(pattern[p]) == ascii_lower(text[t])) {
+      ++p;
+      ++t;
+    } else if (star != std::string_view::npos) {
+      p = star + 1;
+      t = ++from;
+    } else {
+      return false;
+    }
+  }
+  while (p < pattern.size() && pattern[p] == '%') ++p;
+  return p == pattern.size();
+}
+
 /// The columns of a CSV, as MISP names them; those of the event come with includeContext.
 constexpr std::array<std::string_view, 9> kCsv = {"uuid",    "event_id", "category", "type",           "value",
                                                   "comment", "to_ids",   "date",     "object_relation"};
@@ -62,7 +83,16 @@ constexpr std::array<std::string_view, 7> kCsvOfEvent = {
 
 net::Reply Misp::Inner::search(Call& c, Scope scope) {
   BAVN_MISP_TRY(const auto body, c, c.body());
-  BAVN_MISP_TRY(auto s, c, search_from(body.root(), scope, runtime.now()));
+  const auto read = [&](net::JsonValue asked) -> Result<Search> {
+    BAVN_TRY(auto got, search_from(asked, scope, runtime.now()));
+    if (scope != Scope::events || (got.format != "csv" && got.format != "text")) return got;
+    // Lines of events are those of their attributes, and what is said of time is said of the events.
+    scope = Scope::attributes;
+    BAVN_TRY(got, search_from(asked, scope, runtime.now()));
+    if (got.event_timestamp.empty()) std::swap(got.event_timestamp, got.timestamp);
+    return got;
+  };
+  BAVN_MISP_TRY(auto s, c, read(body.root()));
   if (!c.named.empty()) {  // /limit:5/page:2, /value:evil.example
     std::string over;
     JsonWriter w(over);
@@ -73,13 +103,12 @@ net::Reply Misp::Inner::search(Call& c, Scope scope) {
     w.end();
     BAVN_MISP_TRY(const auto all, c,
                   net::JsonDocument::parse(merged(body.root().is_object() ? body.root().to_text() : "{}", over)));
-    BAVN_MISP_TRY(s, c, search_from(all.root(), scope, runtime.now()));
+    BAVN_MISP_TRY(s, c, read(all.root()));
   }
   if (s.format != "json" &&
       !(scope == Scope::attributes && (s.format == "text" || s.format == "csv" || s.format == "count")))
-    return fault(
-        c, 400, "Invalid returnFormat",
-        "the formats here are json for everything, and csv, text and count for attributes; STIX is served by TAXII");
+    return fault(c, 400, "Invalid returnFormat",
+                 "the formats here are json, csv and text, and count for attributes; STIX is served by TAXII");
   BAVN_MISP_TRY(const auto ids, c, found(book, c.viewer, s));
   Render render(book, c.viewer);
   RenderOptions o;
@@ -88,6 +117,16 @@ net::Reply Misp::Inner::search(Call& c, Scope scope) {
   o.sightings = s.sightings;
   o.local_tags = !c.viewer.partner();
   o.parts = !s.metadata;
+  BAVN_MISP_TRY(const auto on, c, switches("warninglist"));
+  if (scope == Scope::events && (s.to_ids || s.enforce_warninglist || !s.tags.none.empty()))
+    o.keeps = [&](const AttributeRow& a, std::span<const std::string_view> tags) -> Result<bool> {
+      for (const std::string_view t : tags)
+        if (std::any_of(s.tags.none.begin(), s.tags.none.end(), [&](const std::string& n) { return is_like(t, n); }))
+          return false;
+      BAVN_TRY(const auto read_body, net::JsonDocument::parse(a.body));
+      if (s.to_ids && truth(read_body.root()["to_ids"]).value_or(false) != *s.to_ids) return false;
+      return !s.enforce_warninglist || listed(read_body.root()["value"].text_or({}), a.type, on).empty();
+    };
   Sink out = sink();
   const auto each_id = [&](auto&& f) -> Result<void> {
     for (const std::int64_t id : ids) BAVN_CHECK(f(id));
@@ -119,7 +158,6 @@ net::Reply Misp::Inner::search(Call& c, Scope scope) {
                     }));
     out.text() += "]}";
   } else {
-    BAVN_MISP_TRY(const auto on, c, switches("warninglist"));
     std::map<std::int64_t, EventRow> events_seen;  // some hundred at a time
     const auto event_of = [&](std::int64_t id) -> Result<const EventRow*> {
       auto it = events_seen.find(id);
@@ -189,7 +227,8 @@ net::Reply Misp::Inner::search(Call& c, Scope scope) {
                       } else if (s.format == "json") {
                         BAVN_TRY(const EventRow* e, event_of(a->event));
                         if (e == nullptr) return {};
-                        BAVN_TRY(const auto text, render.attribute(*a, o, e, s.event_tags_too || s.context));
+                        BAVN_TRY(auto text, render.attribute(*a, o, e, s.event_tags_too || s.context));
+                        if (s.event_uuid) text.insert(text.size() - 1, fmt::format(",\"event_uuid\":\"{}\"", e->uuid));
                         comma();
                         out.text() += text;
                       }
