@@ -2,6 +2,8 @@
 // twice changes nothing, and a crash in between is made good by the next time.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/json_writer.hpp"
 #include "base/log.hpp"
 #include "base/text.hpp"
@@ -115,8 +117,18 @@ Result<void> Misp::Inner::indicators_of(std::int64_t event, std::string_view mod
                 kAttributeColumns, kPage),
             {{"e", event}, {"after", after}});
       }));
+      BAVN_TRY(const auto shut, state.read([&](store::Reader& r) {
+        return r.all<std::int64_t>(
+            "SELECT a.id FROM misp_attribute a WHERE a.event = :e AND a.id > :after AND a.id <= :upto AND (a.closed = "
+            "1 OR "
+            "EXISTS (SELECT 1 FROM misp_object o WHERE o.id = a.object AND o.closed = 1)) ORDER BY a.id",
+            {{"e", event}, {"after", after}, {"upto", rows.empty() ? after : rows.back().id}});
+      }));
       std::vector<Delivered> delivered;
       for (const AttributeRow& a : rows) {
+        // What is for one's own organisation or a sharing group is for our members, and no partner's: as an indicator, too.
+        const bool closed = e->closed || std::binary_search(shut.begin(), shut.end(), a.id);
+        const auto least = !closed ? event::Tlp::clear : e->peer == 0 ? event::Tlp::amber_strict : event::Tlp::amber;
         const auto words = against.find(a.id);
         if (words != against.end() && words->second.ended_at >= a.timestamp) continue;  // over, until it is changed
         BAVN_TRY(const auto own_tags, render.tags(a.event, a.id, true));
@@ -125,6 +137,7 @@ Result<void> Misp::Inner::indicators_of(std::int64_t event, std::string_view mod
             [&](const mi::Indicator& i) -> Result<void> {
               Delivered d{i, a.uuid};
               d.indicator.source = source;
+              d.indicator.tlp = std::max(d.indicator.tlp, least);
               if (e->peer != 0) d.indicator.valid_until = blank.valid_until;
               if (words != against.end()) doubt(d.indicator, words->second);
               // Red is for those who are named, and an indicator goes to every node.

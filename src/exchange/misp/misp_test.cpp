@@ -314,6 +314,26 @@ TEST_F(MispTest, PublishedAttributesForDetectionBecomeIndicatorsAndAreWithdrawnW
   EXPECT_TRUE(published.empty());
 }
 
+TEST_F(MispTest, AnIndicatorIsNoFreerThanItsEventAndItsDistribution) {
+  const auto add = [&](std::string_view more, std::string_view uuid) {
+    ASSERT_EQ(post("/events/add", event(more, uuid)).status, 200);
+    jobs();
+  };
+  add(R"("published":true,"Tag":[{"name":"tlp:green"}],"Attribute":[{"type":"domain","value":"open.example"},
+      {"type":"domain","value":"own.example","distribution":"0"}],
+      "Object":[{"name":"url","distribution":"4","Attribute":[{"type":"domain","value":"group.example"}]}])",
+      "11111111-2222-4333-8444-555555555555");
+  add(R"("published":true,"distribution":"0","Tag":[{"name":"tlp:green"}],"Attribute":[{"type":"domain","value":"ours.example"}])",
+      "22222222-2222-4333-8444-555555555555");
+  add(R"("published":true,"Tag":[{"name":"tlp:amber"}],"Attribute":[{"type":"domain","value":"amber.example","Tag":[{"name":"tlp:clear"}]}])",
+      "33333333-2222-4333-8444-555555555555");
+  EXPECT_EQ(published["open.example"].tlp, Tlp::green);
+  EXPECT_EQ(published["own.example"].tlp, Tlp::amber_strict);
+  EXPECT_EQ(published["group.example"].tlp, Tlp::amber_strict);
+  EXPECT_EQ(published["ours.example"].tlp, Tlp::amber_strict);
+  EXPECT_EQ(published["amber.example"].tlp, Tlp::amber);
+}
+
 TEST_F(MispTest, SearchesAreByEveryFilterOfMisp) {
   ASSERT_EQ(post("/events/add", event(R"("Tag":[{"name":"tlp:green"},{"name":"rsit:fraud=\"phishing\""}],"Attribute":[
       {"type":"domain","value":"a.example","timestamp":"1000000000"},{"type":"url","value":"http://a.example/x","category":"Payload delivery"},
@@ -368,6 +388,35 @@ TEST_F(MispTest, SearchesAreByEveryFilterOfMisp) {
   EXPECT_EQ(post("/attributes/restSearch", R"({"returnFormat":"xml"})").status, 400);
   EXPECT_EQ(post("/attributes/restSearch", R"({"returnFormat":"text","type":"domain"})").body,
             "a.example\nb.example\n");
+  // As PyMISP sends a datetime and a date.
+  EXPECT_EQ(count(R"({"timestamp":[900000000.25,1100000000.75]})"), 1U);
+  EXPECT_EQ(count(R"({"timestamp":"999999999.999999"})"), 5U);
+  EXPECT_EQ(count(R"({"from":1775087999.999999,"to":1780358399.999999})"), 5U);
+  // A filter that cannot be read must not mean everything.
+  EXPECT_EQ(count(R"({"tags":{}})"), 5U);
+  for (const char* odd :
+       {R"({"value":{"XOR":["a.example"]}})", R"({"value":{"OR":{"a":"b"}}})", R"({"timestamp":{"from":5}})",
+        R"({"limit":"ten"})", R"({"page":"first"})", R"({"order":"Attribute.colour"})",
+        R"({"order":"Attribute.timestamp, Attribute.id"})", R"({"order":["a","b"]})"})
+    EXPECT_EQ(post("/attributes/restSearch", odd).status, 400) << odd;
+  // The order decides what the first ones are.
+  const auto first = [&](const std::string& order) {
+    const auto said = post("/attributes/restSearch", R"({"limit":1,"returnFormat":"text","order":)" + order + "}");
+    EXPECT_EQ(said.status, 200) << order << said.body;
+    return said.body;
+  };
+  EXPECT_EQ(first(R"("Attribute.timestamp")"), "a.example\n");
+  EXPECT_EQ(first(R"("Attribute.value1 desc")"), "http://a.example/x\n");
+  EXPECT_EQ(first(R"(["Attribute.value1 asc"])"), "192.0.2.1\n");
+  EXPECT_EQ(first(R"({"Event.id":"desc"})"), "b.example\n");
+  // CSV as it is asked for.
+  const auto csv = [&](const std::string& more) {
+    return post("/attributes/restSearch", R"({"returnFormat":"csv","value":"b.example",)" + more + "}").body;
+  };
+  EXPECT_EQ(csv(R"("requested_attributes":["value","type"])"), "value,type\n\"b.example\",\"domain\"\n");
+  EXPECT_EQ(csv(R"("requested_attributes":"type, value","headerless":1)"), "\"domain\",\"b.example\"\n");
+  EXPECT_TRUE(csv(R"("includeContext":1)").contains("object_relation,event_uuid,event_info,event_source_org"));
+  EXPECT_TRUE(csv(R"("requested_attributes":["colour"])").contains("there is no column"));
   const auto events = [&](const std::string& body) {
     const auto said = post("/events/restSearch", body);
     EXPECT_EQ(said.status, 200) << body << said.body;
@@ -380,6 +429,34 @@ TEST_F(MispTest, SearchesAreByEveryFilterOfMisp) {
   EXPECT_EQ(events(R"({"tags":"!tlp:green"})"), 1U);
   EXPECT_EQ(events(R"({"searchall":"b.example"})"), 1U);
   EXPECT_EQ(events(R"({"threat_level_id":[1,2]})"), 2U);
+  // Lines of events are lines of their attributes.
+  EXPECT_EQ(post("/events/restSearch", R"({"returnFormat":"text","eventid":2})").body, "b.example\n");
+  EXPECT_TRUE(post("/events/restSearch", R"({"returnFormat":"csv","eventid":2})").body.contains("\"b.example\""));
+  // What is asked of attributes holds for those that are shown in events, too.
+  ASSERT_EQ(post("/events/add", event(R"("Attribute":[{"type":"domain","value":"c.example","Tag":[{"name":"noise"}]},
+      {"type":"text","value":"words","to_ids":false},{"type":"ip-dst","value":"192.0.2.5"}],
+      "Object":[{"name":"url","Attribute":[{"type":"url","value":"http://c.example/x"},{"type":"text","value":"more","to_ids":false}]}])",
+                                      "33333333-2222-4333-8444-555555555555"))
+                .status,
+            200);
+  const auto shown = [&](const std::string& more) {
+    const auto said = post("/events/restSearch", R"({"eventid":3,)" + more + "}");
+    EXPECT_EQ(said.status, 200) << said.body;
+    const net::JsonValue e = said.json.root()["response"].at(0)["Event"];
+    std::size_t n = e["Attribute"].size();
+    for (const net::JsonValue o : e["Object"]) n += o["Attribute"].size();
+    return n;
+  };
+  EXPECT_EQ(shown(R"("metadata":0)"), 5U);
+  EXPECT_EQ(shown(R"("to_ids":1)"), 3U);
+  EXPECT_EQ(shown(R"("to_ids":"0")"), 2U);
+  EXPECT_EQ(shown(R"("enforceWarninglist":1)"), 4U);
+  EXPECT_EQ(shown(R"("tags":"!noi%")"), 4U);
+  const auto with_uuid = post("/attributes/restSearch", R"({"value":"c.example","includeEventUuid":1})");
+  EXPECT_EQ(with_uuid.json.root()["response"]["Attribute"].at(0)["event_uuid"].text_or(""),
+            "33333333-2222-4333-8444-555555555555");
+  EXPECT_TRUE(post("/attributes/add/3", R"({"type":"ip-dst","value":"192.0.2.6","enforceWarninglist":true})")
+                  .body.contains("trips over a warninglist"));
 }
 
 TEST_F(MispTest, AMispPullsWithTagsAndOnlyWhatIsPublished) {

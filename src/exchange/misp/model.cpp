@@ -252,6 +252,7 @@ Result<AttributeIn> read_attribute(net::JsonValue v) {
         "value2",
         "Feed",
         "warnings",
+        "enforceWarninglist",
         "sighting_timestamp"});
   w.end();
   if (a.body.size() > kLargestAttribute) return wrong("the attribute is larger than 32 MiB");

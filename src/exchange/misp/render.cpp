@@ -281,6 +281,12 @@ std::string Render::attribute_text(const AttributeRow& a, std::string_view tags,
 }
 
 namespace {
+std::vector<std::string_view> names_of(std::span<const TagRow> tags) {
+  std::vector<std::string_view> out;
+  for (const TagRow& t : tags) out.emplace_back(t.name);
+  return out;
+}
+
 std::string tags_text(std::span<const TagRow> tags, bool local) {
   std::string out;
   JsonWriter w(out);
@@ -372,9 +378,18 @@ Result<std::string> Render::object(const ObjectRow& row, const RenderOptions& o)
   bool first = true;
   BAVN_CHECK(
       each_attribute(e, row.id, o.deleted, [&](const AttributeRow& a, std::span<const TagRow> t) -> Result<void> {
+        if (o.keeps) {
+          BAVN_TRY(const bool kept, o.keeps(a, names_of(t)));
+          if (!kept) return {};
+        }
         if (!first) out += ',';
         first = false;
-        out += attribute_text(a, tags_text(t, o.local_tags), o) + '}';
+        if (o.sightings) {
+          BAVN_TRY(const auto text, attribute(a, o));
+          out += text;
+        } else {
+          out += attribute_text(a, tags_text(t, o.local_tags), o) + '}';
+        }
         return {};
       }));
   return out + "]}";
@@ -472,6 +487,10 @@ Result<void> Render::event(Sink& out, const EventRow& e, const RenderOptions& o,
     out.text() += ",\"Attribute\":[";
     bool first = true;
     BAVN_CHECK(each_attribute(e, 0, o.deleted, [&](const AttributeRow& a, std::span<const TagRow> t) -> Result<void> {
+      if (o.keeps) {
+        BAVN_TRY(const bool kept, o.keeps(a, names_of(t)));
+        if (!kept) return {};
+      }
       if (!first) out.text() += ',';
       first = false;
       if (o.sightings) {

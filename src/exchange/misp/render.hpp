@@ -2,8 +2,10 @@
 // Events as JSON again: as MISP's REST answers them, and as a MISP feed has them. Rows are read some thousand at a time, and what is written goes
 // to a Sink that spills into a file: an event of 200,000 attributes needs no more memory than a small one.
 // Thread rules: plain functions; a Sink belongs to one thread.
+#include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -42,6 +44,8 @@ struct RenderOptions {
   bool sightings = false;
   bool galaxy = true;
   Deleted deleted = Deleted::no;
+  /// Which attributes of an event are shown; empty: all.
+  std::function<Result<bool>(const AttributeRow&, std::span<const std::string_view> tags)> keeps{};
 };
 
 class Render {

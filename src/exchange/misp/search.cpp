@@ -38,7 +38,12 @@ void add_words(Words& w, net::JsonValue v, std::vector<std::string>& to) {
 
 std::optional<std::int64_t> moment(std::string_view s, Instant now) {
   if (s.empty()) return std::nullopt;
-  if (std::all_of(s.begin(), s.end(), ascii_digit) && s.size() <= 12) return std::stoll(std::string(s));
+  // A clock's reading has a fraction where it comes from a program: PyMISP sends one for every datetime.
+  const std::string_view whole = s.substr(0, s.find('.'));
+  const std::string_view fraction = s.substr(std::min(whole.size() + 1, s.size()));
+  if (!whole.empty() && whole.size() <= 12 && std::all_of(whole.begin(), whole.end(), ascii_digit) &&
+      std::all_of(fraction.begin(), fraction.end(), ascii_digit))
+    return std::stoll(std::string(whole));
   const std::string_view digits = s.substr(0, s.size() - 1);
   if (!digits.empty() && digits.size() <= 6 && std::all_of(digits.begin(), digits.end(), ascii_digit)) {
     const std::int64_t n = std::stoll(std::string(digits));
@@ -266,6 +271,47 @@ bool attribute_conditions(Conditions& c, const Search& s) {
   return exact(s.value.any);
 }
 
+/// What rows are ordered by; of events "Event.date" or "date", of attributes and objects also what their event says.
+Result<std::string> order_of(const Search& s, std::string_view column) {
+  if (s.sort.empty()) return std::string(column);
+  const std::string_view of = std::string_view(s.sort).substr(0, s.sort.find('.'));
+  const std::string_view by = std::string_view(s.sort).substr(s.sort.find_last_of('.') + 1);
+  const auto among = [&](std::string_view alias,
+                         std::initializer_list<std::pair<std::string_view, std::string_view>> names) {
+    for (const auto& [name, is] : names)
+      if (by == name) return fmt::format("{}.{}", alias, is);
+    return std::string();
+  };
+  std::string found;
+  if (s.scope == Scope::events || (of.size() < s.sort.size() && iequals(of, "Event")))
+    found = among("e", {{"id", "id"},
+                        {"timestamp", "timestamp"},
+                        {"publish_timestamp", "publish_timestamp"},
+                        {"date", "date"},
+                        {"info", "info"},
+                        {"attribute_count", "attribute_count"},
+                        {"published", "published"},
+                        {"analysis", "analysis"},
+                        {"threat_level_id", "threat_level"},
+                        {"uuid", "uuid"}});
+  else if (s.scope == Scope::attributes)
+    found = among("a", {{"id", "id"},
+                        {"timestamp", "timestamp"},
+                        {"type", "type"},
+                        {"category", "category"},
+                        {"value", "value1"},
+                        {"value1", "value1"},
+                        {"to_ids", "to_ids"},
+                        {"event_id", "event"},
+                        {"uuid", "uuid"}});
+  else
+    found = among(
+        "o", {{"id", "id"}, {"timestamp", "timestamp"}, {"name", "name"}, {"event_id", "event"}, {"uuid", "uuid"}});
+  if (found.empty())
+    return fail(Code::bad_input, fmt::format("nothing here is sorted by \"{}\"", s.sort.substr(0, 60)));
+  return found;
+}
+
 bool has_attribute_conditions(const Search& s) {
   return !s.value.empty() || !s.type.empty() || !s.category.empty() || !s.relation.empty() || s.to_ids;
 }
@@ -289,6 +335,7 @@ Words words_of(net::JsonValue v) {
 
 Result<Range> range_of(net::JsonValue v, Instant now) {
   Range r;
+  if (v.is_object()) return fail(Code::bad_input, "a time is seconds, 5d, 10h or 2026-05-01, or a list of two");
   const auto one = [&](net::JsonValue x, std::optional<std::int64_t>& to) -> Result<void> {
     const std::string s = scalar(x);
     if (s.empty() || s == "0") return {};
@@ -321,6 +368,17 @@ Result<Search> search_from(net::JsonValue body, Scope scope, Instant now) {
         words != kWords.end()) {
       Words& w = s.*words->second;
       w = words_of(m);
+      // Read as nothing, a filter would give everything.
+      bool odd = false;
+      if (m.is_object())
+        for (const net::JsonValue each : m) {
+          const std::string key = to_lower(each.key());
+          odd = odd || (key != "and" && key != "or" && key != "not") || each.is_object();
+        }
+      if (odd)
+        return fail(Code::bad_input,
+                    fmt::format("{} is a value, a list, or an object of AND, OR and NOT with these", k),
+                    std::string(k));
       if (w.any.size() + w.all.size() + w.none.size() > kMostWords)
         return fail(Code::bad_input, fmt::format("{} has more than {} values", k, kMostWords));
     } else if (k == "to_ids") {
@@ -353,9 +411,13 @@ Result<Search> search_from(net::JsonValue body, Scope scope, Instant now) {
                                              : Deleted::no;
       if (list && m.size() == 1) s.deleted = truth(m.at(0)).value_or(false) ? Deleted::only : Deleted::no;
     } else if (k == "limit") {
-      s.limit = std::clamp<std::int64_t>(number(m).value_or(0), 0, static_cast<std::int64_t>(kMostFound));
+      const auto n = number(m);
+      if (!n) return fail(Code::bad_input, "limit is a number", "limit");
+      s.limit = std::clamp<std::int64_t>(*n, 0, static_cast<std::int64_t>(kMostFound));
     } else if (k == "page") {
-      s.page = std::clamp<std::int64_t>(number(m).value_or(1), 1, 1'000'000);
+      const auto n = number(m);
+      if (!n) return fail(Code::bad_input, "page is a number", "page");
+      s.page = std::clamp<std::int64_t>(*n, 1, 1'000'000);
     } else if (k == "returnFormat") {
       s.format = to_lower(scalar(m));
     } else if (k == "enforceWarninglist") {
@@ -370,10 +432,26 @@ Result<Search> search_from(net::JsonValue body, Scope scope, Instant now) {
       s.metadata = truth(m).value_or(false);
     } else if (k == "includeSightings") {
       s.sightings = truth(m).value_or(false);
+    } else if (k == "includeEventUuid") {
+      s.event_uuid = truth(m).value_or(false);
+    } else if (k == "headerless") {
+      s.headerless = truth(m).value_or(false);
+    } else if (k == "requested_attributes") {
+      for (const net::JsonValue each : m) s.columns.emplace_back(scalar(each));
+      if (!m.is_array())
+        for (const std::string_view each : split(scalar(m), ',')) s.columns.emplace_back(trim(each));
     } else if (k == "minimal") {
       s.minimal = truth(m).value_or(false);
     } else if (k == "sort" || k == "order") {
-      s.sort = scalar(m);
+      net::JsonValue by = m;  // "Attribute.timestamp desc", in a list, or {"Attribute.timestamp": "desc"}
+      if (by.is_array() && by.size() == 1) by = by.at(0);
+      if (by.is_object() && by.size() == 1) {
+        for (const net::JsonValue only : by) s.sort = fmt::format("{} {}", only.key(), only.text_or(""));
+      } else {
+        s.sort = scalar(by);
+      }
+      if (s.sort.empty() || s.sort.contains(','))
+        return fail(Code::bad_input, "rows are sorted by one name", std::string(k));
       if (iequals(s.sort.substr(s.sort.find_last_of(' ') + 1), "desc")) s.descending = true;
       s.sort = s.sort.substr(0, s.sort.find(' '));
     } else if (k == "direction") {
@@ -470,9 +548,15 @@ Result<std::vector<std::int64_t>> found(Book& book, const Viewer& viewer, const 
           list);
     });
     leads = !s.uuid.any.empty() || !s.eventid.any.empty();
-    c.words(s.tags, [&](const std::vector<std::string>& v) {
+    Words wanted = s.tags;
+    wanted.none.clear();
+    c.words(wanted, [&](const std::vector<std::string>& v) {
       return fmt::format("e.id IN (SELECT t.event FROM misp_tagged t WHERE t.tag IN {})", tags_named(c, v));
     });
+    // An event is not given for a tag of its own; of one with such an attribute that attribute is not shown.
+    if (!s.tags.none.empty())
+      c.add(fmt::format("e.id NOT IN (SELECT t.event FROM misp_tagged t WHERE t.attribute = 0 AND t.tag IN {})",
+                        tags_named(c, s.tags.none)));
     c.words(s.object_name, [&](const std::vector<std::string>& v) {
       return fmt::format("EXISTS (SELECT 1 FROM misp_object o WHERE o.event = e.id AND {})", c.one_of("o.name", v));
     });
@@ -501,17 +585,9 @@ Result<std::vector<std::int64_t>> found(Book& book, const Viewer& viewer, const 
   const std::size_t skip = s.limit > 0 ? static_cast<std::size_t>((s.page - 1) * s.limit) : 0;
   const std::size_t want = s.limit > 0 ? skip + static_cast<std::size_t>(s.limit) : kMostFound + 1;
   std::vector<std::int64_t> ids;
-  const bool sorted = s.scope == Scope::events && !s.sort.empty();
-  if (leads || sorted) {
-    std::string order = column;
-    if (sorted) {
-      constexpr std::array kSorts = {"id",        "timestamp", "publish_timestamp", "date", "info", "attribute_count",
-                                     "published", "analysis",  "threat_level_id",   "uuid"};
-      const std::string by = s.sort.substr(s.sort.find_last_of('.') + 1);
-      if (std::find(kSorts.begin(), kSorts.end(), by) == kSorts.end())
-        return fail(Code::bad_input, fmt::format("events are not sorted by \"{}\"", by.substr(0, 40)));
-      order = fmt::format("e.{}", by == "threat_level_id" ? "threat_level" : by);
-    }
+  const bool sorted = !s.sort.empty();
+  BAVN_TRY(const std::string order, order_of(s, column));
+  if (leads || (sorted && s.scope == Scope::events)) {
     BAVN_TRY(ids, book.state().read([&](store::Reader& r) {
       return r.all<std::int64_t>(fmt::format("SELECT {0} FROM {1} WHERE 1{2} ORDER BY {3}{4}, {0}{4} LIMIT {5}", column,
                                              from, c.sql(), "+" + order, s.descending ? " DESC" : "", want),
@@ -527,9 +603,11 @@ Result<std::vector<std::int64_t>> found(Book& book, const Viewer& viewer, const 
     }));
     const std::string sql =
         fmt::format("SELECT {0} FROM {1} WHERE {0} > :after AND {0} <= :upto{2} ORDER BY {0} LIMIT {3}", column, from,
-                    c.sql(), want);
+                    c.sql(), sorted ? kMostFound + 1 : want);
     const Duration end = book.runtime().steady() + kLongest;
-    for (std::int64_t after = 0; after < last && ids.size() < want; after += window) {
+    // The first of all in an order of its own are known when all are.
+    const std::size_t enough = sorted ? kMostFound + 1 : want;
+    for (std::int64_t after = 0; after < last && ids.size() < enough; after += window) {
       BAVN_TRY(const auto some, book.state().read([&](store::Reader& r) {
         return r.all<std::int64_t>(sql, {{"after", after}, {"upto", after + window}, {"q", q}});
       }));
@@ -537,7 +615,23 @@ Result<std::vector<std::int64_t>> found(Book& book, const Viewer& viewer, const 
       if (book.runtime().steady() > end)
         return fail(Code::unavailable, "the search took longer than a minute; name a value, an event or a time");
     }
-    if (s.descending) std::reverse(ids.begin(), ids.end());
+    if (sorted) {
+      if (ids.size() > kMostFound)
+        return fail(Code::bad_input, fmt::format("more than {} match; name a value, an event or a time", kMostFound));
+      std::string list;
+      JsonWriter w(list);
+      w.array();
+      for (const std::int64_t id : ids) w.value(id);
+      w.end();
+      BAVN_TRY(ids, book.state().read([&](store::Reader& r) {
+        return r.all<std::int64_t>(
+            fmt::format("SELECT {0} FROM {1} WHERE {0} IN (SELECT value FROM json_each(:q)) ORDER BY {2}{3}, {0}{3}",
+                        column, from, order, s.descending ? " DESC" : ""),
+            {{"q", list}});
+      }));
+    } else if (s.descending) {
+      std::reverse(ids.begin(), ids.end());
+    }
   }
   if (s.limit == 0 && ids.size() > kMostFound)
     return fail(Code::bad_input, fmt::format("more than {} match; ask with limit and page", kMostFound));

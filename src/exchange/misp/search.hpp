@@ -39,8 +39,9 @@ struct Search {
   std::string date_from{}, date_to{};
   Deleted deleted = Deleted::no;
   bool enforce_warninglist = false, event_tags_too = false, context = false, attachments = false, metadata = false,
-       sightings = false, minimal = false;
+       sightings = false, minimal = false, headerless = false, event_uuid = false;
   std::string format = "json", sort{};
+  std::vector<std::string> columns{};  // of a CSV; empty: the usual ones
   bool descending = false;
   std::int64_t limit = 0, page = 1;  // limit 0: all
 };

@@ -75,7 +75,7 @@ std::string describe_types() {
 bool may_be_type(std::string_view name) {
   return !name.empty() && name.size() <= 100 && std::all_of(name.begin(), name.end(), [](char c) {
     return ascii_digit(c) || (ascii_lower(c) >= 'a' && ascii_lower(c) <= 'z') ||
-           std::string_view("-|_.+: ").find(c) != std::string_view::npos;
+           std::string_view("-|_.+:/ ").find(c) != std::string_view::npos;
   });
 }
 

@@ -498,7 +498,7 @@ Result<std::int64_t> PeerDesk::named(std::string_view id_or_name) const {
   return *found;
 }
 
-Result<std::int64_t> PeerDesk::add(const event::Scope& scope, const NewPeer& p) {
+Result<std::int64_t> PeerDesk::add(const event::Scope& scope, const NewPeer& p, bool paused) {
   BAVN_CHECK(need_all(scope, event::Right::settings_write, "change partners"));
   BAVN_CHECK(check(p));
   std::int64_t id = 0;
@@ -512,13 +512,18 @@ Result<std::int64_t> PeerDesk::add(const event::Scope& scope, const NewPeer& p) 
         "INSERT INTO exchange_peer (name, kind, direction, url, sign_in, user, secret, options, ceiling, kinds, "
         "sectors, confidence, strongest, tlp, valid_days, every_s, state, cursor, tried_us, ok_us, newest_us, error, "
         "failures, taken, demoted, dropped, sent, made_by, made_us) VALUES (:name, :kind, :direction, '', '', '', '', "
-        "'', '', '', '', 0, '', '', 0, 0, 'new', '', 0, 0, 0, '', 0, 0, 0, 0, 0, :who, :now)",
-        {{"name", p.name}, {"kind", p.kind}, {"direction", p.direction}, {"who", scope.who()}, {"now", tx.now()}}));
+        "'', '', '', '', 0, '', '', 0, 0, :state, '', 0, 0, 0, '', 0, 0, 0, 0, 0, :who, :now)",
+        {{"state", paused ? "paused" : "new"},
+         {"name", p.name},
+         {"kind", p.kind},
+         {"direction", p.direction},
+         {"who", scope.who()},
+         {"now", tx.now()}}));
     id = tx.last_id();
     BAVN_CHECK(write_down(tx, id, p));
     BAVN_TRY(const auto row,
              tx.one<PeerRow>("SELECT " BAVN_PEER_COLUMNS " FROM exchange_peer WHERE id = :i", {{"i", id}}));
-    BAVN_CHECK(plan(tx, peer_of(*row), tx.now()));
+    if (!paused) BAVN_CHECK(plan(tx, peer_of(*row), tx.now()));
     BAVN_CHECK(tx.emit("peer.changed", std::to_string(id)));
     return tx.audit({scope.who(), "peer.added", fmt::format("peer:{}", id), detail_of(p)});
   }));

@@ -95,7 +95,8 @@ class PeerDesk {
   /// Its id, or its name.
   Result<std::int64_t> named(std::string_view id_or_name) const;
 
-  Result<std::int64_t> add(const event::Scope& scope, const NewPeer& peer);
+  /// paused: it is not asked before somebody resumes it.
+  Result<std::int64_t> add(const event::Scope& scope, const NewPeer& peer, bool paused = false);
   /// version: of what was read; empty: any. conflict with `where` "/version": somebody was faster.
   Result<void> change(const event::Scope& scope, std::int64_t id, const NewPeer& peer, std::string_view version);
   Result<void> remove(const event::Scope& scope, std::int64_t id, bool with_indicators);

@@ -171,6 +171,15 @@ TEST_F(PeerDeskTest, APartnerIsAskedAtOnceThenRegularlyAndWhatItGivesIsInItsName
   EXPECT_EQ(published.size(), 3U) << "304: nothing new";
 }
 
+TEST_F(PeerDeskTest, OneThatIsAddedPausedIsNotAskedBeforeItIsResumed) {
+  const auto id = desk->add(owner, feed(), true);
+  ASSERT_TRUE(id) << to_string(id.error());
+  EXPECT_EQ(peer(*id).state, "paused");
+  EXPECT_EQ(state->read([](store::Reader& r) { return r.number("SELECT count(*) FROM timer"); }).value_or(-1), 0);
+  ASSERT_TRUE(desk->pause(owner, *id, false));
+  EXPECT_EQ(peer(*id).state, "new");
+}
+
 TEST_F(PeerDeskTest, OneThatDoesNotAnswerIsTriedWithGrowingPausesAndComesBack) {
   status = 503;
   const auto id = add(feed());
@@ -353,6 +362,19 @@ TEST_F(PeerDeskTest, AFileIsImportedInAPartnersNameAndEachLineThatIsNotTakenIsLi
   EXPECT_EQ(dry->taken.list.size(), done->taken.list.size());
   EXPECT_EQ(published.size(), 1U);
   EXPECT_EQ(peer(id).dropped, 3);
+}
+
+TEST_F(PeerDeskTest, APatternThatIsKeptAndNotLookedForIsListed) {
+  const auto done = desk->import(
+      owner, add(feed()),
+      R"({"type":"bundle","objects":[{"type":"indicator","pattern_type":"stix","valid_from":"2020-01-01T00:00:00Z",)"
+      R"("pattern":"[domain-name:value = 'a.example'] FOLLOWEDBY [domain-name:value = 'b.example']"}]})",
+      "bundle.json", event::Tlp::green, false);
+  ASSERT_TRUE(done) << to_string(done.error());
+  EXPECT_EQ(done->taken.published, 1U);
+  EXPECT_EQ(done->taken.dropped, 0U);
+  ASSERT_EQ(done->taken.list.size(), 1U);
+  EXPECT_EQ(done->taken.list[0].reason, "its pattern is kept and not looked for: uses FOLLOWEDBY");
 }
 
 TEST_F(PeerDeskTest, APartnerGetsWhatItsCeilingKindsAndSectorsAllow) {

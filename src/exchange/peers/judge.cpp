@@ -6,6 +6,7 @@
 
 #include "base/text.hpp"
 #include "match/indicators/base.hpp"
+#include "match/indicators/stix_pattern.hpp"
 
 namespace bavn::exchange {
 
@@ -152,12 +153,16 @@ Judged judge(const Peer& peer, std::vector<Delivered> delivered, Instant now, co
       drop("it is nothing that can be looked for");
       continue;
     }
-    if (ahead) {
-      ++out.taken.reasons["it begins in the future by the partner's clock: taken as of now"];
+    const auto remark = [&](const std::string& what) {
+      ++out.taken.reasons[what];
       if (out.taken.list.size() < kMostListed)
-        out.taken.list.push_back({"indicator", repair_utf8(std::string_view(d.object).substr(0, 300)),
-                                  "it begins in the future by the partner's clock: taken as of now"});
-    }
+        out.taken.list.push_back(
+            {"indicator", repair_utf8(std::string_view(d.object.empty() ? i.value : d.object).substr(0, 300)), what});
+    };
+    if (ahead) remark("it begins in the future by the partner's clock: taken as of now");
+    if (i.is_pattern())
+      if (const auto parsed = mi::StixPattern::parse(i.value); parsed && !parsed->not_evaluated().empty())
+        remark("its pattern is kept and not looked for: " + parsed->not_evaluated());
     if (i.action > mi::Action::watch && !i.is_pattern() && never_blocked)
       if (const auto why = never_blocked({i.kind, i.value})) {
         i.action = mi::Action::watch;

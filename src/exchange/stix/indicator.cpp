@@ -192,6 +192,10 @@ Result<IndicatorsRead> indicators_of(net::JsonValue object, const mi::Indicator&
     if (!n || *n < 0 || *n > 100) return wrong("its confidence is not 0 to 100");
     i.confidence = static_cast<std::uint8_t>(*n);
   }
+  // Another Bavn's word, and ours when it comes back: what it only watches for is not made more of here.
+  for (const net::JsonValue label : object["labels"])
+    if (const std::string_view word = label.text_or(""); word.starts_with("action:"))
+      if (const auto action = mi::parse_action(word.substr(7))) i.action = std::min(i.action, *action);
   const std::string_view name = object["name"].text_or(""), described = object["description"].text_or("");
   i.comment = std::string((described.empty() ? name : described).substr(0, 500));
   auto parsed = mi::StixPattern::parse(*pattern);

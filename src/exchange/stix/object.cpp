@@ -76,6 +76,18 @@ std::string name_in(net::JsonValue v) {
   return std::string(v.text_or("").substr(0, kLongestName));
 }
 
+/// What it says itself, whatever its id.
+std::optional<Tlp> said_by_definition(net::JsonValue m) {
+  if (const auto level = m["extensions"][kTlp2Extension]["tlp_2_0"].text())
+    return event::parse_tlp(*level).value_or(Tlp::red);
+  const std::string_view kind = m["definition_type"].text_or("");
+  if (kind == "statement") return std::nullopt;
+  if (kind == "tlp") return event::parse_tlp(m["definition"]["tlp"].text_or("")).value_or(Tlp::red);
+  if (const auto name = m["name"].text_or(""); name.size() > 4 && iequals(name.substr(0, 4), "tlp:"))
+    return event::parse_tlp(name).value_or(Tlp::red);
+  return Tlp::red;
+}
+
 Result<Object> object_of(net::JsonValue v, const ReadLimits& limits,
                          const std::map<std::string, std::optional<Tlp>, std::less<>>& markings) {
   const auto wrong = [](std::string_view what) { return fail(Code::bad_input, std::string(what)); };
@@ -104,6 +116,9 @@ Result<Object> object_of(net::JsonValue v, const ReadLimits& limits,
     if (limits.latest != Instant{} && o.version_at > limits.latest)
       return wrong("its version lies in the future: a clock is wrong");
   }
+  // What the ids of TLP mean is settled. Passed on, another meaning would be ours.
+  if (is_tlp_marking(o.id) && said_by_definition(v) != tlp_of_stix_marking(o.id))
+    return wrong("its id is that of a marking of TLP, and it says something else");
   if (const net::JsonValue refs = v["object_marking_refs"]; refs && !refs.is_array())
     return wrong("its object_marking_refs are no list");
   o.tlp = tlp_of(v, markings, o.type == "marking-definition" ? Tlp::clear : limits.unmarked);
@@ -127,15 +142,7 @@ std::string canonical_json(net::JsonValue v) {
 
 std::optional<Tlp> tlp_of_definition(net::JsonValue m) {
   const std::string_view id = m["id"].text_or("");
-  if (is_tlp_marking(id)) return tlp_of_stix_marking(id);
-  if (const auto level = m["extensions"][kTlp2Extension]["tlp_2_0"].text())
-    return event::parse_tlp(*level).value_or(Tlp::red);
-  const std::string_view kind = m["definition_type"].text_or("");
-  if (kind == "statement") return std::nullopt;
-  if (kind == "tlp") return event::parse_tlp(m["definition"]["tlp"].text_or("")).value_or(Tlp::red);
-  if (const auto name = m["name"].text_or(""); name.size() > 4 && iequals(name.substr(0, 4), "tlp:"))
-    return event::parse_tlp(name).value_or(Tlp::red);
-  return Tlp::red;
+  return is_tlp_marking(id) ? tlp_of_stix_marking(id) : said_by_definition(m);
 }
 
 Tlp tlp_of(net::JsonValue object, const std::map<std::string, std::optional<Tlp>, std::less<>>& markings,
@@ -156,7 +163,9 @@ Tlp tlp_of(net::JsonValue object, const std::map<std::string, std::optional<Tlp>
   for (const net::JsonValue ref : object["object_marking_refs"]) look(ref);
   for (const net::JsonValue part : object["granular_markings"])
     if (part["marking_ref"]) look(part["marking_ref"]);  // else it only says the language of that part
-  std::optional<Tlp> found = second ? second : first;
+  // TLP 1 has no amber+strict: who writes both writes red beside it. Elsewhere the two mean the same, or somebody tightened one.
+  std::optional<Tlp> found = second;
+  if (first && !(second == Tlp::amber_strict && first == Tlp::red)) take(found, *first);
   if (other) take(found, *other);
   return found.value_or(unmarked);
 }

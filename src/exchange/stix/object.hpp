@@ -57,8 +57,8 @@ struct ReadObjects {
 /// bad_input: no JSON, or neither an envelope nor a bundle.
 Result<ReadObjects> read_objects(std::string_view text, const ReadLimits& limits);
 
-/// The narrowest of the markings of the object and of its parts. Where TLP 2.0 is among them, TLP 1 says nothing (it knows no
-/// amber+strict); what is neither TLP nor a statement known here is red.
+/// The narrowest of the markings of the object and of its parts, of both generations. Only beside TLP 2.0's amber+strict red of TLP 1
+/// says nothing (it knows no amber+strict); what is neither TLP nor a statement known here is red.
 event::Tlp tlp_of(net::JsonValue object, const std::map<std::string, std::optional<event::Tlp>, std::less<>>& markings,
                   event::Tlp unmarked);
 /// What a marking-definition says: a level, nothing (a statement), or red when it cannot be told.

@@ -119,6 +119,17 @@ TEST(StixIndicators, WhatIsWrittenIsReadBackAndSaysTheSame) {
     ASSERT_EQ(back->indicators.size(), 1U);
     EXPECT_EQ(back->indicators[0], i);
   }
+  {
+    mi::Indicator watched = i, defaults;
+    watched.action = mi::Action::watch;
+    defaults.action = mi::Action::warn;
+    std::string text;
+    append_indicator(text, kAuthor, watched, {kAuthor.since, kAuthor.since, {}, false});
+    const auto document = net::JsonDocument::parse(text);
+    const auto back = indicators_of(document->root(), defaults, Tlp::green);
+    ASSERT_TRUE(back && back->indicators.size() == 1);
+    EXPECT_EQ(back->indicators[0].action, mi::Action::watch) << "what is only watched for is not made more of";
+  }
   i.valid_until = i.valid_from;
   std::string body;
   append_indicator(body, kAuthor, i, {kAuthor.since, kAuthor.since, {}, true});
@@ -152,6 +163,13 @@ TEST(StixMarkings, EachGenerationAndWhatNobodyKnows) {
   EXPECT_EQ(tlp(refs(stix_marking_tlp1(Tlp::amber), stix_marking_tlp1(Tlp::green))), Tlp::amber);
   EXPECT_EQ(tlp(refs(stix_marking(Tlp::amber_strict), stix_marking_tlp1(Tlp::red))), Tlp::amber_strict)
       << "TLP 1 knows no better";
+  EXPECT_EQ(tlp(refs(stix_marking(Tlp::green), stix_marking_tlp1(Tlp::red))), Tlp::red)
+      << "the narrower one, whoever says it";
+  EXPECT_EQ(tlp(refs(stix_marking_tlp1(Tlp::amber), stix_marking(Tlp::clear))), Tlp::amber);
+  EXPECT_EQ(
+      tlp(fmt::format(R"(,"object_marking_refs":["{}"],"granular_markings":[{{"marking_ref":"{}","selectors":["x"]}}])",
+                      stix_marking(Tlp::green), stix_marking_tlp1(Tlp::red))),
+      Tlp::red);
   EXPECT_EQ(tlp(refs("marking-definition--00000000-0000-4000-8000-0000000000aa")), Tlp::amber)
       << "a statement says no level";
   EXPECT_EQ(tlp(refs("marking-definition--00000000-0000-4000-8000-0000000000bb")), Tlp::amber_strict);
@@ -162,6 +180,28 @@ TEST(StixMarkings, EachGenerationAndWhatNobodyKnows) {
       tlp(fmt::format(R"(,"granular_markings":[{{"marking_ref":"{}","selectors":["x"]}}])", stix_marking(Tlp::red))),
       Tlp::red);
   EXPECT_EQ(tlp(R"(,"granular_markings":[{"lang":"da","selectors":["x"]}])"), Tlp::amber);
+}
+
+TEST(StixMarkings, ADefinitionUnderAnIdOfTlpMeansThatLevelOrIsRefused) {
+  const auto read = [](std::string_view more) {
+    return read_objects(fmt::format(R"({{"objects":[{{"type":"marking-definition","spec_version":"2.1","id":"{}",)"
+                                    R"("created":"2022-10-01T00:00:00.000Z",{}}}]}})",
+                                    stix_marking(Tlp::green), more),
+                        {});
+  };
+  for (const char* other :
+       {R"("name":"TLP:CLEAR","definition_type":"statement","definition":{"statement":"free for all"})",
+        R"("definition_type":"tlp","definition":{"tlp":"white"})", R"("name":"TLP:RED")"}) {
+    const auto r = read(other);
+    ASSERT_TRUE(r);
+    ASSERT_EQ(r->refused.size(), 1U) << other;
+    EXPECT_EQ(r->refused[0].reason, "its id is that of a marking of TLP, and it says something else");
+  }
+  const auto r =
+      read(R"("name":"TLP:GREEN","extensions":{"extension-definition--60a3c5c5-0d10-413e-aab3-9e08dde9e88d":)"
+           R"({"extension_type":"property-extension","tlp_2_0":"green"}})");
+  ASSERT_TRUE(r);
+  EXPECT_EQ(r->objects.size(), 1U);
 }
 
 TEST(StixBundle, IsReadBackWithIdentityMarkingsAndEachIndicatorOnce) {

@@ -11,6 +11,7 @@
 #include "base/text.hpp"
 #include "live/gateways/bulk_body.hpp"
 #include "live/gateways/gateways.hpp"
+#include "net/json_value.hpp"
 
 namespace bavn::live {
 
@@ -38,6 +39,39 @@ net::Reply refusal(int status, std::string_view type, std::string_view reason) {
   net::Reply reply = answer(std::move(out), status);
   if (status == 503) reply.headers.set("Retry-After", "1");
   return reply;
+}
+
+/// Of a client of Elastic's, or of a path that only such a one asks for.
+bool asked_by_elastic(const net::Request& q) {
+  const std::string* accept = q.headers.find("Accept");
+  return (accept != nullptr && accept->contains("application/vnd.elasticsearch+")) ||
+         q.headers.find("X-Elastic-Client-Meta") != nullptr || q.path.contains("/_") || q.path == "/elastic" ||
+         q.path.starts_with("/elastic/");
+}
+
+std::string_view type_of(int status) {
+  switch (status) {
+    case 401:
+    case 403: return "security_exception";
+    case 404: return "resource_not_found_exception";
+    case 415: return "media_type_header_exception";
+    case 429:
+    case 503: return "es_rejected_execution_exception";
+    default: return status < 500 ? "illegal_argument_exception" : "exception";
+  }
+}
+
+/// What is refused before a handler sees it: no room, no token, too large, no such path. Elastic's clients cannot read
+/// application/problem+json, and one that cannot read an error does not come back.
+void in_elastics_words(net::Reply& reply) {
+  const std::string* type = reply.headers.find("Content-Type");
+  if (type == nullptr || !type->starts_with("application/problem+json")) return;
+  const auto problem = net::JsonDocument::parse(reply.body);
+  const std::string reason(problem ? problem->root()["detail"].text_or("refused") : "refused");
+  net::Reply said = refusal(reply.status, type_of(reply.status), reason);
+  reply.body = std::move(said.body);
+  for (const std::string_view name : {std::string_view("Content-Type"), kProductHeader})
+    if (const std::string* value = said.headers.find(name)) reply.headers.set(std::string(name), *value);
 }
 
 /// What becomes of an item.
@@ -253,6 +287,10 @@ std::string hello(const std::string& version, std::string_view uuid) {
 void add_elastic_routes(net::Router& router, const Gateways& gateways) {
   auto elastic = std::make_shared<Elastic>(gateways);
   const Gateways* g = &elastic->gateways;
+  router.guard({.arrive = [](net::Request& q) -> std::function<void(net::Reply&)> {
+    if (asked_by_elastic(q)) return in_elastics_words;
+    return [](net::Reply&) {};
+  }});
   net::RouteOptions body;
   body.max_body = g->options.max_body;
   body.deadline = std::chrono::seconds(60);

@@ -33,7 +33,8 @@ struct Gateways {
   GatewayOptions options;
 };
 
-/// At the root, as shippers expect it, and below /elastic: GET / belongs to this at an address where nothing else answers there.
+/// At the root, as shippers expect it, and below /elastic: GET / belongs to this at an address where nothing else answers there, and so does
+/// the router's guard.
 void add_elastic_routes(net::Router& router, const Gateways& gateways);
 /// /services/collector...
 void add_hec_routes(net::Router& router, const Gateways& gateways);

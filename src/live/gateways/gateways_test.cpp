@@ -88,6 +88,40 @@ std::vector<std::int64_t> statuses(const std::string& body) {
   return out;
 }
 
+TEST_F(GatewayTest, WhatIsRefusedBeforeAHandlerSeesItIsAnErrorThatElasticsClientsCanRead) {
+  const auto said = [&](net::Request q, int status, std::string_view type) {
+    const std::string path = q.path;
+    const auto r = ask(std::move(q));
+    EXPECT_EQ(r.status, status) << path;
+    EXPECT_TRUE(r.headers.find("Content-Type")->starts_with("application/json"))
+        << path << *r.headers.find("Content-Type");
+    EXPECT_NE(r.headers.find("X-Elastic-Product"), nullptr) << path;
+    const auto read = net::JsonDocument::parse(r.body);
+    ASSERT_TRUE(read) << r.body;
+    EXPECT_EQ(read->root()["error"]["type"].text_or(""), type) << r.body;
+    EXPECT_FALSE(read->root()["error"]["reason"].text_or("").empty()) << r.body;
+    EXPECT_EQ(read->root()["status"].integer().value_or(0), status);
+  };
+  auto stranger = request(net::Method::post, "/_bulk", "{}\n");
+  stranger.headers.set("Authorization", "ApiKey nobody");
+  said(std::move(stranger), 401, "security_exception");
+  said(request(net::Method::get, "/some-index/_search"), 404, "resource_not_found_exception");
+  said(request(net::Method::del, "/elastic/_bulk"), 405, "illegal_argument_exception");
+  auto create = request(net::Method::put, "/some-index");
+  create.headers.set("Accept", "application/vnd.elasticsearch+json; compatible-with=8");
+  said(std::move(create), 404, "resource_not_found_exception");
+  // A connection polishes what it refuses itself, as when there is no room, with the same guard.
+  auto full = request(net::Method::post, "/_bulk");
+  net::Reply busy = net::problem(503, "Unavailable", "the intake is full");
+  router->polish(full, busy);
+  EXPECT_TRUE(busy.body.contains("es_rejected_execution_exception")) << busy.body;
+  EXPECT_NE(busy.headers.find("Retry-After"), nullptr);
+  // Others read what they always did.
+  EXPECT_TRUE(ask(request(net::Method::get, "/services/nothing"))
+                  .headers.find("Content-Type")
+                  ->starts_with("application/problem+json"));
+}
+
 TEST_F(GatewayTest, WhatShippersAskFirstIsAnsweredAsTheyWantIt) {
   for (const char* prefix : {"", "/elastic"}) {
     const auto hello = ask(request(net::Method::get, std::string(prefix) + "/"));

@@ -110,6 +110,11 @@ Result<LoadReport> load_bytes(std::string_view bytes, std::string_view name, con
       return report;
     }
   }
+  if (first != std::string_view::npos && bytes[first] == '<' &&
+      !bytes.substr(first, bytes.find('>', first) - first).contains('@'))  // <bo@evil.example> is a line of a list
+    return fail(Code::bad_input,
+                "XML or HTML, no list of indicators: STIX 1 and OpenIOC are not read, STIX 2.1, MISP and CSV are",
+                std::string(name));
   if (bytes.substr(0, 4096).find('\0') != std::string_view::npos)
     return fail(Code::bad_input, "binary data, no list of indicators", std::string(name));
   const std::string_view line = trim(bytes.substr(0, bytes.find('\n')));

@@ -103,9 +103,8 @@ void misp_attribute(dom::element a, const MispContext& event, const std::string&
   i.source = event.source;
   const std::string_view comment = text(a, "comment");
   i.comment = comment.empty() ? event.info : std::string(comment);
-  std::optional<Tlp> tlp;
-  take_tlp(a, tlp);
-  if (!tlp) tlp = event.tlp;
+  std::optional<Tlp> tlp = event.tlp;
+  take_tlp(a, tlp);  // an attribute is no freer than its event
   if (tlp) i.tlp = *tlp;
   if (!read_time(scalar(a, "first_seen"), i.valid_from)) i.valid_from = {};
   if (type == "stix2-pattern") {
@@ -191,6 +190,8 @@ bool misp(dom::element root, const std::string& where, ListTarget& to, unsigned 
 
 // ---- STIX
 
+constexpr std::ptrdiff_t kTlp1Markings = 4;  // the first ones
+constexpr std::string_view kTlp2Extension = "extension-definition--60a3c5c5-0d10-413e-aab3-9e08dde9e88d";
 constexpr std::pair<std::string_view, Tlp> kTlpMarkings[] = {
     {"marking-definition--613f2e26-407d-48c7-9eca-b8e91df99dc9", Tlp::clear},
     {"marking-definition--34098fce-860f-48ae-8e50-ebd3cc5e41da", Tlp::green},
@@ -233,19 +234,33 @@ void stix_indicator(dom::element e, const StixContext& context, const std::strin
     if (n < 0 || n > 100) return to.refuse("confidence is not 0..100", where, name);
     i.confidence = static_cast<std::uint8_t>(n);
   }
-  const std::string_view described = name.empty() ? text(e, "description") : name;
-  i.comment = described.substr(0, 500);
-  std::optional<Tlp> tlp;
-  each(e, "object_marking_refs", [&](dom::element ref, std::size_t) {
+  const std::string_view described = text(e, "description");
+  i.comment = (described.empty() ? name : described).substr(0, 500);
+  // Another Bavn's word, and ours when it comes back: what it only watches for is not made more of here.
+  each(e, "labels", [&](dom::element label, std::size_t) {
+    std::string_view word;
+    if (label.get(word) == simdjson::SUCCESS && word.starts_with("action:"))
+      if (const auto action = parse_action(word.substr(7))) i.action = std::min(i.action, *action);
+  });
+  std::optional<Tlp> tlp, first;  // first: of TLP 1
+  const auto take = [](std::optional<Tlp>& in, Tlp t) { in = std::max(in.value_or(Tlp::clear), t); };
+  const auto look = [&](dom::element ref) {
     std::string_view id;
-    if (ref.get(id) != simdjson::SUCCESS) return;
-    std::optional<Tlp> found = Tlp::red;
+    if (ref.get(id) != simdjson::SUCCESS) return take(tlp, Tlp::red);
     const auto known =
         std::find_if(std::begin(kTlpMarkings), std::end(kTlpMarkings), [&](const auto& m) { return m.first == id; });
-    if (known != std::end(kTlpMarkings)) found = known->second;
-    else if (const auto own = context.markings.find(id); own != context.markings.end()) found = own->second;
-    if (found && (!tlp || *found > *tlp)) tlp = found;
+    if (known != std::end(kTlpMarkings)) return take(known - kTlpMarkings < kTlp1Markings ? first : tlp, known->second);
+    const auto own = context.markings.find(id);
+    if (own == context.markings.end()) take(tlp, Tlp::red);
+    else if (own->second) take(tlp, *own->second);
+  };
+  each(e, "object_marking_refs", [&](dom::element ref, std::size_t) { look(ref); });
+  // What only a part of it is marked with holds for all of it: its value is not given without its parts.
+  each(e, "granular_markings", [&](dom::element part, std::size_t) {
+    if (dom::element ref; is_object(part) && part["marking_ref"].get(ref) == simdjson::SUCCESS) look(ref);
   });
+  // TLP 1 has no amber+strict: who writes both writes red beside it.
+  if (first && !(tlp == Tlp::amber_strict && first == Tlp::red)) take(tlp, *first);
   if (tlp) i.tlp = *tlp;
   auto parsed = StixPattern::parse(pattern);
   if (!parsed)
@@ -260,9 +275,14 @@ void stix_objects(dom::array objects, const std::string& where, ListTarget& to) 
     const std::string_view type = text(e, "type"), id = text(e, "id");
     if (type == "identity") context.identities.emplace(id, text(e, "name"));
     if (type != "marking-definition") continue;
-    std::optional<Tlp> tlp;
-    dom::element definition;
-    if (text(e, "definition_type") == "tlp") {
+    std::optional<Tlp> tlp = Tlp::red;  // what is neither TLP nor a statement is the narrowest
+    dom::element definition, extension;
+    if (e["extensions"].get(extension) == simdjson::SUCCESS && is_object(extension) &&
+        extension[kTlp2Extension].get(definition) == simdjson::SUCCESS && is_object(definition)) {
+      tlp = event::parse_tlp(text(definition, "tlp_2_0")).value_or(Tlp::red);
+    } else if (text(e, "definition_type") == "statement") {
+      tlp = std::nullopt;
+    } else if (text(e, "definition_type") == "tlp") {
       tlp = Tlp::red;
       if (e["definition"].get(definition) == simdjson::SUCCESS)
         tlp = event::parse_tlp(text(definition, "tlp")).value_or(Tlp::red);

@@ -208,6 +208,65 @@ TEST(LoadMisp, AttributesObjectsTagsAndWhatIsSkipped) {
   EXPECT_EQ(l.report.refused.at("not a value of MISP type md5").count, 1U);
 }
 
+TEST(LoadMisp, AnAttributeIsNoFreerThanItsEvent) {
+  const auto l = load(R"({"Event":{"info":"x","Tag":[{"name":"tlp:amber+strict"}],"Attribute":[
+    {"type":"domain","value":"a.example","to_ids":true,"Tag":[{"name":"tlp:clear"}]},
+    {"type":"domain","value":"b.example","to_ids":true,"Tag":[{"name":"tlp:red"}]},
+    {"type":"domain","value":"c.example","to_ids":true}]}})");
+  ASSERT_EQ(l.all.size(), 3U) << l.error;
+  EXPECT_EQ(l.all[0].tlp, Tlp::amber_strict);
+  EXPECT_EQ(l.all[1].tlp, Tlp::red);
+  EXPECT_EQ(l.all[2].tlp, Tlp::amber_strict);
+}
+
+TEST(LoadStix, MarkingsOfBothGenerationsOfPartsAndOfNobody) {
+  const auto tlp = [](const std::string& members) {
+    const auto l = load(R"({"type":"bundle","objects":[
+      {"type":"marking-definition","id":"marking-definition--own","extensions":{"extension-definition--60a3c5c5-0d10-413e-aab3-9e08dde9e88d":{"tlp_2_0":"amber+strict"}}},
+      {"type":"marking-definition","id":"marking-definition--odd","definition_type":"x-acme","definition":{"x":1}},
+      {"type":"indicator","pattern":"[domain-name:value = 'a.example']","pattern_type":"stix","valid_from":"2026-01-01T00:00:00Z",)" +
+                        members + "}]}");
+    EXPECT_EQ(l.all.size(), 1U) << l.error;
+    return l.all.empty() ? Tlp::clear : l.all[0].tlp;
+  };
+  constexpr std::string_view green = "marking-definition--bab4a63c-aed9-4cf5-a766-dfca5abac2bb",
+                             strict = "marking-definition--939a9414-2ddd-4d32-a0cd-375ea402b003",
+                             red1 = "marking-definition--5e57c739-391a-4eb3-b6be-7d15ca92d5ed";
+  const auto refs = [](std::string_view a, std::string_view b) {
+    return "\"object_marking_refs\":[\"" + std::string(a) + "\",\"" + std::string(b) + "\"]";
+  };
+  EXPECT_EQ(tlp(refs(green, green)), Tlp::green);
+  EXPECT_EQ(tlp(refs(green, red1)), Tlp::red);
+  EXPECT_EQ(tlp(refs(strict, red1)), Tlp::amber_strict) << "TLP 1 has no such level";
+  EXPECT_EQ(tlp(refs(green, "marking-definition--own")), Tlp::amber_strict);
+  EXPECT_EQ(tlp(refs(green, "marking-definition--odd")), Tlp::red);
+  EXPECT_EQ(tlp(R"("object_marking_refs":[7])"), Tlp::red);
+  EXPECT_EQ(tlp(refs(green, green) + R"(,"granular_markings":[{"selectors":["pattern"],"marking_ref":")" +
+                std::string(red1) + R"("},{"lang":"da","selectors":["name"]}])"),
+            Tlp::red);
+}
+
+TEST(LoadStix, TheDescriptionIsTheCommentAndALabelSaysWhatIsOnlyWatchedFor) {
+  const auto l = load(R"({"type":"bundle","objects":[
+    {"type":"indicator","name":"domain a.example","description":"C&C of the wave","pattern":"[domain-name:value = 'a.example']",
+     "pattern_type":"stix","valid_from":"2026-01-01T00:00:00Z","labels":["x","action:watch"]},
+    {"type":"indicator","name":"only a name","pattern":"[domain-name:value = 'b.example']","pattern_type":"stix",
+     "valid_from":"2026-01-01T00:00:00Z","labels":["action:block","action:odd"]}]})",
+                      {.action = Action::warn});
+  ASSERT_EQ(l.all.size(), 2U) << l.error;
+  EXPECT_EQ(l.all[0].comment, "C&C of the wave");
+  EXPECT_EQ(l.all[0].action, Action::watch);
+  EXPECT_EQ(l.all[1].comment, "only a name");
+  EXPECT_EQ(l.all[1].action, Action::warn) << "a label takes away, it gives nothing";
+}
+
+TEST(LoadText, XmlIsNoListOfLines) {
+  for (const char* text : {"<?xml version=\"1.0\"?>\n<stix:STIX_Package>\nevil.example\n</stix:STIX_Package>",
+                           "<html>\nevil.example\n</html>"})
+    EXPECT_TRUE(load(text).error.contains("STIX 1 and OpenIOC are not read")) << load(text).error;
+  EXPECT_EQ(load("<bo@evil.example>\n").values(), (Strings{"email bo@evil.example"}));
+}
+
 TEST(LoadStix, PatternsMarkingsAndWhatIsSkipped) {
   const auto l = load(R"({"type":"bundle","objects":[
     {"type":"identity","id":"identity--1","name":"CERT X"},

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Unmodified PyMISP against `bavn hub`: what people's scripts do with a MISP; and a MISP's own requests when it pulls."""
 import argparse
+import datetime
 import functools
 import hashlib
 import http.client
@@ -217,6 +218,13 @@ class Test(unittest.TestCase):
         self.assertIn(event.uuid, [e.uuid for e in misp.events(pythonify=True)])
         self.assertIn("search.example", misp.search("attributes", return_format="text", eventid=event.id))
         self.assertEqual(len(misp.search("attributes", return_format="csv", eventid=event.id, pythonify=True)), 2)
+        # Dates and clocks as PyMISP sends them, with a fraction.
+        for query, n in (({"timestamp": datetime.datetime.now() - datetime.timedelta(hours=1, microseconds=7)}, 2),
+                         ({"date_from": datetime.date(2025, 1, 1), "date_to": datetime.date(2025, 2, 1)}, 2)):
+            self.assertEqual(len(misp.search("attributes", eventid=event.id, pythonify=True, **query)), n, query)
+        self.assertEqual(misp.search("attributes", return_format="csv", eventid=event.id, type_attribute="domain", requested_attributes=["type", "value"],
+                                     headerless=True).strip(), '"domain","search.example"')
+        self.assertEqual(misp.sharing_groups(), [])
 
     def test_tags_taxonomies_and_warninglists(self):
         misp = self.misp

@@ -58,8 +58,11 @@ std::optional<net::Reply> Misp::Inner::attributes(Call& c) {
     std::vector<std::pair<std::size_t, std::string>> errors;
     std::vector<std::size_t> place;
     std::size_t n = 0;
+    BAVN_MISP_TRY(const auto on, c, switches("warninglist"));
     const auto one = [&](net::JsonValue v) {
       auto a = read_attribute(v);
+      if (a && truth(v["enforceWarninglist"]).value_or(false) && !listed(a->value, a->type, on).empty())
+        a = fail(Code::bad_input, "the value trips over a warninglist and enforceWarninglist is enforced");
       if (a) {
         all.push_back(std::move(*a));
         place.push_back(n);

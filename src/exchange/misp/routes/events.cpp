@@ -1,5 +1,8 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
+#include <algorithm>
+#include <array>
 #include <set>
 
 #include "base/digest.hpp"
@@ -48,11 +51,48 @@ void add_dropped(std::string& head, const Put& put) {
   head += ",\"Dropped\":" + out;
 }
 
+/// As LIKE of the tables: % is anything.
+bool is_like(std::string_view text, std::string_view pattern) {
+  std::size_t t = 0, p = 0, star = std::string_view::npos, from = 0;
+  while (t < text.size()) {
+    if (p < pattern.size() && pattern[p] == '%') {
+      star = p++;
+      from = t;
+    } else if (p < pattern.size() && ascii_lower(pattern[p]) == ascii_lower(text[t])) {
+      ++p;
+      ++t;
+    } else if (star != std::string_view::npos) {
+      p = star + 1;
+      t = ++from;
+    } else {
+      return false;
+    }
+  }
+  while (p < pattern.size() && pattern[p] == '%') ++p;
+  return p == pattern.size();
+}
+
+/// The columns of a CSV, as MISP names them; those of the event come with includeContext.
+constexpr std::array<std::string_view, 9> kCsv = {"uuid",    "event_id", "category", "type",           "value",
+                                                  "comment", "to_ids",   "date",     "object_relation"};
+constexpr std::array<std::string_view, 7> kCsvOfEvent = {
+    "event_uuid",     "event_info", "event_source_org", "event_threat_level_id",
+    "event_analysis", "event_date", "event_timestamp"};
+
 }  // namespace
 
 net::Reply Misp::Inner::search(Call& c, Scope scope) {
   BAVN_MISP_TRY(const auto body, c, c.body());
-  BAVN_MISP_TRY(auto s, c, search_from(body.root(), scope, runtime.now()));
+  const auto read = [&](net::JsonValue asked) -> Result<Search> {
+    BAVN_TRY(auto got, search_from(asked, scope, runtime.now()));
+    if (scope != Scope::events || (got.format != "csv" && got.format != "text")) return got;
+    // Lines of events are those of their attributes, and what is said of time is said of the events.
+    scope = Scope::attributes;
+    BAVN_TRY(got, search_from(asked, scope, runtime.now()));
+    if (got.event_timestamp.empty()) std::swap(got.event_timestamp, got.timestamp);
+    return got;
+  };
+  BAVN_MISP_TRY(auto s, c, read(body.root()));
   if (!c.named.empty()) {  // /limit:5/page:2, /value:evil.example
     std::string over;
     JsonWriter w(over);
@@ -63,13 +103,12 @@ net::Reply Misp::Inner::search(Call& c, Scope scope) {
     w.end();
     BAVN_MISP_TRY(const auto all, c,
                   net::JsonDocument::parse(merged(body.root().is_object() ? body.root().to_text() : "{}", over)));
-    BAVN_MISP_TRY(s, c, search_from(all.root(), scope, runtime.now()));
+    BAVN_MISP_TRY(s, c, read(all.root()));
   }
   if (s.format != "json" &&
       !(scope == Scope::attributes && (s.format == "text" || s.format == "csv" || s.format == "count")))
-    return fault(
-        c, 400, "Invalid returnFormat",
-        "the formats here are json for everything, and csv, text and count for attributes; STIX is served by TAXII");
+    return fault(c, 400, "Invalid returnFormat",
+                 "the formats here are json, csv and text, and count for attributes; STIX is served by TAXII");
   BAVN_MISP_TRY(const auto ids, c, found(book, c.viewer, s));
   Render render(book, c.viewer);
   RenderOptions o;
@@ -78,6 +117,16 @@ net::Reply Misp::Inner::search(Call& c, Scope scope) {
   o.sightings = s.sightings;
   o.local_tags = !c.viewer.partner();
   o.parts = !s.metadata;
+  BAVN_MISP_TRY(const auto on, c, switches("warninglist"));
+  if (scope == Scope::events && (s.to_ids || s.enforce_warninglist || !s.tags.none.empty()))
+    o.keeps = [&](const AttributeRow& a, std::span<const std::string_view> tags) -> Result<bool> {
+      for (const std::string_view t : tags)
+        if (std::any_of(s.tags.none.begin(), s.tags.none.end(), [&](const std::string& n) { return is_like(t, n); }))
+          return false;
+      BAVN_TRY(const auto read_body, net::JsonDocument::parse(a.body));
+      if (s.to_ids && truth(read_body.root()["to_ids"]).value_or(false) != *s.to_ids) return false;
+      return !s.enforce_warninglist || listed(read_body.root()["value"].text_or({}), a.type, on).empty();
+    };
   Sink out = sink();
   const auto each_id = [&](auto&& f) -> Result<void> {
     for (const std::int64_t id : ids) BAVN_CHECK(f(id));
@@ -109,11 +158,54 @@ net::Reply Misp::Inner::search(Call& c, Scope scope) {
                     }));
     out.text() += "]}";
   } else {
-    BAVN_MISP_TRY(const auto on, c, switches("warninglist"));
     std::map<std::int64_t, EventRow> events_seen;  // some hundred at a time
+    const auto event_of = [&](std::int64_t id) -> Result<const EventRow*> {
+      auto it = events_seen.find(id);
+      if (it == events_seen.end()) {
+        if (events_seen.size() > 500) events_seen.clear();
+        BAVN_TRY(auto e, book.event(c.viewer, std::to_string(id)));
+        if (!e) return nullptr;
+        it = events_seen.emplace(id, std::move(*e)).first;
+      }
+      return &it->second;
+    };
+    std::vector<std::string> columns = s.columns;
+    if (columns.empty()) columns.assign(kCsv.begin(), kCsv.end());
+    if (s.context && s.columns.empty()) columns.insert(columns.end(), kCsvOfEvent.begin(), kCsvOfEvent.end());
+    for (const std::string& name : columns)
+      if (std::find(kCsv.begin(), kCsv.end(), name) == kCsv.end() &&
+          std::find(kCsvOfEvent.begin(), kCsvOfEvent.end(), name) == kCsvOfEvent.end() && name != "timestamp")
+        return fault(c, 400, "Bad Request", fmt::format("there is no column \"{}\" here", name.substr(0, 60)));
+    const auto cell_of = [&](std::string_view name, const AttributeRow& a, net::JsonValue body_of,
+                             const EventRow& e) -> Result<std::string> {
+      const auto cell = [](std::string_view text) {
+        std::string q = "\"";
+        for (const char ch : text) {
+          if (ch == '"') q += '"';
+          q += ch;
+        }
+        return q + "\"";
+      };
+      if (name == "uuid") return cell(a.uuid);
+      if (name == "event_id") return std::to_string(a.event);
+      if (name == "type") return cell(a.type);
+      if (name == "to_ids") return std::string(truth(body_of["to_ids"]).value_or(false) ? "1" : "0");
+      if (name == "date" || name == "timestamp") return std::to_string(a.timestamp);
+      if (name == "event_uuid") return cell(e.uuid);
+      if (name == "event_info") return cell(e.info);
+      if (name == "event_threat_level_id") return std::to_string(e.threat_level);
+      if (name == "event_analysis") return std::to_string(e.analysis);
+      if (name == "event_date") return e.date;
+      if (name == "event_timestamp") return std::to_string(e.timestamp);
+      if (name == "event_source_org") {
+        BAVN_TRY(const auto orgc, book.org(e.orgc));
+        return cell(orgc.name);
+      }
+      return cell(body_of[name].text_or({}));
+    };
     std::size_t count = 0;
     if (s.format == "json") out.text() += "{\"response\":{\"Attribute\":[";
-    else if (s.format == "csv") out.text() += "uuid,event_id,category,type,value,comment,to_ids,date,object_relation\n";
+    else if (s.format == "csv" && !s.headerless) out.text() += fmt::format("{}\n", fmt::join(columns, ","));
     BAVN_MISP_CHECK(c, each_id([&](std::int64_t id) -> Result<void> {
                       BAVN_TRY(const auto a, book.attribute(c.viewer, std::to_string(id)));
                       if (!a) return {};
@@ -124,28 +216,19 @@ net::Reply Misp::Inner::search(Call& c, Scope scope) {
                       if (s.format == "text") {
                         out.text() += fmt::format("{}\n", value);
                       } else if (s.format == "csv") {
-                        const auto cell = [](std::string_view text) {
-                          std::string q = "\"";
-                          for (const char ch : text) {
-                            if (ch == '"') q += '"';
-                            q += ch;
-                          }
-                          return q + "\"";
-                        };
-                        out.text() += fmt::format("{},{},{},{},{},{},{},{},{}\n", cell(a->uuid), a->event,
-                                                  cell(parsed.root()["category"].text_or({})), cell(a->type),
-                                                  cell(value), cell(parsed.root()["comment"].text_or({})),
-                                                  truth(parsed.root()["to_ids"]).value_or(false) ? 1 : 0, a->timestamp,
-                                                  cell(parsed.root()["object_relation"].text_or({})));
-                      } else if (s.format == "json") {
-                        auto it = events_seen.find(a->event);
-                        if (it == events_seen.end()) {
-                          if (events_seen.size() > 500) events_seen.clear();
-                          BAVN_TRY(auto e, book.event(c.viewer, std::to_string(a->event)));
-                          if (!e) return {};
-                          it = events_seen.emplace(a->event, std::move(*e)).first;
+                        BAVN_TRY(const EventRow* e, event_of(a->event));
+                        if (e == nullptr) return {};
+                        for (const std::string& name : columns) {
+                          if (&name != &columns.front()) out.text() += ',';
+                          BAVN_TRY(const auto text, cell_of(name, *a, parsed.root(), *e));
+                          out.text() += text;
                         }
-                        BAVN_TRY(const auto text, render.attribute(*a, o, &it->second, s.event_tags_too || s.context));
+                        out.text() += '\n';
+                      } else if (s.format == "json") {
+                        BAVN_TRY(const EventRow* e, event_of(a->event));
+                        if (e == nullptr) return {};
+                        BAVN_TRY(auto text, render.attribute(*a, o, e, s.event_tags_too || s.context));
+                        if (s.event_uuid) text.insert(text.size() - 1, fmt::format(",\"event_uuid\":\"{}\"", e->uuid));
                         comma();
                         out.text() += text;
                       }

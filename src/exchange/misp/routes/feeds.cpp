@@ -89,8 +89,7 @@ std::optional<net::Reply> Misp::Inner::feeds(Call& c) {
     p.name = std::string(f["name"].text_or({}));
     p.kind = "misp_feed";
     p.url = std::string(f["url"].text_or({}));
-    BAVN_MISP_TRY(const auto id, c, desk.add(scope, p));
-    if (!truth(f["enabled"]).value_or(false)) BAVN_MISP_CHECK(c, desk.pause(scope, id, true));
+    BAVN_MISP_TRY(const auto id, c, desk.add(scope, p, !truth(f["enabled"]).value_or(false)));
     BAVN_MISP_TRY(const auto made, c, desk.show(scope, id));
     write(w, made);
     return net::json(std::move(out));

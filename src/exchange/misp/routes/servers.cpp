@@ -118,7 +118,7 @@ std::optional<net::Reply> Misp::Inner::others(Call& c) {
     return net::json(std::move(out));
   }
   if (c.action == "index" && reads) {
-    if (c.controller == "sharing_groups") return net::json("{\"response\":[]}");
+    if (c.controller == "sharing_groups" || c.controller == "sharingGroups") return net::json("{\"response\":[]}");
     for (const std::string_view none : {"galaxies", "noticelists", "objectTemplates", "eventReports", "roles"})
       if (c.controller == none) return net::json("[]");
   }
