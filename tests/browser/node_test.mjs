@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { after, before, beforeEach, describe, it } from 'node:test';
 
 import { nodePages } from '../../ui/tools/browser.mjs';
-import { audit, languages, open, root, settled, shots, spill, visit } from './pages.mjs';
+import { audit, languages, open, root, sayTwice, settled, shots, spill, visit } from './pages.mjs';
 
 let world;
 before(async () => {
@@ -324,6 +324,19 @@ describe('trouble', () => {
     await page.getByRole('alert').waitFor();
     await page.goto(`${world.base}/alerts/999`);
     await page.getByRole('alert').waitFor();
+    await close();
+  });
+});
+
+describe('what a node says twice', () => {
+  it('is shown, and no page breaks over it', async () => {
+    const { page, faults, close } = await tab({ language: 'en' });
+    await sayTwice(page);
+    for (const one of nodePages) {
+      await visit(page, world.base, one.path);
+      assert.deepEqual(faults.splice(0), [], one.path);
+      assert.equal(await page.getByText('The page could not be shown').count(), 0, one.path);
+    }
     await close();
   });
 });
