@@ -372,3 +372,16 @@ describe('what the hub says twice', () => {
     await close();
   });
 });
+
+describe('a warning by hand', () => {
+  it('that looks for nothing is not asked for, and the field says why', async () => {
+    const { page, close } = await world.tab({ language: 'da' });
+    const sent = [];
+    page.on('request', (request) => request.method() === 'POST' && sent.push(request.url()));
+    await visit(page, world.base, '/warnings/new');
+    await page.getByRole('button', { name: 'Skriv udkast' }).click();
+    await page.getByText('Skal udfyldes').waitFor();
+    assert.deepEqual(sent, []);
+    await close();
+  });
+});

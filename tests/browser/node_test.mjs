@@ -340,3 +340,16 @@ describe('what a node says twice', () => {
     await close();
   });
 });
+
+describe('who may only report', () => {
+  for (const language of languages)
+    it(`is led to the report and no further, in ${language}`, async () => {
+      const { page, close } = await tab({ as: 'employee', language });
+      await page.goto(`${world.base}/`);
+      const title = JSON.parse(readFileSync(join(root, 'i18n', 'ui', language, 'shell.json'), 'utf8'));
+      await page.getByRole('heading', { name: title.welcome, exact: true }).waitFor();
+      assert.equal(await page.getByRole('link', { name: title.to_report, exact: true }).getAttribute('href'), '/report');
+      await audit(page, 'employee');
+      await close();
+    });
+});
