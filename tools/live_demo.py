@@ -114,7 +114,7 @@ class Demo:
 
     def make_hub(self):
         port = free_port(8443)
-        self.bavn("hub", "init", "--data", self.hub, "--host", "127.0.0.1", "--address", "127.0.0.1", "--port", port, "--name", "the demonstration")
+        self.bavn("hub", "init", "--data", self.hub, "--host", "127.0.0.1", "--address", "127.0.0.1", "--port", port, "--name", "Demo CERT")
         with open(self.hub / "settings.toml", "a") as settings:
             settings.write(f"control_port = {free_port(8420)}\n[web]\nport = {free_port(WEB_PORT)}\n[auth]\ndemonstration = true\n")
         self.start("hub", "hub", "--data", self.hub, "--guests")

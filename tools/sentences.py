@@ -5,6 +5,7 @@ usage: tools/sentences.py [--check | --update] [ROOT]
 
   settings.json   name of a setting: {en, da, nb}. The English is the doc of the Setting tables in src/**; --update writes it anew.
   partners.json   English sentence, with {places}: {da, nb}. Why something of a partner was not taken, and what its machine answered.
+  signs.json      the same, of the signs that a node notices.
 
 --check is a fault for: a setting without its text, a text without its setting, an English sentence that changed since the others were
 written, a place {x} that one language lacks, an area without its heading (setting_group.json), a Setting that this program cannot read, a
@@ -21,6 +22,7 @@ LANGUAGES = ("da", "nb")
 NOT_SHOWN = {"src/app/node_setup.cpp"}
 # Where what is said about partners comes from.
 OF_PARTNERS = ("src/exchange", "src/match", "src/net", "src/event", "src/base")
+SAID = {"partners.json": OF_PARTNERS, "signs.json": ("src/notice",)}
 LIBRARIES = ("curl",)  # whose sentences are passed on; an entry names it under "of"
 TOKEN = re.compile(r'//[^\n]*|/\*.*?\*/|R"(\w*)\((.*?)\)\1"|"((?:[^"\\\n]|\\.)*)"|\'(?:[^\'\\\n]|\\.)+\'|\w+|::|==|!=|\S', re.S)
 ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "0": "\0"}
@@ -124,17 +126,17 @@ def check_settings(root, faults):
     return len(wanted)
 
 
-def check_partners(root, faults):
-    there = read(root, "partners.json", faults)
-    said = "\n".join(value for _, text in sources(root, OF_PARTNERS) for kind, value, _ in tokens(text) if kind == "text")
+def check_said(root, name, folders, faults):
+    there = read(root, name, faults)
+    said = "\n".join(value for _, text in sources(root, folders) for kind, value, _ in tokens(text) if kind == "text")
     for english, entry in there.items():
-        check_languages("partners.json", english, english, entry, faults)
+        check_languages(name, english, english, entry, faults)
         # A sentence is put together of pieces; each must be said somewhere.
         for piece in re.split(r"\{\w+\}", english):
             if re.search(r"\w", piece) and piece.strip() not in said and entry.get("of") not in LIBRARIES:
-                faults.append(f"partners.json: the sources do not say \"{piece.strip()}\"")
+                faults.append(f"{name}: the sources do not say \"{piece.strip()}\"")
     if not there:
-        faults.append("partners.json: empty")
+        faults.append(f"{name}: empty")
     return len(there)
 
 
@@ -155,9 +157,10 @@ def main(arguments):
         faults = update(root)
     else:
         faults = []
-        n, m = check_settings(root, faults), check_partners(root, faults)
+        n = check_settings(root, faults)
+        m, k = (check_said(root, name, folders, faults) for name, folders in SAID.items())
         if not faults:
-            print(f"sentences: {n} settings and {m} sentences about partners in {len(LANGUAGES) + 1} languages")
+            print(f"sentences: {n} settings, {m} sentences about partners and {k} of signs in {len(LANGUAGES) + 1} languages")
     for fault in faults:
         print(f"error: {fault}", file=sys.stderr)
     return 1 if faults else 0

@@ -205,7 +205,7 @@ void Watch::Inner::compare(const std::string& name, Account& a, const Stay& x, c
   const Us apart = std::max<Us>({0, x.first - y.last, y.first - x.last});
   if (abroad && apart <= us(o.travel) && !a.countries.knows(x.country, x.first, us(o.chain))) {
     s.kind = Is::far_country;
-    s.detail = fmt::format("two countries within {} minutes", apart / kMinute);
+    s.detail = fmt::format("two countries within {} min", apart / kMinute);
     add_step(name, a, s, received, source);
   }
 }
@@ -344,7 +344,7 @@ void Watch::Inner::after_click(const std::string& name, Account& a, Us received,
     if (found.at == 0) continue;
     a.clicks[i].told = true;
     const Click c = a.clicks[i];
-    found.detail = fmt::format("{} minutes after a click", (found.at - from) / kMinute);
+    found.detail = fmt::format("{} min after a click", (found.at - from) / kMinute);
     if (!c.sender.empty() || !c.notice.empty() || !c.digest.empty())
       harm(Is::login_after_click, found.at, hash64(name), c.sender, c.notice, c.digest);
     add_step(name, a, std::move(found), received, source);

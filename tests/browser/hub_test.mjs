@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 
 import { hubPages } from '../../ui/tools/browser.mjs';
-import { audit, languages, open, root, settled, shots, spill, violations, visit } from './pages.mjs';
+import { audit, languages, open, root, sayTwice, settled, shots, spill, violations, visit } from './pages.mjs';
 
 let world;
 before(async () => {
@@ -356,6 +356,32 @@ describe('when something breaks', () => {
     await page.context().clearCookies();
     await page.goto(`${world.base}/campaigns`);
     await page.waitForURL(/\/sign-in\?next=%2Fcampaigns/);
+    await close();
+  });
+});
+
+describe('what the hub says twice', () => {
+  it('is shown, and no page breaks over it', async () => {
+    const { page, faults, close } = await world.tab({ language: 'en' });
+    await sayTwice(page);
+    for (const one of hubPages) {
+      await visit(page, world.base, one.path);
+      assert.deepEqual(faults.splice(0), [], one.path);
+      assert.equal(await page.getByText('The page could not be shown').count(), 0, one.path);
+    }
+    await close();
+  });
+});
+
+describe('a warning by hand', () => {
+  it('that looks for nothing is not asked for, and the field says why', async () => {
+    const { page, close } = await world.tab({ language: 'da' });
+    const sent = [];
+    page.on('request', (request) => request.method() === 'POST' && sent.push(request.url()));
+    await visit(page, world.base, '/warnings/new');
+    await page.getByRole('button', { name: 'Skriv udkast' }).click();
+    await page.getByText('Skal udfyldes').waitFor();
+    assert.deepEqual(sent, []);
     await close();
   });
 });

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { after, before, beforeEach, describe, it } from 'node:test';
 
 import { nodePages } from '../../ui/tools/browser.mjs';
-import { audit, languages, open, root, settled, shots, spill, visit } from './pages.mjs';
+import { audit, languages, open, root, sayTwice, settled, shots, spill, visit } from './pages.mjs';
 
 let world;
 before(async () => {
@@ -326,4 +326,30 @@ describe('trouble', () => {
     await page.getByRole('alert').waitFor();
     await close();
   });
+});
+
+describe('what a node says twice', () => {
+  it('is shown, and no page breaks over it', async () => {
+    const { page, faults, close } = await tab({ language: 'en' });
+    await sayTwice(page);
+    for (const one of nodePages) {
+      await visit(page, world.base, one.path);
+      assert.deepEqual(faults.splice(0), [], one.path);
+      assert.equal(await page.getByText('The page could not be shown').count(), 0, one.path);
+    }
+    await close();
+  });
+});
+
+describe('who may only report', () => {
+  for (const language of languages)
+    it(`is led to the report and no further, in ${language}`, async () => {
+      const { page, close } = await tab({ as: 'employee', language });
+      await page.goto(`${world.base}/`);
+      const title = JSON.parse(readFileSync(join(root, 'i18n', 'ui', language, 'shell.json'), 'utf8'));
+      await page.getByRole('heading', { name: title.welcome, exact: true }).waitFor();
+      assert.equal(await page.getByRole('link', { name: title.to_report, exact: true }).getAttribute('href'), '/report');
+      await audit(page, 'employee');
+      await close();
+    });
 });

@@ -24,6 +24,7 @@ const rightsOf = {
   municipal_it: allRights.filter((right) => right !== 'publish' && right !== 'tenants_write'),
   municipal_leader: ['alert_read', 'left_us_read', 'audit_read'],
   data_protection: ['left_us_read', 'audit_read', 'alert_read'],
+  employee: ['report'],
 };
 
 /** The example of an answer, as the contract gives it. */

@@ -10,7 +10,7 @@ export interface Sentences {
   tell(sentence: string): string | undefined;
 }
 
-/** A function from a sentence, or a name, to its text. Keys with {places} fit any sentence with something there; a reason in {why} is told, too. */
+/** A function from a sentence, or a name, to its text. Keys with {places} fit any sentence with something there; a reason in {why} and what stands in {where} are told, too. */
 export function teller(texts: Texts): (sentence: string) => string | undefined {
   const literal = (key: string): string => key.replaceAll(/\{\w+\}/g, '');
   const shapes = Object.keys(texts)
@@ -25,7 +25,7 @@ export function teller(texts: Texts): (sentence: string) => string | undefined {
       if (!found) continue;
       return texts[key]?.replaceAll(/\{(\w+)\}/g, (place, name: string) => {
         const value = found[names.indexOf(name) + 1];
-        return value === undefined ? place : name === 'why' ? (tell(value) ?? value) : value;
+        return value === undefined ? place : name === 'why' || name === 'where' ? (tell(value) ?? value) : value;
       });
     }
     return undefined;

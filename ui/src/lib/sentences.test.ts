@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 
 import partners from '$gen/sentences/partners_da.json';
+import signs from '$gen/sentences/signs_da.json';
 
 import { teller } from './sentences.svelte';
 
@@ -25,5 +26,18 @@ describe('sentences', () => {
     const began = performance.now();
     danish(`the partner answered ${' to : '.repeat(2000)}`);
     expect(performance.now() - began).toBeLessThan(500);
+  });
+});
+
+describe('signs', () => {
+  const words = teller(signs);
+  it('are told with their numbers, and what stands in them is told, too', () => {
+    expect(words('1 min after a click')).toBe('1 min efter et klik');
+    expect(words('17 recipients, usually at most 0 in 10 minutes')).toBe('17 modtagere, ellers højst 0 på 10 minutter');
+    expect(words('new network (AS64667, NL) and new program, no known device')).toBe('nyt net (AS64667, NL) og nyt program, ingen kendt enhed');
+    expect(words('new network (an unknown network) and new program, no known device')).toBe('nyt net (ukendt net) og nyt program, ingen kendt enhed');
+  });
+  it('that are words of strangers stay as they are', () => {
+    expect(words('DeleteMessage=True; SubjectContainsWords=hacket')).toBeUndefined();
   });
 });

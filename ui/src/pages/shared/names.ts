@@ -18,5 +18,6 @@ export function byWhom(by: string | undefined, name?: string): string {
   const [kind, id] = by.split(':', 2);
   if (kind === 'trigger') return t('by.trigger', { name: word('trigger', id) });
   if (kind === 'person') return who(by);
+  if (kind === 'node') return t('by.node', { id: id ?? '' });
   return word('by', by);
 }
