@@ -125,14 +125,13 @@ std::string report_text(const Outcome& o, const Scenario& s) {
     const bool again = std::any_of(o.purges.begin(), o.purges.end(), [](const auto& p) { return p.again.has_value(); });
     out += fmt::format(
         "\nPurge, notice by notice: mails that came from the sender, of them found in the own message trace, moved "
-        "out, left in "
-        "mailboxes{}\n  {:24} {:>7} {:>7} {:>7} {:>7}{}  from\n",
+        "out, gone (people were faster), left in mailboxes{}\n  {:24} {:>7} {:>7} {:>7} {:>7} {:>7}{}  from\n",
         again ? "; then put back, in mailboxes after that, moved out again, left in mailboxes" : "", "", "came",
-        "found", "moved", "left", again ? "  undone   there  redone    left" : "");
+        "found", "moved", "gone", "left", again ? "  undone   there  redone    left" : "");
     PurgeOutcome sum;
     sum.again.emplace();
     const auto line = [&](std::string_view town, const PurgeOutcome& p, std::string_view from) {
-      out += fmt::format("  {:24} {:7} {:7} {:7} {:7}", town, p.delivered, p.found, p.removed, p.left);
+      out += fmt::format("  {:24} {:7} {:7} {:7} {:7} {:7}", town, p.delivered, p.found, p.removed, p.gone, p.left);
       if (again && p.again)
         out += fmt::format(" {:7} {:7} {:7} {:7}", p.again->undone, p.again->there, p.again->redone, p.again->left);
       else if (again) out += fmt::format(" {:>7} {:>7} {:>7} {:>7}", "-", "-", "-", "-");
@@ -144,6 +143,7 @@ std::string report_text(const Outcome& o, const Scenario& s) {
       sum.delivered += p.delivered;
       sum.found += p.found;
       sum.removed += p.removed;
+      sum.gone += p.gone;
       sum.left += p.left;
       if (!p.again) continue;
       sum.again->undone += p.again->undone;
@@ -266,6 +266,7 @@ std::string report_json(const Outcome& o, const Scenario& s) {
         .member("came", p.delivered)
         .member("found", p.found)
         .member("moved", p.removed)
+        .member("gone", p.gone)
         .member("left", p.left);
     if (p.again)
       w.member("undone", p.again->undone)

@@ -1034,7 +1034,10 @@ void World::measure(Outcome& out) {
       if (facts) {
         for (const auto& s : facts->senders) about += ", from " + s.address;
         for (const auto& o : facts->observables) about += fmt::format(", {} {}", o.kind, o.value);
-        for (const auto& s : facts->signs) about += fmt::format(", sign {}/{}", s.group, s.kind);
+        std::map<std::string, int> signs;
+        for (const auto& s : facts->signs) ++signs[fmt::format("{}/{}", s.group, s.kind)];
+        for (const auto& [sign, times] : signs)
+          about += fmt::format(", sign {}{}", sign, times > 1 ? fmt::format(" ({} times)", times) : "");
       }
       out.false_warnings.push_back(about);
     }
@@ -1218,6 +1221,7 @@ void World::measure_purges(Outcome& out) {
       p.delivered = in_mailboxes(n->town, c.sender, true);
       p.found = c.located;
       p.removed = c.moved;
+      p.gone = c.gone;
       p.left = in_mailboxes(n->town, c.sender, false);
       if (c.moved > 0 || p.delivered > 0) out.purges.push_back(std::move(p));
     }
