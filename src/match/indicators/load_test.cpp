@@ -247,12 +247,14 @@ TEST(LoadStix, MarkingsOfBothGenerationsOfPartsAndOfNobody) {
 }
 
 TEST(LoadStix, TheDescriptionIsTheCommentAndALabelSaysWhatIsOnlyWatchedFor) {
+  LoadOptions warned;
+  warned.action = Action::warn;
   const auto l = load(R"({"type":"bundle","objects":[
     {"type":"indicator","name":"domain a.example","description":"C&C of the wave","pattern":"[domain-name:value = 'a.example']",
      "pattern_type":"stix","valid_from":"2026-01-01T00:00:00Z","labels":["x","action:watch"]},
     {"type":"indicator","name":"only a name","pattern":"[domain-name:value = 'b.example']","pattern_type":"stix",
      "valid_from":"2026-01-01T00:00:00Z","labels":["action:block","action:odd"]}]})",
-                      {.action = Action::warn});
+                      warned);
   ASSERT_EQ(l.all.size(), 2U) << l.error;
   EXPECT_EQ(l.all[0].comment, "C&C of the wave");
   EXPECT_EQ(l.all[0].action, Action::watch);
