@@ -33,6 +33,9 @@ TEST(BlindSpots, AFormatThatArrivesOrASourceOfTheNameGivesSight) {
   EXPECT_FALSE(has(blind, "m365.signins"));
   EXPECT_TRUE(has(blind, "m365.audits"));
   EXPECT_TRUE(has(blind, "firewall"));
+  const auto sensor = blind_spots(sights, {{}, {"zeek"}});
+  EXPECT_FALSE(has(sensor, "dns_resolver")) << "a sensor sees the queries";
+  EXPECT_FALSE(has(sensor, "network_sensor"));
 }
 
 TEST(BlindSpots, EveryFormatThatIsNamedExists) {

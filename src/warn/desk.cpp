@@ -644,6 +644,17 @@ Result<std::vector<TownRow>> towns_of(store::Reader& db, std::string_view warnin
   return db.all<TownRow>(std::string(kTowns) + "WHERE warning = :w ORDER BY municipality", {{"w", warning}});
 }
 
+/// A draft has asked nobody yet: whom it would ask if it went out now.
+Result<void> fill_draft(store::Reader& db, const DeskParts& parts, const Desk::Inner::Row& row, WarningRow& v) {
+  if (row.state != "draft") return {};
+  BAVN_TRY(const Case about, case_of(row.about));
+  BAVN_TRY(const auto roster, parts.roster(db));
+  v.asked = std::ranges::count_if(roster, [&](const Listener& l) {
+    return about.to.empty() || std::ranges::find(about.to, l.id) != about.to.end();
+  });
+  return {};
+}
+
 CaseMinutes minutes_of(const Desk::Inner::Row& row, const std::vector<TownRow>& towns) {
   CaseMinutes m;
   const std::int64_t from = row.first_seen_us;
@@ -700,6 +711,7 @@ Result<std::vector<WarningRow>> Desk::list(const event::Scope& scope, Language l
       if (!may_see(scope, row)) continue;
       BAVN_TRY(const auto towns, towns_of(db, row.id));
       BAVN_TRY(auto view, view_of(db, row, towns, inner_->parts.texts, language));
+      BAVN_CHECK(fill_draft(db, inner_->parts, row, view));
       views.push_back(std::move(view));
     }
     return views;
@@ -713,6 +725,7 @@ Result<WarningView> Desk::show(const event::Scope& scope, std::string_view id, L
     BAVN_TRY(const auto towns, towns_of(db, row.id));
     WarningView v;
     BAVN_TRY(v.warning, view_of(db, row, towns, inner_->parts.texts, titled));
+    BAVN_CHECK(fill_draft(db, inner_->parts, row, v.warning));
     BAVN_TRY(const auto words, net::from_json<std::vector<event::WarningText>>(row.own_words, net::Unknown::ignore));
     for (const auto& t : words) v.own_words.push_back(t.language);
     for (const auto& t : towns) {
@@ -847,6 +860,7 @@ Result<std::vector<WarningSum>> Desk::sums_of(store::Reader& db, std::string_vie
       s.ended_us = std::max(s.ended_us, t.ended_at_us.value_or(0));
       if (!a || a->warned_us == 0) all_warned = false;
       if (!a) continue;
+      s.clicks += a->clicks;
       s.purged += a->purged;
       s.purge_left += a->purge_left;
       if (a->warned_us > 0)

@@ -100,7 +100,7 @@ struct WarningFilter {
 /// What a list of campaigns says of a campaign's warning.
 struct WarningSum {
   std::string id, state;
-  std::int64_t version = 0, asked = 0, answered = 0, seen_here = 0, purged = 0, purge_left = 0;
+  std::int64_t version = 0, asked = 0, answered = 0, seen_here = 0, clicks = 0, purged = 0, purge_left = 0;
   std::int64_t first_warned_us = 0, all_warned_us = 0, emptied_us = 0, ended_us = 0;  // 0: not (yet)
 };
 

@@ -43,6 +43,7 @@ TEST(Desk, ADraftIsSentUpdatedAndEnded) {
   const auto id = hub.change([&](store::Tx& tx) { return hub.desk->draft(tx, october(), "Bo Example"); }).value();
   EXPECT_TRUE(hub.said.empty()) << "a draft reaches nobody";
   EXPECT_EQ(hub.show(id).warning.state, "draft");
+  EXPECT_EQ(hub.show(id).warning.asked, 3) << "whom it would reach is said before it is sent";
   EXPECT_EQ(hub.change([&](store::Tx& tx) { return hub.desk->over(tx, id, "Bo Example", "x"); }).error().code,
             Code::conflict);
   ASSERT_TRUE(hub.change([&](store::Tx& tx) { return hub.desk->send(tx, id, "Bo Example"); }));
@@ -175,6 +176,7 @@ TEST(Desk, AnswersAreKeptAndMinutesCounted) {
   ASSERT_TRUE(hub.answered(kLyngby, a, first + 9min));
   a.state = "purged";
   a.hits = 791;
+  a.clicks = 3;
   a.recipients = 640;
   a.first_hit_us = micros(first + 2min);
   a.warned_us = micros(first + 10min);
@@ -188,6 +190,9 @@ TEST(Desk, AnswersAreKeptAndMinutesCounted) {
   EXPECT_EQ(view.warning.asked, 3);
   EXPECT_EQ(view.warning.answered, 2);
   EXPECT_EQ(view.warning.seen_here, 1);
+  const auto sums = hub.state->read([&](store::Reader& db) { return hub.desk->sums_of(db, "october-2024"); }).value();
+  ASSERT_EQ(sums.size(), 1U);
+  EXPECT_EQ(sums[0].clicks, 3) << "what the towns answered, for the campaign's figures";
   EXPECT_DOUBLE_EQ(view.minutes.sent.value(), 8);
   EXPECT_DOUBLE_EQ(view.minutes.first_warned.value(), 10);
   EXPECT_FALSE(view.minutes.all_warned) << "two were not warned yet";

@@ -196,13 +196,17 @@ std::size_t characters(std::string_view s) {
 }
 
 std::string sms_of(const Speaker& s, const Case& c, Phase phase) {
-  const std::string when = c.first_seen_us > 0 ? s.when(c.first_seen_us, "when_short") : "?";
+  // A person may know of the mail, and not since when.
+  const auto timed = [&](std::string_view key) {
+    return c.first_seen_us > 0 ? s.say(key, {{"when", s.when(c.first_seen_us, "when_short")}}) : std::string();
+  };
+  const std::string since = timed("sms.since"), of = timed("sms.of");
   const std::string severity = s.say("severity." + c.severity);
   const auto say = [&](std::string_view who) {
-    if (phase == Phase::over) return s.say("sms.over", {{"when", when}});
-    if (phase == Phase::withdrawn) return s.say("sms.withdrawn", {{"when", when}});
-    if (who == "named") return s.say("sms.named", {{"severity", severity}, {"from", c.from_domain}, {"when", when}});
-    return s.say("sms." + std::string(who), {{"severity", severity}, {"when", when}});
+    if (phase == Phase::over) return s.say("sms.over", {{"of", of}});
+    if (phase == Phase::withdrawn) return s.say("sms.withdrawn", {{"of", of}});
+    if (who == "named") return s.say("sms.named", {{"severity", severity}, {"from", c.from_domain}, {"since", since}});
+    return s.say("sms." + std::string(who), {{"severity", severity}, {"since", since}});
   };
   std::string line = gsm(say(sender(c)));
   if (characters(line) > kSms) line = gsm(say("member"));  // a very long domain

@@ -65,11 +65,15 @@ TEST(WarningTexts, AnSmsFitsIntoOneMessage) {
           c.trigger = trigger;
           c.from_domain = std::string(trigger) == "digest" ? "" : from;
           c.may_be_named = named;
-          for (const auto& t : texts(c, phase)) {
-            std::size_t characters = 0;
-            for (const char b : t.sms) characters += (static_cast<unsigned char>(b) & 0xC0U) != 0x80U;
-            EXPECT_LE(characters, 160U) << t.sms;
-            EXPECT_EQ(t.sms.find("?"), std::string::npos) << t.sms;
+          for (const std::int64_t seen : {c.first_seen_us, std::int64_t{0}}) {
+            c.first_seen_us = seen;  // 0: a person who wrote it did not know
+            for (const auto& t : texts(c, phase)) {
+              std::size_t characters = 0;
+              for (const char b : t.sms) characters += (static_cast<unsigned char>(b) & 0xC0U) != 0x80U;
+              EXPECT_LE(characters, 160U) << t.sms;
+              EXPECT_EQ(t.sms.find("?"), std::string::npos) << t.sms;
+              EXPECT_EQ(t.sms.find('{'), std::string::npos) << t.sms;
+            }
           }
         }
 }

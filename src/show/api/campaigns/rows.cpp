@@ -84,7 +84,9 @@ CampaignRow row_of(const Hub& hub, const event::Scope& scope, const correlate::C
   }
   v.counts = {.municipalities = c.municipalities, .senders = c.senders, .mails = c.mails, .outside = c.outside};
   if (all) {
+    // The signs came up with the first mails, the answers when each had looked: the larger knows more.
     v.counts.clicks = c.clicks;
+    for (const auto& w : warnings) v.counts.clicks = std::max(*v.counts.clicks, w.clicks);
     v.counts.reporters = c.reporters;
   }
   v.minutes = minutes_of(hub, c, warnings);

@@ -344,6 +344,24 @@ net::Reply list(const Hub& hub, const net::Request& q) {
   return list_of(rows, next);
 }
 
+/// What a person asks to be looked for is looked for, or refused: a slip of the hand is not left out in silence.
+Result<void> can_be_looked_for(const Draft& d) {
+  const auto no = [](std::string_view value, std::string_view kind, std::string where) {
+    return fail(Code::bad_input, fmt::format("\"{}\" is no {}", warn::harmless(value, 60), warn::harmless(kind, 40)),
+                std::move(where));
+  };
+  if (d.look_for)
+    for (std::size_t i = 0; i < d.look_for->size(); ++i) {
+      const auto& o = (*d.look_for)[i];
+      if (!event::canonical(o.kind, o.value)) return no(o.value, o.kind, fmt::format("/look_for/{}", i));
+    }
+  if (d.from_domain && !d.from_domain->empty() && !event::canonical(event::Kind::mail_domain, *d.from_domain))
+    return no(*d.from_domain, "mail domain", "/from_domain");
+  if (d.from_address && !d.from_address->empty() && !event::canonical(event::Kind::email, *d.from_address))
+    return no(*d.from_address, "mail address", "/from_address");
+  return {};
+}
+
 /// What a person says over what is there.
 Result<warn::Case> merged(const Hub& hub, warn::Case c, const Draft& d) {
   if (d.case_) {
@@ -351,6 +369,7 @@ Result<warn::Case> merged(const Hub& hub, warn::Case c, const Draft& d) {
     if (!whole) return fail(whole.error().code, whole.error().what, "/case" + whole.error().where);
     c = std::move(*whole);
   }
+  BAVN_CHECK(can_be_looked_for(d));
   if (d.severity) c.severity = *d.severity;
   if (d.tlp) c.tlp = *d.tlp;
   if (d.from_domain) {
