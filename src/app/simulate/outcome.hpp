@@ -41,18 +41,19 @@ struct AttackOutcome {
   double share_model = 1;   // the same from the curve alone: what the model of field research predicts for these times
 };
 
+/// `--purge-again`: put back, and moved out a second time.
+struct PurgedAgain {
+  std::int64_t undone = 0, there = 0, redone = 0, left = 0;
+  std::string trouble;
+};
+
 /// One municipality's mails of one notice. In mailboxes: counted there, not as the purge says.
 struct PurgeOutcome {
   std::string town, code, notice, sender, state, why;
   std::int64_t delivered = 0;  // of attacks, from that sender, to mailboxes here
   std::int64_t found = 0, removed = 0, gone = 0,
                left = 0;  // by the own trace; gone: people were faster; left in mailboxes
-  // `--purge-again`: put back, and moved out a second time.
-  struct Again {
-    std::int64_t undone = 0, there = 0, redone = 0, left = 0;
-    std::string trouble;
-  };
-  std::optional<Again> again;
+  std::optional<PurgedAgain> again;
 };
 
 struct Met {
