@@ -25,19 +25,22 @@ SETTINGS = {
 }
 REASONS = 'drop("it ended"); fmt::format("its {} is no timestamp", name);'
 PARTNERS = {"it ended": {"da": "slut", "nb": "slutt"}, "its {field} is no timestamp": {"da": "{field} er forkert", "nb": "{field} er feil"}}
+SIGN_CODE = 'sign("a report by {} people", n);'
+SIGNS = {"a report by {n} people": {"da": "{n} har meldt den", "nb": "{n} har meldt den"}}
 
 
 class Sentences(unittest.TestCase):
-    def check(self, code=CODE, settings=SETTINGS, partners=PARTNERS, headings=("mail", "web"), update=False):
+    def check(self, code=CODE, settings=SETTINGS, partners=PARTNERS, signs=SIGNS, headings=("mail", "web"), update=False):
         with tempfile.TemporaryDirectory() as folder:
             root = pathlib.Path(folder)
-            for path, text in {"src/web/web.cpp": code, "src/exchange/judge.cpp": REASONS, "src/exchange/judge_test.cpp": '"only a test says it"'}.items():
+            for path, text in {"src/web/web.cpp": code, "src/exchange/judge.cpp": REASONS, "src/notice/signs.cpp": SIGN_CODE, "src/exchange/judge_test.cpp": '"only a test says it"'}.items():
                 (root / path).parent.mkdir(parents=True, exist_ok=True)
                 (root / path).write_text(text)
             at = root / "i18n" / "ui" / "sentences"
             at.mkdir(parents=True)
             (at / "settings.json").write_text(json.dumps(settings))
             (at / "partners.json").write_text(json.dumps(partners))
+            (at / "signs.json").write_text(json.dumps(signs))
             for language in ("da", "nb", "en"):
                 (root / "i18n" / "ui" / language).mkdir()
                 (root / "i18n" / "ui" / language / "setting_group.json").write_text(json.dumps({name: name for name in headings}))
@@ -52,7 +55,10 @@ class Sentences(unittest.TestCase):
         self.assertIn(what, said)
 
     def test_three_languages_are_all_right(self):
-        self.assertEqual(self.check(), (0, "sentences: 3 settings and 2 sentences about partners in 3 languages\n"))
+        self.assertEqual(self.check(), (0, "sentences: 3 settings, 2 sentences about partners and 1 of signs in 3 languages\n"))
+
+    def test_a_sign_that_no_source_speaks_of(self):
+        self.refused('signs.json: the sources do not say "a rumour"', signs={**SIGNS, "a rumour": {"da": "et rygte", "nb": "et rykte"}})
 
     def test_a_new_setting_needs_its_texts(self):
         self.refused("web.new is missing", code=CODE + 'Setting k = {"web.new", Unit::none, 1, {}, "New.", Restart::no};')
