@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <fstream>
+#include <set>
 
 #include "app/commands.hpp"
 #include "app/data.hpp"
@@ -117,6 +118,21 @@ void summary(const hunt::HuntReport& r, const std::vector<double>& ms, std::size
     fmt::print(stderr, "'{}' cannot be asked by the index: everything was read\n", o.value);
 }
 
+/// A source that never delivered has no hits for another reason than that nothing happened.
+void say_if_unknown(const std::string& source, const history::History& history, const event::Scope& owner) {
+  std::set<std::string> names;
+  for (const auto& segment : history.segments(owner)) {
+    const auto frames = history.frames(owner, segment, {});
+    if (!frames) continue;
+    for (const auto& f : *frames) names.insert(f.info.source.name);
+  }
+  if (names.contains(source)) return;
+  std::vector<std::string> first(names.begin(),
+                                 std::next(names.begin(), std::min<std::ptrdiff_t>(20, std::ssize(names))));
+  fmt::print(stderr, "nothing of a source '{}' is kept here; there are: {}{}\n", source, fmt::join(first, ", "),
+             names.size() > first.size() ? ", ..." : "");
+}
+
 }  // namespace
 
 int hunt_command(const HuntOptions& options) {
@@ -131,6 +147,8 @@ int hunt_command(const HuntOptions& options) {
   hunt::HuntOptions ho;
   if (const auto ok = read_instant(options.from, "--from", ho.filter.from_us); !ok) return failed(ok.error());
   if (const auto ok = read_instant(options.to, "--to", ho.filter.until_us); !ok) return failed(ok.error());
+  if (ho.filter.from_us > ho.filter.until_us)
+    return failed({Code::bad_input, "--from lies after --to: nothing can have happened between them", options.from});
   ho.filter.source = options.source;
   if (options.limit != 0) ho.limit = options.limit;
   ho.jobs = threads_for(options.jobs);
@@ -177,6 +195,7 @@ int hunt_command(const HuntOptions& options) {
   std::fflush(stdout);
   if (!report) return kPartly;
   if (!*report) return failed(report->error());
+  if (!options.source.empty() && (*report)->hits == 0) say_if_unknown(options.source, history, owner);
   if (!options.quiet) summary(**report, ms, observables->size(), options.json);
   return (*report)->unreadable != 0 || (*report)->stopped ? kPartly : kDone;
 }

@@ -153,6 +153,9 @@ class IngestHunt(unittest.TestCase):
         self.bavn("hunt", "--data", self.data, code=2)
         self.ingest(self.write("a.json", [dns(1, "a.example.org")]))
         self.assertIn("--kind", self.bavn("hunt", "--data", self.data, "--observable", "no such thing", code=2).stderr)
+        turned = self.bavn("hunt", "--data", self.data, "--text", "x", "--from", "2024-10-02", "--to", "2024-10-01", code=2).stderr
+        self.assertIn("--from lies after --to", turned)
+        self.assertIn("there are: test", self.bavn("hunt", "--data", self.data, "--text", "x", "--source", "tset").stderr)
         self.bavn("ingest", "--data", self.data, "--format", "nope", str(self.path / "a.json"), code=2)
         self.bavn("ingest", "--data", self.data, str(self.path / "absent"), code=1)
 
