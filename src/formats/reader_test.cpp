@@ -127,6 +127,8 @@ TEST(Source, PrettyPrintedArraysAndEnvelopesAreOneRecordEach) {
   EXPECT_EQ(read("{\n  \"a\": 1\n}\n{\n  \"a\": \"two { ] words\"\n}\n").lines.size(), 2U);
   EXPECT_EQ(read("[\n {\"a\":1},\n {\"a\":{\"b\":[1,2]}}\n]\n").lines.size(), 2U);
   EXPECT_EQ(read("[{\"a\":1},{\"a\":2},{\"a\":3}]").lines.size(), 3U);
+  EXPECT_EQ(read("{\"a\":\"}{\"}{\"a\":2} {\"a\":[{}]}\n").lines.size(), 3U);  // as Firehose puts them into a bucket
+  EXPECT_EQ(read("{\"a\":\"}{\\\"\"}").lines.size(), 1U);
   EXPECT_EQ(read("{\"value\":[{\"a\":1},{\"a\":2}],\"@odata.nextLink\":\"x\"}").lines.size(), 2U);
   EXPECT_EQ(read("{\"@odata.context\":\"c\",\"value\":[{\"a\":1},{\"a\":2}]}").lines.size(), 2U);
   EXPECT_EQ(read("{\n \"records\": [\n {\"a\":1}\n ]\n}").lines.size(), 1U);

@@ -699,6 +699,26 @@ class Splitter {
   std::string record_, spill_, key_, last_key_, raw_;
 };
 
+// Where the object that begins a line ends, 0 when it does not: cloud services deliver objects with nothing between them.
+std::size_t end_of_object(std::string_view line) {
+  std::size_t depth = 0;
+  bool in_string = false;
+  for (std::size_t i = 0; i < line.size(); ++i) {
+    const char c = line[i];
+    if (in_string) {
+      if (c == '\\') ++i;
+      else in_string = c != '"';
+    } else if (c == '"') {
+      in_string = true;
+    } else if (c == '{' || c == '[') {
+      ++depth;
+    } else if ((c == '}' || c == ']') && --depth == 0) {
+      return i + 1;
+    }
+  }
+  return 0;
+}
+
 }  // namespace
 
 bool looks_structured(std::string_view head) {
@@ -715,6 +735,11 @@ bool looks_structured(std::string_view head) {
     return i < head.size() && (head[i] == '{' || head[i] == ']');
   }
   if (line == "{") return true;
+  // Nothing but objects without line ends between them. In a file of lines one such line is torn, and only that one is lost.
+  if (nl == std::string_view::npos || trim(head.substr(nl)).empty())
+    if (const std::size_t end = end_of_object(line);
+        end != 0 && end < line.size() && trim(line.substr(end)).front() == '{')
+      return true;
   if (nl != std::string_view::npos && (line.back() == '{' || line.back() == '[' || line.back() == ',')) return true;
   // an envelope on one line
   std::size_t i = 1;
