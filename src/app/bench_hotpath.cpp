@@ -10,6 +10,7 @@
 #include <chrono>
 #include <cstdio>
 #include <cstring>
+#include <numeric>
 #include <random>
 
 #include "app/commands.hpp"
@@ -233,8 +234,13 @@ int bench_hotpath(const BenchOptions& options) {
     values = worker.matcher().stats().values;
     memo = worker.matcher().stats().memo_hits;
     candidates = worker.matcher().stats().candidates;
-    const double seconds = median(times), gb = static_cast<double>(lane.bytes.size()) / 1e9, gbs = gb / seconds;
-    const double dom_gbs = gb / median(dom_times), memchr_gbs = gb / median(memchr_times), ratio = median(ratios);
+    // The figures are those of one round, the one with the median ratio, so that they belong together.
+    std::vector<std::size_t> order(ratios.size());
+    std::iota(order.begin(), order.end(), std::size_t{0});
+    std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return ratios[a] < ratios[b]; });
+    const std::size_t middle = order[order.size() / 2];
+    const double seconds = times[middle], gb = static_cast<double>(lane.bytes.size()) / 1e9, gbs = gb / seconds;
+    const double dom_gbs = gb / dom_times[middle], memchr_gbs = gb / median(memchr_times), ratio = ratios[middle];
     rusage usage{};
     getrusage(RUSAGE_SELF, &usage);
     std::string out;
