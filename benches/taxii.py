@@ -65,7 +65,7 @@ def main():
                     if len(seen) >= o.indicators or time.monotonic() - start > 600:
                         break
                     caught_up = True
-                    time.sleep(0.2)
+                    time.sleep(0.2)  # a client's pace between two polls; the end is a condition, not this time
                     at = f"&added_after={headers['X-TAXII-Date-Added-Last']}" if "X-TAXII-Date-Added-Last" in headers else at
                     continue
                 at = f"&next={page['next']}" if style == "next" else f"&added_after={headers['X-TAXII-Date-Added-Last']}"
