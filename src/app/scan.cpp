@@ -207,6 +207,7 @@ class Scan {
 
   void one_file(hunt::Worker& worker, const std::string& path, Tally& tally) {
     formats::SourceOptions so;
+    so.lines_are_told = true;
     so.parsers = &jail_;
     auto opened = formats::Source::open_all(path, so);
     if (!opened) {
@@ -239,7 +240,7 @@ class Scan {
         ++tally.files_failed;
         break;
       }
-      worker.process(batch, *chunk);
+      source.read_lines(worker.process(batch, *chunk));
       tally.events += batch.records.size();
       for (const auto& r : batch.records) {
         ++by_format[r.format];

@@ -36,9 +36,48 @@ struct Refusal {
   std::string detail;       // what exactly, at most 200 bytes
 };
 
+/// The records' bytes: its own, or lent by one who keeps them where they are.
+class RawBytes {
+ public:
+  /// Bytes that stay until the next change of this, and kPadding more behind them that may be read.
+  static constexpr std::size_t kPadding = 96;
+  void lend(std::string_view bytes) {
+    own_.clear();
+    lent_ = bytes;
+  }
+  bool is_lent() const { return lent_.data() != nullptr; }
+  /// To be filled; what was lent is given back.
+  std::string& own() {
+    lent_ = {};
+    return own_;
+  }
+  void clear() { own().clear(); }
+  RawBytes& operator=(std::string_view bytes) {
+    own() = bytes;
+    return *this;
+  }
+  operator std::string_view() const { return is_lent() ? lent_ : std::string_view(own_); }
+  const char* data() const { return is_lent() ? lent_.data() : own_.data(); }
+  std::size_t size() const { return is_lent() ? lent_.size() : own_.size(); }
+  bool empty() const { return size() == 0; }
+  char operator[](std::size_t i) const { return data()[i]; }
+  std::string_view substr(std::size_t at, std::size_t n = std::string_view::npos) const {
+    return std::string_view(*this).substr(at, n);
+  }
+  std::size_t find(char c, std::size_t from = 0) const { return std::string_view(*this).find(c, from); }
+  std::size_t find(std::string_view s, std::size_t from = 0) const { return std::string_view(*this).find(s, from); }
+  std::size_t rfind(char c, std::size_t from = std::string_view::npos) const {
+    return std::string_view(*this).rfind(c, from);
+  }
+
+ private:
+  std::string own_;
+  std::string_view lent_;  // null: none
+};
+
 class EventBatch {
  public:
-  std::string raw;      // the records' bytes; readers append at least 64 bytes of padding after them
+  RawBytes raw;
   std::string derived;  // values that are no part of raw (decoded, joined, computed)
   std::vector<Record> records;
   std::vector<Field> fields;
@@ -51,12 +90,11 @@ class EventBatch {
     fields.clear();
     refusals.clear();
   }
-  std::string_view line(const Record& r) const { return std::string_view(raw).substr(r.offset, r.length); }
+  std::string_view line(const Record& r) const { return {raw.data() + r.offset, r.length}; }
   std::span<const Field> fields_of(const Record& r) const { return {fields.data() + r.first_field, r.field_count}; }
   /// The field's bytes as they stand; when f.escaped(), still with JSON escapes. Valid until the batch changes.
   std::string_view bytes(const Field& f) const {
-    const std::string& from = (f.flags & Field::kDerived) != 0 ? derived : raw;
-    return {from.data() + f.offset, f.length};
+    return {((f.flags & Field::kDerived) != 0 ? derived.data() : raw.data()) + f.offset, f.length};
   }
   /// The decoded value. Uses `scratch` only when the value has escapes.
   std::string_view text(const Field& f, std::string& scratch) const;

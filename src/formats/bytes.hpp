@@ -18,6 +18,10 @@ class Bytes {
   virtual ~Bytes() = default;
   /// Up to n bytes into p; 0 at the end.
   virtual Result<std::size_t> read(char* p, std::size_t n) = 0;
+  /// All that is still to be read where it already lies, for as long as this lives; nothing when it does not lie anywhere.
+  virtual std::string_view rest() const { return {}; }
+  /// Goes on after n bytes of rest().
+  virtual void skip(std::size_t) {}
   /// What could not be read so far; line: of what read() gave.
   virtual std::vector<event::Refusal> take_refusals() { return {}; }
 };

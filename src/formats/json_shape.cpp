@@ -3,7 +3,9 @@
 #include <simdjson.h>
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
+#include <utility>
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -49,6 +51,9 @@ JsonShapes::JsonShapes() {
 
 void JsonShapes::clear() {
   steps_.assign(1, {});
+  forks_.clear();
+  children_.clear();
+  ways_.clear();
   literals_.assign(32, '\0');
   shapes_ = 0;
   kept_ = 0;
@@ -66,6 +71,110 @@ JsonShapes::Found JsonShapes::find(const char* buf, std::uint32_t at, std::uint3
   const Found f = follow(buf, at, to);
   if (f.shape != kNone && seen_ < kPatience) ++seen_;
   return f;
+}
+
+inline std::size_t JsonShapes::way_of(const Fork& f, const char* p) {
+  std::uint64_t bytes;
+  std::memcpy(&bytes, p + f.offset, 8);
+  return f.ways + ((bytes & f.mask) * f.multiplier >> f.shift);
+}
+
+bool JsonShapes::is(std::uint32_t step, std::string_view literal, bool last) const {
+  const Step& s = steps_[step];
+  return s.last == last && literal.size() == s.length &&
+         std::memcmp(literals_.data() + s.literal, literal.data(), literal.size()) == 0;
+}
+
+// p: where the literal stands; kPadding bytes behind it are readable.
+std::uint32_t JsonShapes::step_after(std::uint32_t before, const char* p, std::string_view literal, bool last) const {
+  const auto in = [&](std::uint32_t step) {
+    while (step != 0 && !is(step, literal, last)) step = steps_[step].chain;
+    return step;
+  };
+  const std::uint32_t next = steps_[before].next;
+  if ((next & kFork) == 0) return in(next);
+  const Fork& f = forks_[next & ~kFork];
+  const std::uint32_t step = in(ways_[way_of(f, p)]);
+  return step != 0 ? step : in(f.too_short);
+}
+
+void JsonShapes::add_step(std::uint32_t before, std::uint32_t step) {
+  std::uint32_t& next = steps_[before].next;
+  if (next == 0) {
+    next = step;
+    return;
+  }
+  if ((next & kFork) == 0) {
+    children_.push_back({next});
+    next = kFork | static_cast<std::uint32_t>(forks_.size());
+    forks_.emplace_back();
+  }
+  const std::uint32_t fork = next & ~kFork;
+  children_[fork].push_back(step);
+  if (std::has_single_bit(children_[fork].size())) build(forks_[fork], children_[fork]);
+  else place(forks_[fork], step);
+}
+
+void JsonShapes::place(Fork& f, std::uint32_t step) {
+  const char* const literal = literals_.data() + steps_[step].literal;
+  const auto width = static_cast<std::uint32_t>(std::bit_width(f.mask)) / 8;
+  std::uint32_t& head = steps_[step].length < f.offset + width ? f.too_short : ways_[way_of(f, literal)];
+  steps_[step].chain = head;
+  head = step;
+  std::uint32_t at = step;
+  for (std::uint32_t n = 1; n < kWays && at != 0; ++n) at = steps_[at].chain;
+  if (at != 0) steps_[at].chain = 0;  // the one not taken for longest makes place
+}
+
+// Which bytes tell the steps apart best, and a multiplier under which they meet least.
+void JsonShapes::build(Fork& f, const std::vector<std::uint32_t>& all) {
+  const auto literal = [&](std::uint32_t s) {
+    return std::string_view(literals_.data() + steps_[s].literal, steps_[s].length);
+  };
+  const std::string_view first = literal(all[0]);
+  std::size_t same = std::min<std::size_t>(first.size(), kMostOffset);
+  for (const std::uint32_t s : all) {
+    const std::string_view l = literal(s).substr(0, same);
+    same = static_cast<std::size_t>(std::mismatch(l.begin(), l.end(), first.begin()).first - l.begin());
+  }
+  f.offset = static_cast<std::uint8_t>(same);
+  std::size_t best = ~std::size_t{0};
+  std::vector<std::uint64_t> keys;
+  for (const unsigned width : {8U, 4U, 2U, 1U}) {
+    const std::uint64_t mask = ~std::uint64_t{0} >> (64 - 8 * width);
+    std::vector<std::uint64_t> of;
+    for (const std::uint32_t s : all)
+      if (literal(s).size() >= same + width) {
+        std::uint64_t bytes;
+        std::memcpy(&bytes, literal(s).data() + same, 8);  // literals_ has bytes behind its end
+        of.push_back(bytes & mask);
+      }
+    const std::size_t n = of.size();
+    std::sort(of.begin(), of.end());
+    of.erase(std::unique(of.begin(), of.end()), of.end());
+    const std::size_t cost = 2 * (all.size() - n) + (n - of.size());
+    if (cost >= best) continue;
+    best = cost;
+    f.mask = mask;
+    keys = std::move(of);
+  }
+  const auto bits = static_cast<unsigned>(std::bit_width(keys.size())) + 2;
+  f.shift = static_cast<std::uint8_t>(64 - bits);
+  std::size_t fewest = ~std::size_t{0};
+  std::uint64_t multiplier = 0x9E3779B97F4A7C15ULL;
+  std::vector<char> taken;
+  for (int attempt = 0; attempt < 16 && fewest != 0; ++attempt, multiplier = multiplier * 0xD1342543DE82EF95ULL | 1) {
+    taken.assign(std::size_t{1} << bits, 0);
+    std::size_t met = 0;
+    for (const std::uint64_t k : keys) met += std::exchange(taken[k * multiplier >> f.shift], 1) != 0 ? 1U : 0U;
+    if (met >= fewest) continue;
+    fewest = met;
+    f.multiplier = multiplier;
+  }
+  f.ways = static_cast<std::uint32_t>(ways_.size());
+  ways_.resize(ways_.size() + (std::size_t{1} << bits));
+  f.too_short = 0;
+  for (const std::uint32_t s : all) place(f, s);  // the latest is tried first
 }
 
 std::uint32_t JsonShapes::add(const char* buf, std::uint32_t at, std::uint32_t end, std::span<const Place> places) {
@@ -86,17 +195,8 @@ std::uint32_t JsonShapes::add(const char* buf, std::uint32_t at, std::uint32_t e
   for (std::size_t i = 0; i <= places.size(); ++i) {
     const bool last = i == places.size();
     const std::string_view literal(buf + from, (last ? end : places[i].begin) - from);
-    std::uint32_t step = steps_[before].next, previous = 0, ways = 0;
-    while (step != 0 && (steps_[step].last != last || literal.size() != steps_[step].length ||
-                         std::memcmp(literals_.data() + steps_[step].literal, literal.data(), literal.size()) != 0)) {
-      if (++ways == kWays) {  // the one not taken for longest makes place
-        steps_[previous].other = 0;
-        break;
-      }
-      previous = step;
-      step = steps_[step].other;
-    }
-    if (step == 0 || ways == kWays) {
+    std::uint32_t step = step_after(before, buf + from, literal, last);
+    if (step == 0) {
       step = static_cast<std::uint32_t>(steps_.size());
       Step s;
       literals_.resize(literals_.size() - 32);
@@ -110,9 +210,8 @@ std::uint32_t JsonShapes::add(const char* buf, std::uint32_t at, std::uint32_t e
         s.next = shapes_++;
         kept_ += kept;
       }
-      s.other = steps_[before].next;
-      steps_[before].next = step;
       steps_.push_back(s);
+      add_step(before, step);
     }
     if (last) return steps_[step].next;
     before = step;
@@ -137,6 +236,30 @@ BAVN_AVX2 std::uint32_t bits(__m256i v) {
 // n is at most 32; both are readable for 32 bytes.
 BAVN_AVX2 bool same(const char* a, const char* b, std::uint32_t n) {
   return _bzhi_u32(~bits(_mm256_cmpeq_epi8(load(a), load(b))), n) == 0;
+}
+
+// Whether the step's literal is at p and, unless it is a last one, a value behind it. A list or an object there, also an empty one, is
+// none: another step may have it.
+template <class Step>
+BAVN_AVX2 bool stands(const Step& s, const char* p, const char* limit, const char* literals) {
+  const char* const v = p + s.length;
+  return v <= limit && same(p, literals + s.literal, std::min<std::uint32_t>(s.length, 32)) &&
+         (s.length <= 32 || std::memcmp(p + 32, literals + s.literal + 32, s.length - 32U) == 0) &&
+         (s.last || (*v != '{' && *v != '[' && *v != ']'));
+}
+
+// The step of a chain that stands at p, or 0. What was taken last is tried first.
+template <class Step>
+BAVN_AVX2 std::uint32_t in_chain(Step* steps, std::uint32_t& head, const char* p, const char* limit,
+                                 const char* literals) {
+  std::uint32_t previous = 0, n = head;
+  while (n != 0 && !stands(steps[n], p, limit, literals)) previous = std::exchange(n, steps[n].chain);
+  if (n != 0 && previous != 0) {
+    steps[previous].chain = steps[n].chain;
+    steps[n].chain = head;
+    head = n;
+  }
+  return n;
 }
 
 // The closing quote of the string whose first byte is at p, or null: a control character, or no end before limit. high: every byte
@@ -192,32 +315,23 @@ __attribute__((target("avx2,bmi,bmi2"))) JsonShapes::Found JsonShapes::follow(co
   const char* const limit = buf + to;
   const char* const literals = literals_.data();
   Step* const steps = steps_.data();
+  Fork* const forks = forks_.data();
+  std::uint32_t* const ways = ways_.data();
   Value* out = values_.data();
   const char* p = buf + at;
   __m256i high = _mm256_setzero_si256();
   std::uint32_t before = 0;
   for (;;) {
-    std::uint32_t n = steps[before].next, previous = 0;
-    const char* v;
-    for (;;) {
+    std::uint32_t n = steps[before].next;
+    if ((n & kFork) != 0) {
+      Fork& fork = forks[n & ~kFork];
+      n = in_chain(steps, ways[way_of(fork, p)], p, limit, literals);
+      if (n == 0) n = in_chain(steps, fork.too_short, p, limit, literals);
       if (n == 0) return {};
-      const Step& s = steps[n];
-      v = p + s.length;
-      if (v <= limit && same(p, literals + s.literal, std::min<std::uint32_t>(s.length, 32)) &&
-          (s.length <= 32 || std::memcmp(p + 32, literals + s.literal + 32, s.length - 32U) == 0)) {
-        if (s.last) break;
-        // A list or an object, also an empty one, where this shape has a value: another may have it.
-        const char c = *v;
-        if (c != '{' && c != '[' && c != ']') break;
-      }
-      previous = n;
-      n = s.other;
+    } else if (n == 0 || !stands(steps[n], p, limit, literals)) {
+      return {};
     }
-    if (previous != 0) {  // what was taken last is tried first
-      steps[previous].other = steps[n].other;
-      steps[n].other = steps[before].next;
-      steps[before].next = n;
-    }
+    const char* v = p + steps[n].length;
     const Step& s = steps[n];
     if (s.last) {
       Found f{s.next, static_cast<std::uint32_t>(v - buf), to};

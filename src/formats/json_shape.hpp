@@ -1,16 +1,17 @@
 #pragma once
 // Shapes of JSON records: all bytes of a record but its values. Logs repeat them, so a record is read by following what came before:
 // the bytes up to the next value must be those of a known shape, then the value is read to its end, and so on. Nothing is indexed, no
-// key is looked up; shapes share their beginnings (a trie). What agrees is what a walk would read: same keys, same nesting, every
-// value a string or a scalar, UTF-8, no control characters. What does not agree is not refused here, but walked.
-// Life: owned by one Reader, not thread safe. Bounded: kBytes in all, kWays ways on from one place.
+// key is looked up; shapes share their beginnings (a trie). Where they part, a few bytes of the record say by a small table which way
+// it goes (a fork), so that the processor need not guess. What agrees is what a walk would read: same keys, same nesting, every value
+// a string or a scalar, UTF-8, no control characters. What does not agree is not refused here, but walked.
+// Life: owned by one Reader, not thread safe. Bounded: kBytes in all, kWays ways on that the bytes of a fork do not tell apart.
 #include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "event/field.hpp"
+#include "event/batch.hpp"
 
 namespace bavn::formats {
 
@@ -20,7 +21,7 @@ const char* scalar_fault(const char* p, std::uint32_t n, event::ValueKind& kind)
 class JsonShapes {
  public:
   static constexpr std::uint32_t kNone = 0xFFFFFFFF;
-  static constexpr std::size_t kPadding = 96;  // readable bytes behind the end
+  static constexpr std::size_t kPadding = event::RawBytes::kPadding;  // readable bytes behind the end
 
   JsonShapes();
   /// Whether this machine can (AVX2); else find() finds nothing.
@@ -53,7 +54,11 @@ class JsonShapes {
   bool worth();
   void clear();
   /// More than it should be: time to clear().
-  bool full() const { return steps_.size() * sizeof(Step) + literals_.size() + shapes_ * 128UL + kept_ * 32 > kBytes; }
+  bool full() const {
+    return steps_.size() * sizeof(Step) + forks_.size() * (sizeof(Fork) + sizeof(children_[0])) +
+               ways_.size() * sizeof(ways_[0]) + literals_.size() + shapes_ * 128UL + kept_ * 32 >
+           kBytes;
+  }
   std::size_t size() const { return shapes_; }
 
  private:
@@ -64,12 +69,32 @@ class JsonShapes {
     std::uint32_t literal = 0;  // in literals_
     std::uint16_t length = 0;
     bool kept = false, last = false;
-    std::uint32_t next = 0;   // the step after the value that was taken last; of a last one: its shape
-    std::uint32_t other = 0;  // another step at the same place
+    std::uint32_t next =
+        0;  // the step after the value, or kFork and, in forks_, which of several; of a last one: its shape
+    std::uint32_t chain = 0;  // another step at the same place that its fork does not tell from this one
   };
+  static constexpr std::uint32_t kFork = 1U << 31;
+  /// Steps at one place by some of their bytes: those of `mask` from `offset` on.
+  struct Fork {
+    std::uint64_t mask = 0, multiplier = 1;
+    std::uint32_t ways = 0;       // in ways_: heads of chains
+    std::uint32_t children = 0;   // all of them
+    std::uint32_t too_short = 0;  // the chain of those that end before the bytes asked for
+    std::uint8_t offset = 0, shift = 63;
+  };
+  static constexpr std::uint32_t kMostOffset = 64;
+  static std::size_t way_of(const Fork& f, const char* p);
+  bool is(std::uint32_t step, std::string_view literal, bool last) const;
+  std::uint32_t step_after(std::uint32_t before, const char* p, std::string_view literal, bool last) const;
+  void add_step(std::uint32_t before, std::uint32_t step);
+  void place(Fork& f, std::uint32_t step);
+  void build(Fork& f, const std::vector<std::uint32_t>& steps);
   Found follow(const char* buf, std::uint32_t at, std::uint32_t to);
 
-  std::vector<Step> steps_;  // [0]: before the first
+  std::vector<Step> steps_;                           // [0]: before the first
+  std::vector<Fork> forks_;                           // [0]: none
+  std::vector<std::vector<std::uint32_t>> children_;  // of each fork: all its steps
+  std::vector<std::uint32_t> ways_;
   std::string literals_;
   std::vector<Value> values_;
   std::size_t kept_ = 0;  // values of all shapes: their owner keeps something for each

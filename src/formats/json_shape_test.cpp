@@ -135,7 +135,7 @@ TEST(JsonShape, SamplesAreReadAsTheyAreWalked) {
         for (std::size_t at = chunk->from; at < chunk->to && n < 500;) {
           const std::size_t end = std::min(batch.raw.find('\n', at), chunk->to);
           if (batch.raw[at] == '{' && end - at < 100'000) {
-            lines.push_back(batch.raw.substr(at, end - at));
+            lines.emplace_back(batch.raw.substr(at, end - at));
             ++n;
           }
           at = end + 1;
@@ -169,6 +169,23 @@ TEST(JsonShape, OddRecordsAreReadAsTheyAreWalked) {
   std::vector<std::string> many;
   for (int i = 0; i < 3000; ++i) many.push_back(lines[static_cast<std::size_t>(i) % lines.size()]);
   for (std::uint64_t seed = 0; seed < 4; ++seed) compare(many, seed, many.size());
+}
+
+TEST(JsonShape, WhereShapesPartTheRightWayIsTaken) {
+  // Hundreds of ways on from one place: keys that share their beginnings or all that a fork looks at, one key the beginning of another,
+  // keys shorter than what it looks at, the end of the record among them, a list or an object where another has a value.
+  std::vector<std::string> lines;
+  const std::string same(80, 's');
+  for (int i = 0; i < 300; ++i) {
+    const std::string n = std::to_string(i);
+    lines.push_back(R"({"a":1,"key)" + n + R"(":"x","b":2})");
+    lines.push_back(R"({"a":1,")" + same + n + R"(":"x"})");
+    lines.push_back(R"({"a":1,")" + n + R"(":[1,2],"b":{"a":")" + n + R"("}})");
+  }
+  for (const char* rest : {"}", ",\"b\":1}", ",\"b\":[]}", ",\"b\":{}}", ",\"b\":[1]}", ",\"b\":{\"a\":1}}",
+                           ",\"bb\":1}", ",\"\":1}", ", \"b\":1}", "} ", ",\"b\": 1}", ",\"b\":\"}\"}"})
+    for (int i = 0; i < 20; ++i) lines.push_back(std::string(R"({"a":1)") + rest);
+  for (std::uint64_t seed = 20; seed < 23; ++seed) compare(lines, seed, lines.size() / 8);
 }
 
 TEST(JsonShape, StringsEndWhereTheyEnd) {

@@ -210,8 +210,11 @@ class Reader::Impl {
 
   std::uint64_t read(EventBatch& batch, std::size_t from, std::size_t to, std::uint64_t line) {
     batch_ = &batch;
-    if (batch.raw.capacity() < batch.raw.size() + JsonShapes::kPadding)
-      batch.raw.reserve(batch.raw.size() + batch.raw.size() / 8 + JsonShapes::kPadding);
+    if (!batch.raw.is_lent()) {
+      std::string& raw = batch.raw.own();
+      if (raw.capacity() < raw.size() + JsonShapes::kPadding)
+        raw.reserve(raw.size() + raw.size() / 8 + JsonShapes::kPadding);
+    }
     slow_lines_ = options_.shapes ? 1 : kRun;
     const std::uint64_t first = line;
     std::size_t at = from;

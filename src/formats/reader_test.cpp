@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "formats/render.hpp"
 #include "formats/source.hpp"
 
@@ -39,6 +41,52 @@ Read read(std::string_view bytes, std::size_t chunk = 256U << 10) {
 
 std::string line(int i) {
   return R"({"seq":)" + std::to_string(i) + R"(,"name":"value )" + std::to_string(i) + "\"}\n";
+}
+
+// What a file would give: copied, its lines counted. With lines_are_told they are lent where they lie and counted by who reads them.
+TEST(Reader, BytesInMemoryAreReadWhereTheyLieAsTheyAreCopied) {
+  std::string all = "\xEF\xBB\xBF";
+  for (int i = 0; i < 9000; ++i) {
+    all += line(i);
+    if (i % 1000 == 7) all += "\n{\"broken\n";
+    if (i % 1000 == 511 && i > 6000) all += R"({"long":")" + std::string(90'000, 'x') + "\"}\n";
+    if (i == 8000) all += R"({"too_long":")" + std::string(300'000, 'y') + "\"}\n";
+  }
+  all += R"({"seq":9000,"name":"without a line end"})";
+  static const auto catalogue = *Catalogue::builtin();
+  const auto read_all = [&](bool lent, std::size_t& in_place) {
+    event::FieldPlan plan;
+    catalogue.add_names(plan);
+    event::RouteTable routes;
+    ReaderOptions o;
+    o.learn = &plan;
+    Reader reader(catalogue, plan, routes, o);
+    SourceOptions so;
+    so.chunk = 32U << 10U;
+    so.max_record = 200'000;
+    so.lines_are_told = lent;
+    auto source = lent ? Source::of_bytes(all, so) : *Source::of_decoded(all, so);
+    event::EventBatch batch;
+    std::vector<std::string> out;
+    while (!source->done()) {
+      const auto c = source->next(batch);
+      if (!c) break;
+      if (batch.raw.is_lent()) ++in_place;
+      source->read_lines(reader.read(batch, c->from, c->to, c->first_line));
+      for (const auto& r : batch.records)
+        out.push_back(std::to_string(r.line) + " " + render(batch, r, catalogue, plan, routes));
+      for (const auto& r : batch.refusals) out.push_back(std::to_string(r.line) + " " + r.reason + " " + r.detail);
+    }
+    EXPECT_EQ(source->bytes_read(), all.size());
+    std::sort(out.begin(), out.end());  // refusals of the source come with another chunk
+    return out;
+  };
+  std::size_t lent = 0, copied = 0;
+  const auto there = read_all(true, lent), here = read_all(false, copied);
+  EXPECT_EQ(there, here);
+  EXPECT_EQ(here.size(), 9000U + 9 + 3 + 1 + 1);
+  EXPECT_EQ(copied, 0U);
+  EXPECT_GT(lent, 5U);  // until a line is longer than a chunk
 }
 
 TEST(Reader, OneBrokenLineAmongAThousandCostsThatLineAlone) {

@@ -80,6 +80,8 @@ class MemoryBytes final : public Bytes {
     bytes_.remove_prefix(n);
     return n;
   }
+  std::string_view rest() const override { return bytes_; }
+  void skip(std::size_t n) override { bytes_.remove_prefix(n); }
 
  private:
   std::string_view bytes_;
@@ -804,54 +806,91 @@ class LineSource final : public Source {
     return chunk;
   }
   bool done() const override { return started_ && eof_ && carry_.empty() && !failed_; }
+  void read_lines(std::uint64_t n) override {
+    if (std::exchange(waits_, false)) line_ += n;
+  }
   std::uint64_t bytes_read() const override { return bytes_; }
   std::int64_t modified_us() const override { return modified_; }
 
  private:
   Result<Chunk> read_chunk(event::EventBatch& batch) {
+    BAVN_ASSERT(!waits_);  // for read_lines()
     batch.clear();
     Chunk chunk;
     chunk.first_line = line_;
     if (!started_) {
       started_ = true;
-      fill(carry_, 64U << 10);
-      if (carry_.starts_with("\xEF\xBB\xBF")) carry_.erase(0, 3);
-      if (!options_.only_lines && looks_structured(carry_)) splitter_ = std::make_unique<Splitter>(options_.max_record);
+      constexpr std::size_t kHead = 64U << 10;
+      std::string_view head = in_->rest().substr(0, kHead);
+      if (head.empty()) {
+        fill(carry_, kHead);
+        if (carry_.starts_with("\xEF\xBB\xBF")) carry_.erase(0, 3);
+        head = carry_;
+      } else if (head.starts_with("\xEF\xBB\xBF")) {
+        take(3);
+        head.remove_prefix(3);
+      }
+      if (!options_.only_lines && looks_structured(head)) splitter_ = std::make_unique<Splitter>(options_.max_record);
     }
     if (splitter_) return structured(batch, chunk);
-    batch.raw.swap(carry_);
+    if (carry_.empty() && lend(batch)) {
+      chunk.to = batch.raw.size();
+      count(batch.raw);
+      return chunk;
+    }
+    std::string& raw = batch.raw.own();
+    raw.swap(carry_);
     carry_.clear();
     for (;;) {
-      const std::size_t before = batch.raw.size();
-      if (!eof_) fill(batch.raw, options_.chunk);
+      const std::size_t before = raw.size();
+      if (!eof_) fill(raw, options_.chunk);
       if (eof_) break;
-      if (batch.raw.find('\n', before) != std::string::npos ||
-          (before > 0 && batch.raw.rfind('\n') != std::string::npos))
-        break;
-      if (batch.raw.size() > options_.max_record) {
+      if (raw.find('\n', before) != std::string::npos || (before > 0 && raw.rfind('\n') != std::string::npos)) break;
+      if (raw.size() > options_.max_record) {
         // a line beyond any limit: forget its bytes, say so, go on after its end
         event::Refusal r;
         r.line = line_++;
         r.reason = "record_too_long";
-        std::uint64_t length = batch.raw.size();
+        std::uint64_t length = raw.size();
         skip_line(length);
         r.detail = fmt::format("{} bytes, the limit is {}", length, options_.max_record);
         batch.refusals.push_back(std::move(r));
-        batch.raw.clear();
-        batch.raw.swap(carry_);
+        raw.clear();
+        raw.swap(carry_);
         chunk.first_line = line_;
-        if (eof_ && batch.raw.empty()) break;
+        if (eof_ && raw.empty()) break;
       }
     }
-    std::size_t end = batch.raw.size();
+    std::size_t end = raw.size();
     if (!eof_) {
-      end = batch.raw.rfind('\n') + 1;
-      carry_.assign(batch.raw, end);
-      batch.raw.resize(end);
+      end = raw.rfind('\n') + 1;
+      carry_.assign(raw, end);
+      raw.resize(end);
     }
     chunk.to = end;
-    line_ += count_lines(batch.raw);
+    count(raw);
     return chunk;
+  }
+
+  // Whole lines that already lie in memory stay where they are. The last ones do not: behind them nothing may be read.
+  bool lend(event::EventBatch& batch) {
+    const std::string_view rest = in_->rest();
+    if (rest.size() < options_.chunk + event::RawBytes::kPadding) return false;
+    const std::size_t end = rest.rfind('\n', options_.chunk - 1);
+    if (end == std::string_view::npos) return false;
+    batch.raw.lend(rest.substr(0, end + 1));
+    take(end + 1);
+    return true;
+  }
+
+  void take(std::size_t n) {
+    in_->skip(n);
+    bytes_ += n;
+  }
+
+  void count(std::string_view lines) {
+    if (options_.lines_are_told) waits_ = !lines.empty();
+    else line_ += count_lines(lines);
   }
 
   void fill(std::string& to, std::size_t n) {
@@ -893,7 +932,8 @@ class LineSource final : public Source {
   Result<Chunk> structured(event::EventBatch& batch, Chunk chunk) {
     std::string block;
     std::string undone;
-    while (batch.raw.size() < options_.chunk) {
+    std::string& raw = batch.raw.own();
+    while (raw.size() < options_.chunk) {
       block.clear();
       if (!carry_.empty()) {
         block.swap(carry_);
@@ -903,7 +943,7 @@ class LineSource final : public Source {
         if (block.empty()) break;
       }
       const std::size_t fed = splitter_->fed();
-      if (!splitter_->feed(block, batch.raw, batch, line_)) {
+      if (!splitter_->feed(block, raw, batch, line_)) {
         // not what it seemed: from the last whole record on it is read line by line
         carry_ = splitter_->take_back();
         carry_.append(block, std::min(splitter_->fed() - fed, block.size()));
@@ -918,7 +958,7 @@ class LineSource final : public Source {
       r.detail = "the file ends in the middle of a record";
       batch.refusals.push_back(std::move(r));
     }
-    chunk.to = batch.raw.size();
+    chunk.to = raw.size();
     return chunk;
   }
 
@@ -929,6 +969,7 @@ class LineSource final : public Source {
   std::string carry_;
   std::uint64_t line_ = 1, bytes_ = 0;
   bool started_ = false, eof_ = false;
+  bool waits_ = false;  // to be told how many lines the last chunk had
   std::optional<Error> failed_;
 };
 

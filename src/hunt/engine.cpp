@@ -1,8 +1,11 @@
 #include "hunt/engine.hpp"
 
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <filesystem>
 
+#include "base/aead.hpp"
 #include "base/content.hpp"
 #include "base/files.hpp"
 
@@ -46,6 +49,12 @@ Result<void> read_rules(const std::string& path, std::vector<std::pair<std::stri
     texts.emplace_back(file, std::move(text));
   }
   return {};
+}
+
+std::uint64_t fresh_secret() {
+  std::array<char, 8> bytes;
+  random_bytes(bytes);
+  return std::bit_cast<std::uint64_t>(bytes);
 }
 
 }  // namespace
@@ -131,12 +140,13 @@ Result<std::unique_ptr<Engine>> Engine::open(const EngineOptions& options) {
 Worker::Worker(Engine& engine, formats::ReaderOptions options)
     : engine_(engine),
       reader_(engine.catalogue(), engine.plan(), engine.routes(), options),
-      matcher_(engine.program(), engine.routes()),
-      indicator_match_(engine.indicators(), &engine.allow()) {}
+      matcher_(engine.program(), engine.routes(), fresh_secret()),
+      indicator_match_(engine.indicators(), &engine.allow(), fresh_secret()) {}
 
-void Worker::process(event::EventBatch& batch, const formats::Source::Chunk& chunk) {
-  reader_.read(batch, chunk.from, chunk.to, chunk.first_line);
+std::uint64_t Worker::process(event::EventBatch& batch, const formats::Source::Chunk& chunk) {
+  const std::uint64_t lines = reader_.read(batch, chunk.from, chunk.to, chunk.first_line);
   match(batch);
+  return lines;
 }
 
 void Worker::match(const event::EventBatch& batch) {

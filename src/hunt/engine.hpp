@@ -83,8 +83,9 @@ class Worker {
   formats::Reader& reader() { return reader_; }
   const match::hotpath::Matcher& matcher() const { return matcher_; }
 
-  /// Reads batch.raw[from, to) and matches the rules. hits() and batch.records hold the result until the next call.
-  void process(event::EventBatch& batch, const formats::Source::Chunk& chunk);
+  /// Reads batch.raw[from, to) and matches the rules. hits() and batch.records hold the result until the next call. Returns how many
+  /// lines there were.
+  std::uint64_t process(event::EventBatch& batch, const formats::Source::Chunk& chunk);
   /// Matches the rules and indicators on a batch that was read already.
   void match(const event::EventBatch& batch);
   const std::vector<match::hotpath::Hit>& hits() const { return hits_; }

@@ -70,16 +70,16 @@ void IndicatorMatch::match(const event::EventBatch& batch, std::vector<Indicator
         path = i;
         continue;
       }
-      const std::string_view bytes = batch.bytes(f);
-      if (host == kNone && !bytes.empty() && (f.role == event::Role::domain || f.role == event::Role::host_or_ip))
+      if (host == kNone && f.length != 0 && (f.role == event::Role::domain || f.role == event::Role::host_or_ip))
         host = i;
-      if (bytes.size() < 3) continue;
-      const std::uint64_t seed = 0x1D1CA70ULL + static_cast<std::uint64_t>(f.role) * 2 + (f.escaped() ? 1 : 0);
+      if (f.length < 3) continue;
+      const std::string_view bytes = batch.bytes(f);
+      const std::uint64_t seed = secret_ + static_cast<std::uint64_t>(f.role) * 2 + (f.escaped() ? 1 : 0);
       ahead(XXH3_64bits_withSeed(bytes.data(), bytes.size(), seed) | 1, i, kNone);
     }
     if (path != kNone && host != kNone) {
       const std::string_view at = batch.bytes(batch.fields[host]), rest = batch.bytes(batch.fields[path]);
-      const std::uint64_t seed = XXH3_64bits_withSeed(at.data(), at.size(), 0x1D1CA71ULL);
+      const std::uint64_t seed = XXH3_64bits_withSeed(at.data(), at.size(), ~secret_);
       ahead(XXH3_64bits_withSeed(rest.data(), rest.size(), seed) | 1, path, host);
     }
     for (; looked < hashed; ++looked) look_at(ahead_[looked]);

@@ -24,8 +24,10 @@ struct IndicatorHit {
 
 class IndicatorMatch {
  public:
-  IndicatorMatch(const match::indicators::IndicatorSet& set, const match::indicators::AllowLists* allow)
-      : set_(set), allow_(allow), memo_(kSets), asked_(kAsked) {}
+  /// secret: random, so that nobody can make a bad value meet a harmless one in what is remembered.
+  IndicatorMatch(const match::indicators::IndicatorSet& set, const match::indicators::AllowLists* allow,
+                 std::uint64_t secret)
+      : set_(set), allow_(allow), secret_(secret), memo_(kSets), asked_(kAsked) {}
 
   /// Appends the hits in record order. One hit per (record, indicator).
   void match(const event::EventBatch& batch, std::vector<IndicatorHit>& hits);
@@ -66,6 +68,7 @@ class IndicatorMatch {
 
   const match::indicators::IndicatorSet& set_;
   const match::indicators::AllowLists* allow_;
+  std::uint64_t secret_;
   event::Extractor extractor_;
   match::indicators::Matcher matcher_;
   // A record's values are hashed one record ahead of being looked up, so that their entries have come into the cache by then.

@@ -39,6 +39,7 @@ class FileIngest {
                     const std::function<void(std::uint64_t, std::uint64_t)>& told) {
     formats::SourceOptions so;
     so.chunk = options_.chunk;
+    so.lines_are_told = true;
     so.parsers = options_.parsers;
     auto opened = formats::Source::open_all(path, so);
     if (!opened) {
@@ -92,6 +93,7 @@ class FileIngest {
         if (waiting_bytes_ >= options_.append) BAVN_CHECK(flush(path, report, told));
         from = to;
       }
+      source.read_lines(line - chunk->first_line);
     }
     return flush(path, report, told);
   }
@@ -102,7 +104,7 @@ class FileIngest {
     return o;
   }
   /// First byte of the line that ends at `end`.
-  static char line_start(const std::string& raw, std::size_t from, std::size_t end) {
+  static char line_start(std::string_view raw, std::size_t from, std::size_t end) {
     const std::size_t before = raw.rfind('\n', end - 1);
     return raw[before == std::string::npos || before < from ? from : before + 1];
   }

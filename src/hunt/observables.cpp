@@ -185,16 +185,17 @@ void read_lines(formats::Reader& reader, const formats::Catalogue& catalogue, st
   reader.new_source(c.named ? catalogue.find(format) : std::nullopt,
                     c.reference_us != 0 ? std::optional(from_micros(c.reference_us)) : std::nullopt);
   batch.clear();
+  std::string& raw = batch.raw.own();
   std::uint64_t header_lines = 0;
   if (!c.header.empty()) {
-    batch.raw = c.header;
-    if (batch.raw.back() != '\n') batch.raw += '\n';
-    for (const char x : batch.raw) header_lines += x == '\n' ? 1 : 0;
+    raw = c.header;
+    if (raw.back() != '\n') raw += '\n';
+    for (const char x : raw) header_lines += x == '\n' ? 1 : 0;
   }
-  batch.raw += lines;
-  batch.raw += '\n';
-  const std::size_t to = batch.raw.size();
-  batch.raw.append(kPadding, '\0');
+  raw += lines;
+  raw += '\n';
+  const std::size_t to = raw.size();
+  raw.append(kPadding, '\0');
   reader.read(batch, 0, to, 1);
   for (event::Record& r : batch.records) r.line -= header_lines;
 }

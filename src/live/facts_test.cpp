@@ -368,7 +368,7 @@ TEST(Bench, FactsARecord) {
         formats::Reader reader(f->engine->catalogue(), f->engine->plan(), f->engine->routes());
         batch.clear();
         batch.raw = text;
-        batch.raw.append(64, '\0');
+        batch.raw.own().append(64, '\0');
         reader.read(batch, 0, text.size(), 1);  // knows the shapes after this
         batch.records.clear();
         batch.fields.clear();

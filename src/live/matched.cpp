@@ -228,10 +228,11 @@ Result<ReadDelivery> Desk::read(const input::Delivery& d, std::size_t frame_byte
   };
   if (!d.context.empty()) {
     batch_.clear();
-    batch_.raw = d.context;
-    if (batch_.raw.back() != '\n') batch_.raw += '\n';
-    const std::size_t to = batch_.raw.size();
-    batch_.raw.append(64, '\0');
+    std::string& raw = batch_.raw.own();
+    raw = d.context;
+    if (raw.back() != '\n') raw += '\n';
+    const std::size_t to = raw.size();
+    raw.append(64, '\0');
     reader.read(batch_, 0, to,
                 1);  // header lines give no records; if they are none, the records of it are not the sender's
   }
@@ -240,6 +241,7 @@ Result<ReadDelivery> Desk::read(const input::Delivery& d, std::size_t frame_byte
   formats::SourceOptions so;
   so.chunk = frame_bytes;
   so.only_lines = d.line_is_record;
+  so.lines_are_told = true;
   const auto source = formats::Source::of_bytes(d.bytes, so);
   while (!source->done()) {
     BAVN_TRY(const auto chunk, source->next(batch_));
@@ -319,6 +321,7 @@ Result<ReadDelivery> Desk::read(const input::Delivery& d, std::size_t frame_byte
       });
       from = to;
     }
+    source->read_lines(line - chunk.first_line);
   }
   std::erase_if(out.pieces, [](const auto& p) { return p->happened_us.empty(); });
   std::sort(out.receipt.refused_lines.begin(), out.receipt.refused_lines.end());

@@ -490,7 +490,7 @@ TEST(Pipeline, LiveFindingsAreThoseOfAHuntOverTheHistoryAndOfAScanOfTheFile) {
         event::EventBatch one;
         one.raw = e.to_text() + "\n";
         const std::size_t to = one.raw.size();
-        one.raw.append(64, '\0');
+        one.raw.own().append(64, '\0');
         reader.read(one, 0, to, 1);
         if (one.records.size() == 1 && one.records[0].happened_us != 0)
           events.emplace_back(one.records[0].happened_us, e.to_text());

@@ -185,20 +185,27 @@ __attribute__((target("avx2"))) bool LiteralFilter::avx2(std::string_view bytes)
                  {load(high_[0].data()), load(high_[1].data()), load(high_[2].data()), load(high_[3].data())}};
   const std::size_t n = bytes.size();
   std::size_t at = 0;
-  char tail[128] = {};  // at most 66 bytes
   const char* from = bytes.data();
   const auto check = [&](std::size_t i, unsigned classes) {
     return known_window(from + i) && confirm(bytes, at + i, classes);
   };
-  for (; at + 67 <= n; at += 64) {
-    from = bytes.data() + at;
-    const __m256i a = fits(from, t), b = fits(from + 32, t);
-    const __m256i any = _mm256_or_si256(a, b);
-    if (_mm256_testz_si256(any, any) != 0) [[likely]]
-      continue;
-    if (any_of(a, check)) return true;
-    if (any_of(b, [&](std::size_t i, unsigned classes) { return check(i + 32, classes); })) return true;
+  constexpr std::size_t kBlock = 64, kReads = kBlock + kWindow - 1;
+  if (n >= kReads) {
+    for (;;) {
+      from = bytes.data() + at;
+      const __m256i a = fits(from, t), b = fits(from + 32, t);
+      const __m256i any = _mm256_or_si256(a, b);
+      if (_mm256_testz_si256(any, any) == 0) [[unlikely]] {
+        if (any_of(a, check)) return true;
+        if (any_of(b, [&](std::size_t i, unsigned classes) { return check(i + 32, classes); })) return true;
+      }
+      if (at == n - kReads) break;
+      at = std::min(at + kBlock, n - kReads);  // the last block meets the one before
+    }
+    at = n - kWindow + 1;  // only a literal of three bytes can begin here
+    if (window_mask_ == 0xFFFFFFFF) return false;
   }
+  char tail[128] = {};  // at most 66 bytes
   from = tail;
   std::memcpy(tail, bytes.data() + at, n - at);
   for (std::size_t i = 0; i < n - at; i += 32) {

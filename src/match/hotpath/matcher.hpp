@@ -43,7 +43,8 @@ void each_json_value(std::string_view json, const sigma::RecordView::Visit& visi
 
 class Matcher {
  public:
-  Matcher(const Program& program, const event::RouteTable& routes, std::uint64_t secret = 0x7B61766E);
+  /// secret: random, so that nobody can make a bad value meet a harmless one in what is remembered.
+  Matcher(const Program& program, const event::RouteTable& routes, std::uint64_t secret);
   ~Matcher();
 
   /// Appends the hits of every record, in record order.
