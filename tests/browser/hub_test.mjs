@@ -360,6 +360,47 @@ describe('when something breaks', () => {
     await one.close();
     await two.close();
   });
+  it('a session that ends under an open page takes no words away, and what was to be done is done when the person is back', async () => {
+    const { page, close } = await world.tab({ language: 'da' });
+    await visit(page, world.base, '/handover');
+    await page.getByLabel('Til den næste vagt').fill('Ord, der ikke må forsvinde');
+    const [cookie] = await page.context().cookies();
+    await page.context().clearCookies();
+    await page.getByRole('button', { name: 'Gem', exact: true }).click();
+    const dialog = page.getByRole('dialog', { name: 'Du er logget ud' });
+    await dialog.waitFor();
+    assert.equal(new URL(page.url()).pathname, '/handover');
+    await page.context().addCookies([cookie]);
+    await dialog.waitFor({ state: 'detached' });
+    await page.getByText('Gemt').first().waitFor();
+    assert.equal(await page.getByLabel('Til den næste vagt').inputValue(), 'Ord, der ikke må forsvinde');
+    await close();
+  });
+  it('a page that cannot be loaded opens by itself when the server answers again', async () => {
+    const { page, close } = await world.tab({ language: 'nb' });
+    await visit(page, world.base, '/');
+    const away = (route) => route.abort();
+    await page.route(/assets\/Peers|api\/session/, away);
+    await page.keyboard.press('g');
+    await page.keyboard.press('p');
+    await page.getByText('Siden åpner av seg selv').waitFor();
+    await page.unroute(/assets\/Peers|api\/session/, away);
+    await page.getByRole('heading', { level: 1, name: 'Partnere' }).waitFor({ timeout: 10_000 });
+    await close();
+  });
+  it('a stale edit of a bulletin keeps its words when one says so', async () => {
+    const { page, close } = await world.tab({ language: 'da' });
+    await visit(page, world.base, '/bulletins/4/edit');
+    await page.getByLabel('Tekst', { exact: true }).fill('Mine ord');
+    await fetch(`${world.base}/mock/fail?status=412&path=/api/bulletins/4&times=1`);
+    await page.getByRole('button', { name: 'Gem udkast' }).click();
+    await page.getByRole('button', { name: 'Behold mine ord' }).click();
+    await page.getByRole('alert').waitFor({ state: 'detached' });
+    assert.equal(await page.getByLabel('Tekst', { exact: true }).inputValue(), 'Mine ord');
+    await page.getByRole('button', { name: 'Gem udkast' }).click();
+    await page.waitForURL(/\/bulletins\/4$/);
+    await close();
+  });
   it('a session that ended leads to the sign-in, and back', async () => {
     const { page, close } = await world.tab({ language: 'en' });
     await visit(page, world.base, '/brakes');
