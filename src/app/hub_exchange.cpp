@@ -89,6 +89,17 @@ void HubExchange::open_subscriptions(HubCore& hub, Runtime& runtime, const HubOp
                               .until = l.until});
     };
     parts.recall = &notify::Notify::recall;
+    parts.mailed = [&notify = hub.notify()->notify()](std::string_view about) -> Result<std::vector<exchange::Mailed>> {
+      BAVN_TRY(auto proofs, notify.proofs_about(about));
+      std::vector<exchange::Mailed> all;
+      for (auto& p : proofs)
+        all.push_back({.at = p.made,
+                       .state = std::move(p.state),
+                       .attempts = p.attempts.size(),
+                       .answer = p.attempts.empty() ? std::string() : std::move(p.attempts.back().answer),
+                       .done = p.done});
+      return all;
+    };
   }
   const auto confirm = parts.limits.confirm;
   subscribers = exchange::Subscribers::open(std::move(parts));

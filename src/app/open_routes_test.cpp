@@ -319,6 +319,8 @@ TEST_F(OpenRoutes, WhoIsSignedInSubscribesWithTheirOwnAddressAndManagersSeeWhoDo
   ASSERT_EQ(ask(Method::post, link_in(catcher.mails[0], "/subscribe/confirm/")).status, 200);
   EXPECT_EQ(own().root()["state"].text_or(""), "subscribed");
   EXPECT_EQ(ask(Method::get, "/api/bulletins/subscribers").status, 403);
+  EXPECT_EQ(ask(Method::get, "/api/bulletins/invitations").status, 403);
+  EXPECT_EQ(ask(Method::post, "/api/bulletins/invitations", R"({"address":"bo@else.example"})").status, 403);
   asking = owner;
   EXPECT_EQ(ask(Method::get, "/api/bulletins/subscription").status, 403) << "the owner's key is no person";
   publish("green");
@@ -328,6 +330,24 @@ TEST_F(OpenRoutes, WhoIsSignedInSubscribesWithTheirOwnAddressAndManagersSeeWhoDo
   ASSERT_EQ(all.root()["items"].size(), 1U);
   EXPECT_EQ(all.root()["items"].at(0)["person"].text_or(""), fmt::format("person:{}", anna.value));
   const std::string id(all.root()["items"].at(0)["id"].text_or(""));
+  EXPECT_EQ(all.root()["items"].at(0)["mails"]["delivered"].integer().value_or(0), 1);
+  EXPECT_EQ(all.root()["items"].at(0)["last_mail"]["state"].text_or(""), "delivered");
+  const auto sent =
+      net::JsonDocument::parse(ask(Method::get, "/api/bulletins/subscribers/" + id + "/mails").body).value();
+  ASSERT_EQ(sent.root()["items"].size(), 1U);
+  EXPECT_EQ(sent.root()["items"].at(0)["title"].text_or(""), "Falske sider") << "what it was about";
+  EXPECT_EQ(ask(Method::get, "/api/bulletins/subscribers/999/mails").status, 404);
+  const auto invited =
+      ask(Method::post, "/api/bulletins/invitations", R"({"address":"bo@else.example","language":"da"})");
+  ASSERT_EQ(invited.status, 201) << invited.body;
+  sim.advance(5s);
+  const auto waits = net::JsonDocument::parse(ask(Method::get, "/api/bulletins/invitations").body).value();
+  ASSERT_EQ(waits.root()["items"].size(), 1U);
+  EXPECT_EQ(waits.root()["items"].at(0)["mail"]["state"].text_or(""), "delivered");
+  const std::string invitation(waits.root()["items"].at(0)["id"].text_or(""));
+  EXPECT_EQ(ask(Method::post, "/api/bulletins/invitations", R"({"address":"bo@else.example"})").status, 409);
+  EXPECT_EQ(ask(Method::del, "/api/bulletins/invitations/" + invitation).status, 204);
+  EXPECT_EQ(ask(Method::del, "/api/bulletins/invitations/" + invitation).status, 404);
   EXPECT_EQ(ask(Method::del, "/api/bulletins/subscribers/" + id).status, 204);
   EXPECT_EQ(ask(Method::del, "/api/bulletins/subscribers/" + id).status, 404);
   asking = people.scope_of(owner, anna).value();

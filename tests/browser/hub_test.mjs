@@ -210,7 +210,17 @@ describe('by keyboard alone', () => {
     await page.keyboard.press('Enter');
     assert.equal(await page.evaluate(() => document.activeElement?.id), 'main');
   });
-  it('2: the palette finds a page', async () => {
+  it('2: the palette finds a page, also for who types before it is there', async () => {
+    const fresh = await page.context().newPage();
+    await fresh.route(/Extras/, (route) => setTimeout(() => void route.continue(), 700));
+    await fresh.goto(world.base);
+    await fresh.waitForSelector('#page-title');
+    await fresh.keyboard.press('Control+k');
+    await fresh.keyboard.type('audit');
+    await fresh.getByRole('option', { name: 'Audit log' }).waitFor();
+    assert.equal(await fresh.getByRole('combobox', { name: 'Find a page' }).inputValue().catch(() => fresh.locator('dialog input').inputValue()), 'audit');
+    await fresh.close();
+
     await page.keyboard.press('Control+k');
     await page.keyboard.type('audit');
     await page.keyboard.press('Enter');
@@ -350,6 +360,47 @@ describe('when something breaks', () => {
     await one.close();
     await two.close();
   });
+  it('a session that ends under an open page takes no words away, and what was to be done is done when the person is back', async () => {
+    const { page, close } = await world.tab({ language: 'da' });
+    await visit(page, world.base, '/handover');
+    await page.getByLabel('Til den næste vagt').fill('Ord, der ikke må forsvinde');
+    const [cookie] = await page.context().cookies();
+    await page.context().clearCookies();
+    await page.getByRole('button', { name: 'Gem', exact: true }).click();
+    const dialog = page.getByRole('dialog', { name: 'Du er logget ud' });
+    await dialog.waitFor();
+    assert.equal(new URL(page.url()).pathname, '/handover');
+    await page.context().addCookies([cookie]);
+    await dialog.waitFor({ state: 'detached' });
+    await page.getByText('Gemt').first().waitFor();
+    assert.equal(await page.getByLabel('Til den næste vagt').inputValue(), 'Ord, der ikke må forsvinde');
+    await close();
+  });
+  it('a page that cannot be loaded opens by itself when the server answers again', async () => {
+    const { page, close } = await world.tab({ language: 'nb' });
+    await visit(page, world.base, '/');
+    const away = (route) => route.abort();
+    await page.route(/assets\/Peers|api\/session/, away);
+    await page.keyboard.press('g');
+    await page.keyboard.press('p');
+    await page.getByText('Siden åpner av seg selv').waitFor();
+    await page.unroute(/assets\/Peers|api\/session/, away);
+    await page.getByRole('heading', { level: 1, name: 'Partnere' }).waitFor({ timeout: 10_000 });
+    await close();
+  });
+  it('a stale edit of a bulletin keeps its words when one says so', async () => {
+    const { page, close } = await world.tab({ language: 'da' });
+    await visit(page, world.base, '/bulletins/4/edit');
+    await page.getByLabel('Tekst', { exact: true }).fill('Mine ord');
+    await fetch(`${world.base}/mock/fail?status=412&path=/api/bulletins/4&times=1`);
+    await page.getByRole('button', { name: 'Gem udkast' }).click();
+    await page.getByRole('button', { name: 'Behold mine ord' }).click();
+    await page.getByRole('alert').waitFor({ state: 'detached' });
+    assert.equal(await page.getByLabel('Tekst', { exact: true }).inputValue(), 'Mine ord');
+    await page.getByRole('button', { name: 'Gem udkast' }).click();
+    await page.waitForURL(/\/bulletins\/4$/);
+    await close();
+  });
   it('a session that ended leads to the sign-in, and back', async () => {
     const { page, close } = await world.tab({ language: 'en' });
     await visit(page, world.base, '/brakes');
@@ -382,6 +433,46 @@ describe('a warning by hand', () => {
     await page.getByRole('button', { name: 'Skriv udkast' }).click();
     await page.getByText('Skal udfyldes').waitFor();
     assert.deepEqual(sent, []);
+    await close();
+  });
+  it('takes whatever is pasted: what is in it is found, the rest is passed over', async () => {
+    const { page, faults, close } = await world.tab({ language: 'da' });
+    await page.addInitScript(() => {
+      window.sent = [];
+      const real = window.fetch;
+      window.fetch = async (asked, ...more) => {
+        if (asked instanceof Request && asked.method === 'POST') window.sent.push(await asked.clone().json());
+        return real(asked, ...more);
+      };
+    });
+    const sentBy = () => page.evaluate(() => window.sent);
+    await visit(page, world.base, '/warnings/new');
+    const paste = (text, html) =>
+      page.getByLabel('Se efter').evaluate(
+        (into, [plain, rich]) => {
+          into.focus();
+          const data = new DataTransfer();
+          data.setData('text/plain', plain);
+          data.setData('text/html', rich);
+          if (into.dispatchEvent(new ClipboardEvent('paste', { clipboardData: data, bubbles: true, cancelable: true }))) document.execCommand('insertText', false, plain);
+        },
+        [text, html],
+      );
+    // Nothing but words, and long ones: no fault, no stop, only said.
+    await paste('Vi har set noget mærkeligt i nat, og ingen ved, hvad det er. '.repeat(400), '');
+    await page.getByText('Bavn finder ingen kendetegn i teksten').waitFor();
+    await page.getByRole('button', { name: 'Skriv udkast' }).click();
+    assert.deepEqual(await sentBy(), []);
+    // Out of Word: non-breaking blanks, a soft hyphen, a bullet of the font Symbol, curly quotes, and a link behind a word.
+    await paste('\r\n\uf0b7\tMails fra \u201cmette.krag[@]sydby[.]example\u201d\u00a0\u2013 linket er hxxps://login\u00ad-nordby[.]exam\u200bple/orbes. Log ind her.', '<p>Log ind <a href="https://bio.example/orbes?a=1&amp;b=2">her</a></p>');
+    await page.getByText('3 ting at søge efter').waitFor();
+    assert.doesNotMatch(await page.getByLabel('Se efter').inputValue(), /[\u00ad\u200b\u00a0\uf0b7\r]/);
+    await page.screenshot({ path: join(shots, 'warning-new-pasted.png'), fullPage: true });
+    await audit(page, 'a pasted text');
+    await page.getByRole('button', { name: 'Skriv udkast' }).click();
+    await page.waitForURL(/\/warnings\/(?!new)/);
+    assert.deepEqual((await sentBy())[0].look_for.map((one) => `${one.kind} ${one.value}`), ['email mette.krag@sydby.example', 'url login-nordby.example/orbes', 'url bio.example/orbes?a=1&b=2']);
+    assert.deepEqual(faults, []);
     await close();
   });
 });

@@ -23,6 +23,70 @@ const texts = (language) => {
   };
 };
 
+describe('subscribers', () => {
+  for (const language of languages)
+    it(`are invited, found, looked at and removed, in ${language}`, async () => {
+      const t = texts(language);
+      const { page, faults, close } = await world.tab({ language });
+      await visit(page, world.base, '/bulletins');
+      await page.getByRole('link', { name: t('subscribers.nav') }).click();
+      await page.getByRole('heading', { level: 1, name: t('subscribers.title') }).waitFor();
+      await audit(page, `subscribers in ${language}`);
+      // Somebody from outside is sent a link, and waits.
+      await page.getByRole('button', { name: t('subscribers.invite'), exact: true }).click();
+      const form = page.getByRole('dialog', { name: t('subscribers.invite_title') });
+      await form.getByLabel(t('subscribers.address')).fill('anna@kommune.example');
+      await form.getByRole('button', { name: t('subscribers.send_link') }).click();
+      await form.getByText(t('subscribers.known')).waitFor();
+      const who = `ny.${language}@avis.example`;
+      await form.getByLabel(t('subscribers.address')).fill(who);
+      await form.getByRole('button', { name: t('subscribers.send_link') }).click();
+      await form.getByText(t('subscribers.invited').replace('{address}', who)).waitFor();
+      await audit(page, `an invitation in ${language}`);
+      await page.keyboard.press('Escape');
+      const waiting = page.getByRole('table', { name: t('subscribers.waiting_title') });
+      await waiting.getByText(who).waitFor();
+      await waiting.getByText('550 5.1.1 recipient unknown').waitFor();
+      await waiting.getByRole('button', { name: `${t('subscribers.take_back')}: ${who}` }).click();
+      await page.getByText(t('subscribers.taken_back')).waitFor();
+      await waiting.getByText(who).waitFor({ state: 'detached' });
+      // Also who stands far down the list is found.
+      await page.getByLabel(t('subscribers.find')).fill('kommune129.');
+      const list = page.getByRole('table', { name: t('subscribers.list') });
+      await list.getByText('it129@kommune129.example').waitFor();
+      assert.equal(await list.locator('tbody tr').count(), 1);
+      await page.getByLabel(t('subscribers.find')).fill('nobody at all');
+      await page.getByText(t('subscribers.not_found').replace('{what}', 'nobody at all')).waitFor();
+      // What was sent, and what the mail server said.
+      await page.getByLabel(t('subscribers.find')).fill('forsyningsselskabet');
+      await page.getByRole('button', { name: new RegExp(`^${t('subscribers.see_mails')}: den`) }).click();
+      const mails = page.getByRole('dialog');
+      await mails.getByText('550 5.1.1 recipient unknown').first().waitFor();
+      await mails.getByText(t('subscribers.mail_state.given_up')).first().waitFor();
+      await audit(page, `the mails of a subscriber in ${language}`);
+      await page.keyboard.press('Escape');
+      await page.getByLabel(t('subscribers.find')).fill(`it${30 + languages.indexOf(language)}@`);
+      await page.getByRole('button', { name: new RegExp(`^${t('subscribers.remove')}: it3`) }).click();
+      await page.getByRole('dialog').getByRole('button', { name: t('subscribers.remove'), exact: true }).click();
+      await page.getByText(t('subscribers.removed')).waitFor();
+      assert.deepEqual(faults, []);
+      await close();
+    });
+  it('may be none, and are only for whoever manages people', async () => {
+    await world.world('quiet');
+    const { page, close } = await world.tab({ language: 'en' });
+    await visit(page, world.base, '/bulletins/subscribers');
+    await page.getByText('No subscribers yet').waitFor();
+    await audit(page, 'no subscribers');
+    await world.world('');
+    await close();
+    const other = await world.tab({ as: 'analyst', language: 'en' });
+    await visit(other.page, world.base, '/bulletins');
+    assert.equal(await other.page.getByRole('link', { name: 'Subscribers' }).count(), 0);
+    await other.close();
+  });
+});
+
 describe('partners', () => {
   for (const language of languages)
     it(`are added, get a key and are paused, in ${language}`, async () => {

@@ -222,6 +222,22 @@ describe('shippers', () => {
       assert.deepEqual(faults, []);
       await close();
     });
+  it('are looked up among all formats, which fill no ten screens', async () => {
+    const { page, close } = await tab({ language: 'da', width: 390 });
+    await visit(page, world.base, '/sources');
+    const card = page.getByRole('region', { name: 'Formater' });
+    assert.ok((await card.boundingBox()).height < 1600, 'a few are shown');
+    assert.equal(await card.locator('tbody tr').count(), 8);
+    await card.getByRole('button', { name: 'Vis flere' }).click();
+    assert.equal(await card.locator('tbody tr').count(), 28);
+    await card.getByLabel('Kan vores logs læses?').fill('okta aud');
+    await card.getByText('Okta system log').waitFor();
+    assert.equal(await card.locator('tbody tr').count(), 1);
+    await card.getByLabel('Kan vores logs læses?').fill('Lotus Notes');
+    await card.getByText('Intet format passer på ”Lotus Notes”').waitFor();
+    await audit(page, 'formats');
+    await close();
+  });
   it('are not sent to an address that only the machine itself reaches, or to none', async () => {
     await world.world('calm', 'node');
     const { page, close } = await tab({ language: 'en' });

@@ -311,7 +311,7 @@ export default function hub() {
       ++versions.settings;
       return { status: 200, body: { items: settings, restart_needed: true }, headers: { etag: `"${versions.settings}"` } };
     },
-    ...neighbours({ at, hostile: (text) => hostile(text), emit: (...args) => emit(...args) }),
+    ...neighbours({ at, hostile: (text) => hostile(text), emit: (...args) => emit(...args), quiet: () => mood === 'quiet' }),
     'GET /api/audit': ({ query }) => {
       const start = Number(query.get('cursor') ?? 912);
       const limit = Number(query.get('limit') ?? 50);

@@ -3,7 +3,7 @@ import { Refusal } from './server.mjs';
 
 const tlps = ['clear', 'green', 'amber', 'amber+strict', 'red'];
 
-export function neighbours({ at, hostile, emit }) {
+export function neighbours({ at, hostile, emit, quiet = () => false }) {
   const peer = (more) => ({
     direction: 'in', url: '', sign_in: 'key', has_secret: true, options: {}, ceiling: 'amber', kinds: [], sectors: [], takes: { confidence: 60, strongest: 'warn', tlp: 'amber', valid_days: 90 }, every_minutes: 15,
     state: 'ok', failures: 0, counts: { taken: 0, demoted: 0, dropped: 0, sent: 0 }, keys: 0, made_by: 'person:7', made_at: at(-60 * 24 * 50), ...more,
@@ -52,7 +52,38 @@ export function neighbours({ at, hostile, emit }) {
   let nextBulletin = 5;
   const own = { possible: true, state: 'none', ceiling: 'green', language: 'da', addresses: [{ address: 'anna@kommune.example', confirmed: true }, { address: 'anna@privat.example', confirmed: false }], narrowest: 'amber+strict' };
 
+  let nextSubscriber = 40;
+  const sent = (of, state, more = {}) => ({ at: at(of), state, attempts: state === 'given_up' ? 9 : 1, answer: state === 'delivered' ? '250 2.0.0 Ok: queued as 4YkW2n' : '550 5.1.1 recipient unknown', ...(state === 'waiting' ? {} : { done_at: at(of + (state === 'given_up' ? 4320 : 1)) }), ...more });
+  const mailsOf = (one) => [...Array(one.mails.waiting).fill('waiting'), ...Array(one.mails.given_up).fill('given_up'), ...Array(one.mails.delivered).fill('delivered')].map((state, i) => sent(-600 - 900 * i, state, i === 3 ? {} : { bulletin: i % 2 ? '2' : '3', title: hostile(i % 2 ? 'Skannere på nettet' : 'Rapport 41: falske fakturaer'), withdrawn: i % 4 === 1 }));
+  const subscribers = [
+    { id: '3', address: 'anna@kommune.example', person: 'person:7', ceiling: 'amber', language: 'da', since: at(-60 * 24 * 30), mails: { delivered: 5, waiting: 0, given_up: 0 } },
+    { id: '5', address: 'redaktion@avisen.example', ceiling: 'clear', language: 'nb', since: at(-60 * 24 * 20), mails: { delivered: 2, waiting: 1, given_up: 0 } },
+    { id: '6', address: 'den.der.har.en.meget.lang.adresse.og.er.flyttet@forsyningsselskabet-paa-nordkysten.example', ceiling: 'clear', language: 'da', since: at(-60 * 24 * 12), mails: { delivered: 0, waiting: 0, given_up: 3 } },
+    ...Array.from({ length: 130 }, (_, i) => ({ id: String(7 + i), address: `it${i}@kommune${i}.example`, person: `person:${20 + i}`, ceiling: tlps[i % 4], language: ['da', 'nb', 'en'][i % 3], since: at(-60 * 24 * 10 + i), mails: { delivered: i % 6, waiting: 0, given_up: 0 } })),
+  ];
+  const invitations = [
+    { id: '8', address: 'bo@kommune.example', person: 'person:8', language: 'da', asked_at: at(20), ends_at: at(20 + 2880), mail: sent(20, 'delivered') },
+    { id: '9', address: 'presse@by.example', language: 'nb', asked_at: at(-300), ends_at: at(2580), mail: { ...sent(-300, 'given_up'), done_at: at(-290) } },
+  ];
+
   return {
+    'GET /api/bulletins/subscribers': ({ query }) => {
+      const all = quiet() ? [] : subscribers.map((one) => ({ ...one, address: hostile(one.address), ...(mailsOf(one).length > 0 ? { last_mail: mailsOf(one)[0] } : {}) }));
+      const from = Number(query.get('cursor') ?? 0), limit = Number(query.get('limit') ?? 50);
+      return { items: all.slice(from, from + limit), ...(from + limit < all.length ? { next: String(from + limit) } : {}) };
+    },
+    'DELETE /api/bulletins/subscribers/{id}': ({ params }) => void subscribers.splice(subscribers.indexOf(find(subscribers, params.id, 'Abonnenten findes ikke')), 1),
+    'GET /api/bulletins/subscribers/{id}/mails': ({ params }) => ({ items: mailsOf(find(subscribers, params.id, 'Abonnenten findes ikke')) }),
+    'GET /api/bulletins/invitations': () => ({ items: quiet() ? [] : invitations.map((one) => ({ ...one, address: hostile(one.address) })) }),
+    'POST /api/bulletins/invitations': ({ body }) => {
+      if (!/^[^@\s]+@[^@\s]+\.[^@\s]+$/.test(body.address)) refuse(400, 'bad-input', 'Adressen kan ikke læses', { errors: [{ pointer: '/address', detail: 'this is no mail address: name@example.org' }] });
+      if ([...subscribers, ...invitations].some((one) => one.address === body.address)) refuse(409, 'conflict', 'Det passer ikke sammen', { errors: [{ pointer: '/address', detail: 'this address subscribes already' }] });
+      const now = new Date().toISOString();
+      const made = { id: String(nextSubscriber++), address: body.address, language: body.language, asked_at: now, ends_at: new Date(Date.now() + 172_800_000).toISOString(), mail: { at: now, state: 'delivered', attempts: 1, answer: '250 2.0.0 Ok', done_at: now } };
+      invitations.unshift(made);
+      return { status: 201, body: made };
+    },
+    'DELETE /api/bulletins/invitations/{id}': ({ params }) => void invitations.splice(invitations.indexOf(find(invitations, params.id, 'Linket er brugt')), 1),
     'GET /api/peers': () => ({ items: peers }),
     'POST /api/peers': ({ body }) => {
       if (/\/\/(10\.|127\.|192\.168\.)/.test(body.url ?? '')) refuse(422, 'bad-input', 'Adressen er inde i netværket', { errors: [{ pointer: '/url', detail: 'this address is inside the network' }] });

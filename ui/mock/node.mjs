@@ -1,6 +1,22 @@
 // A made-up municipality, Nordby, on a bad morning: for looking at pages and for the browser tests. `become('calm'|'hostile'|'empty'|'hit')`
 // changes the day. Nothing in it is real.
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
 import { Refusal } from './server.mjs';
+
+// As many formats as the program has: a page that is calm with three may be ten screens long with all of them.
+const root = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
+const formats = ['content/formats', 'src/formats'].flatMap((folder) =>
+  readdirSync(join(root, folder), { withFileTypes: true })
+    .filter((entry) => entry.isDirectory() && entry.name !== 'tests')
+    .map(({ name }, i) => {
+      const described = join(root, folder, name, 'format.yml');
+      const title = existsSync(described) ? /^title: *"?(.+?)"?$/m.exec(readFileSync(described, 'utf8'))?.[1] : undefined;
+      return { name, title: title ?? name.replaceAll('_', ' '), reader: name, ocsf_class: 'http_activity', logsources: [{ category: 'proxy' }, { product: name, service: 'audit' }], observables: ['url', 'ipv4', 'domain', 'email'], facts: i % 3 === 0, rules: (i * 37) % 400 };
+    }),
+);
 
 const minute = 60_000;
 const hour = 60 * minute;
@@ -229,6 +245,7 @@ export default function world() {
       }, 30);
       request.on('close', () => clearInterval(timer));
     },
+    'GET /api/formats': () => ({ items: formats }),
     'GET /api/sources': () => ({ items: sources(), blind: blind(), inlets: inlets() }),
     'GET /api/sources/{name}': ({ params }) => {
       if (!sources().length) throw new Refusal(404, 'not-found', 'Not there');

@@ -34,6 +34,7 @@ export const hubPages = [
   { name: 'peer-away', path: '/peers/2' },
   { name: 'bulletins', path: '/bulletins' },
   { name: 'bulletin', path: '/bulletins/4' },
+  { name: 'subscribers', path: '/bulletins/subscribers' },
   { name: 'bulletin-new', path: '/bulletins/new' },
   { name: 'bulletin-edit', path: '/bulletins/4/edit' },
   { name: 'brakes', path: '/brakes' },

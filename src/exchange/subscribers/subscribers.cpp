@@ -86,6 +86,13 @@ struct MailedRow {
 };
 BOOST_DESCRIBE_STRUCT(MailedRow, (), (version, said, withdrawn))
 
+struct ToldRow {
+  std::int64_t bulletin = 0;
+  bool withdrawn = false;
+  std::int64_t at_us = 0;
+};
+BOOST_DESCRIBE_STRUCT(ToldRow, (), (bulletin, withdrawn, at_us))
+
 #define BAVN_SUBSCRIBER "SELECT id, address, person, language, ceiling, token, since_us FROM bulletin_subscriber "
 #define BAVN_ASK "SELECT id, address, person, language, ceiling, asked_us FROM bulletin_ask "
 
@@ -167,6 +174,7 @@ struct Subscribers::Asked {
   std::optional<std::int64_t> person;
   std::string language;
   Tlp ceiling = Tlp::clear;
+  std::string by{};  // who invited; empty: the address itself, or the person
 };
 
 std::span<const Setting> subscription_settings() {
@@ -247,11 +255,7 @@ Result<void> Subscribers::ask(store::Tx& tx, const Asked& asked) {
   BAVN_TRY(const auto lately, tx.number("SELECT count(*) FROM bulletin_ask_at"));
   if (lately >= parts_.limits.asks_per_hour)
     return fail(Code::unavailable, "too many have asked for a link in the last hour; ask again later");
-  if (before) {
-    BAVN_CHECK(tx.clear_timer(kTimer, std::to_string(before->id)));
-    if (parts_.recall) BAVN_CHECK(parts_.recall(tx, fmt::format("subscription_ask:{}", before->id)));
-    BAVN_CHECK(tx.exec("DELETE FROM bulletin_ask WHERE id = :i", {{"i", before->id}}));
-  }
+  if (before) BAVN_CHECK(end_ask(tx, before->id));
   const std::string token = new_token();
   BAVN_CHECK(tx.exec("INSERT INTO bulletin_ask_at (at_us) VALUES (:now)", {{"now", tx.now()}}));
   BAVN_CHECK(
@@ -269,17 +273,26 @@ Result<void> Subscribers::ask(store::Tx& tx, const Asked& asked) {
   Letter mail;
   mail.to = asked.address;
   mail.about = about;
-  mail.subject = parts_.texts.say(l, "bulletin_mail.confirm.subject", {{"name", parts_.name}});
+  const std::string kind = asked.by.empty() ? "bulletin_mail.confirm" : "bulletin_mail.invite";
+  mail.subject = parts_.texts.say(l, kind + ".subject", {{"name", parts_.name}});
   const auto hours = std::chrono::duration_cast<std::chrono::hours>(parts_.limits.confirm).count();
   mail.text =
-      parts_.texts.say(l, "bulletin_mail.confirm.body",
+      parts_.texts.say(l, kind + ".body",
                        {{"name", parts_.name},
                         {"url", fmt::format("{}{}{}?language={}", parts_.site(), kConfirm, token, to_string(l))},
                         {"hours", std::to_string(hours)}});
   mail.until = tx.now() + parts_.limits.confirm;
   BAVN_CHECK(parts_.post(tx, mail));
+  if (!asked.by.empty()) return tx.audit({asked.by, "subscription.invited", about, "{}"});
   return tx.audit(
       {asked.person ? fmt::format("person:{}", *asked.person) : "anybody", "subscription.asked", about, "{}"});
+}
+
+Result<void> Subscribers::end_ask(store::Tx& tx, std::int64_t id) {
+  BAVN_CHECK(tx.clear_timer(kTimer, std::to_string(id)));
+  if (parts_.recall) BAVN_CHECK(parts_.recall(tx, fmt::format("subscription_ask:{}", id)));
+  BAVN_CHECK(tx.exec("DELETE FROM bulletin_ask WHERE id = :i", {{"i", id}}));
+  return {};
 }
 
 Result<void> Subscribers::ask(std::string_view address, Language language) {
@@ -439,37 +452,124 @@ Result<void> Subscribers::unsubscribe(const event::Scope& scope) {
   const auto number = static_cast<std::int64_t>(person.id.value);
   return parts_.state.write_now([&](store::Tx& tx) -> Result<void> {
     BAVN_TRY(const auto asked, tx.all<AskRow>(BAVN_ASK "WHERE person = :p", {{"p", number}}));
-    for (const auto& a : asked) {
-      BAVN_CHECK(tx.exec("DELETE FROM bulletin_ask WHERE id = :i", {{"i", a.id}}));
-      BAVN_CHECK(tx.clear_timer(kTimer, std::to_string(a.id)));
-      if (parts_.recall) BAVN_CHECK(parts_.recall(tx, fmt::format("subscription_ask:{}", a.id)));
-    }
+    for (const auto& a : asked) BAVN_CHECK(end_ask(tx, a.id));
     BAVN_TRY(const auto row, tx.one<Row>(BAVN_SUBSCRIBER "WHERE person = :p", {{"p", number}}));
     return row ? end_row(tx, row->id, scope.who(), "by the person") : Result<void>();
   });
 }
 
+Result<void> Subscribers::may_manage(const event::Scope& scope) const {
+  if (scope.may(Right::people_write) && scope.sees_all()) return {};
+  return fail(Code::forbidden, fmt::format("{} may not see or change who subscribes", scope.who()));
+}
+
 Result<std::vector<Subscriber>> Subscribers::page(const event::Scope& scope, std::int64_t after,
                                                   std::size_t limit) const {
-  if (!scope.may(Right::people_write) || !scope.sees_all())
-    return fail(Code::forbidden, fmt::format("{} may not see who subscribes", scope.who()));
-  return parts_.state.read([&](store::Reader& db) -> Result<std::vector<Subscriber>> {
+  BAVN_CHECK(may_manage(scope));
+  std::vector<Subscriber> out;
+  BAVN_CHECK(parts_.state.read([&](store::Reader& db) -> Result<void> {
     BAVN_TRY(const auto rows, db.all<Row>(BAVN_SUBSCRIBER "WHERE id > :a ORDER BY id LIMIT :n",
                                           {{"a", after}, {"n", static_cast<std::int64_t>(limit)}}));
-    std::vector<Subscriber> out;
     for (const auto& r : rows)
-      out.push_back({r.id, r.address, r.language, r.person, tlp_of(r.ceiling), from_micros(r.since_us)});
-    return out;
-  });
+      out.push_back({r.id, r.address, r.language, r.person, tlp_of(r.ceiling), from_micros(r.since_us), {}});
+    return {};
+  }));
+  if (parts_.mailed)
+    for (auto& one : out) {
+      BAVN_TRY(one.mails, parts_.mailed(fmt::format("subscriber:{}", one.id)));
+    }
+  return out;
 }
 
 Result<void> Subscribers::remove(const event::Scope& scope, std::int64_t id) {
-  if (!scope.may(Right::people_write) || !scope.sees_all())
-    return fail(Code::forbidden, fmt::format("{} may not end subscriptions", scope.who()));
+  BAVN_CHECK(may_manage(scope));
   return parts_.state.write_now([&](store::Tx& tx) -> Result<void> {
     BAVN_TRY(const auto row, tx.one<Row>(BAVN_SUBSCRIBER "WHERE id = :i", {{"i", id}}));
     if (!row) return fail(Code::not_found, "there is no such subscription", std::to_string(id));
     return end_row(tx, id, scope.who(), "by who manages");
+  });
+}
+
+Result<std::vector<Mailed>> Subscribers::mails(const event::Scope& scope, std::int64_t id, std::size_t limit) const {
+  BAVN_CHECK(may_manage(scope));
+  std::vector<Mailed> out;
+  if (parts_.mailed) {
+    BAVN_TRY(out, parts_.mailed(fmt::format("subscriber:{}", id)));
+  }
+  BAVN_CHECK(parts_.state.read([&](store::Reader& db) -> Result<void> {
+    BAVN_TRY(const auto row, db.one<Row>(BAVN_SUBSCRIBER "WHERE id = :i", {{"i", id}}));
+    if (!row) return fail(Code::not_found, "there is no such subscription", std::to_string(id));
+    // What was told and the letter are of one unit of the State, so they are of one moment.
+    BAVN_TRY(const auto told, db.all<ToldRow>("SELECT bulletin, withdrawn, at_us FROM bulletin_mailed WHERE subscriber "
+                                              "= :i ORDER BY at_us",
+                                              {{"i", id}}));
+    for (auto& mail : out) {
+      const auto it = std::ranges::find_if(told, [&](const ToldRow& t) { return from_micros(t.at_us) == mail.at; });
+      if (it == told.end()) continue;
+      mail.bulletin = it->bulletin;
+      mail.withdrawn = it->withdrawn;
+    }
+    return {};
+  }));
+  std::ranges::reverse(out);
+  if (out.size() > limit) out.resize(limit);
+  for (auto& mail : out)
+    if (mail.bulletin)
+      if (const auto b = parts_.bulletins.show(scope, *mail.bulletin); b && !b->texts.empty())
+        mail.title = b->texts.begin()->second.title;
+  return out;
+}
+
+Result<std::vector<Invited>> Subscribers::invited(const event::Scope& scope) const {
+  BAVN_CHECK(may_manage(scope));
+  std::vector<Invited> out;
+  BAVN_CHECK(parts_.state.read([&](store::Reader& db) -> Result<void> {
+    BAVN_TRY(const auto rows, db.all<AskRow>(BAVN_ASK "ORDER BY id DESC"));
+    for (const auto& r : rows)
+      out.push_back({r.id,
+                     r.address,
+                     r.language,
+                     r.person,
+                     from_micros(r.asked_us),
+                     from_micros(r.asked_us) + parts_.limits.confirm,
+                     {}});
+    return {};
+  }));
+  if (parts_.mailed)
+    for (auto& one : out) {
+      BAVN_TRY(auto mails, parts_.mailed(fmt::format("subscription_ask:{}", one.id)));
+      if (!mails.empty()) one.mail = std::move(mails.back());
+    }
+  return out;
+}
+
+Result<std::int64_t> Subscribers::invite(const event::Scope& scope, std::string_view address, Language language) {
+  BAVN_CHECK(may_manage(scope));
+  if (!possible()) return fail(Code::unavailable, "no mail server is set up: notify.smtp_host in the settings");
+  BAVN_TRY(const std::string canonical, address_in(address));
+  std::int64_t id = 0;
+  BAVN_CHECK(parts_.state.write_now([&](store::Tx& tx) -> Result<void> {
+    BAVN_TRY(const auto there,
+             tx.number("SELECT count(*) FROM bulletin_subscriber WHERE address = :a", {{"a", canonical}}));
+    if (there > 0) return fail(Code::conflict, "this address subscribes already", "/address");
+    BAVN_TRY(const auto before, tx.one<AskRow>(BAVN_ASK "WHERE address = :a", {{"a", canonical}}));
+    if (before && from_micros(before->asked_us) + parts_.limits.again > tx.now())
+      return fail(Code::conflict, "this address was sent a link a short while ago: subscriptions.ask_again_minutes",
+                  "/address");
+    BAVN_CHECK(ask(tx, {canonical, std::nullopt, std::string(to_string(language)), Tlp::clear, scope.who()}));
+    BAVN_TRY(id, tx.number("SELECT id FROM bulletin_ask WHERE address = :a", {{"a", canonical}}));
+    return {};
+  }));
+  return id;
+}
+
+Result<void> Subscribers::take_back(const event::Scope& scope, std::int64_t id) {
+  BAVN_CHECK(may_manage(scope));
+  return parts_.state.write_now([&](store::Tx& tx) -> Result<void> {
+    BAVN_TRY(const auto row, tx.one<AskRow>(BAVN_ASK "WHERE id = :i", {{"i", id}}));
+    if (!row) return fail(Code::not_found, "nobody waits with this link: it was used, or it ended", std::to_string(id));
+    BAVN_CHECK(end_ask(tx, id));
+    return tx.audit({scope.who(), "subscription.taken_back", fmt::format("subscription_ask:{}", id), "{}"});
   });
 }
 

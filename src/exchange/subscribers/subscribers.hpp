@@ -43,6 +43,18 @@ struct Letter {
   Instant until{};
 };
 
+/// What became of one mail. Known for as long as letters are kept (30 days).
+struct Mailed {
+  Instant at{};
+  std::string state{};  // waiting, delivered, given_up
+  std::size_t attempts = 0;
+  std::string answer{};  // of the mail server, the last one; without the address
+  std::optional<Instant> done{};
+  std::optional<std::int64_t> bulletin{};  // that it was about; empty: that is no longer known
+  std::string title{};
+  bool withdrawn = false;  // it said that the bulletin holds no longer
+};
+
 struct SubscriberParts {
   Runtime& runtime;
   store::State& state;
@@ -54,6 +66,8 @@ struct SubscriberParts {
   std::function<Result<void>(store::Tx&, const Letter&)> post{};
   /// Letters about this that wait are not sent.
   std::function<Result<void>(store::Tx&, std::string_view about)> recall{};
+  /// What became of the letters about this, oldest first; empty: that is not told.
+  std::function<Result<std::vector<Mailed>>(std::string_view about)> mailed{};
   /// "https://hub.example", where links lead; empty: not known (yet).
   std::function<std::string()> site{};
   /// Whether others read the municipality's own mail; empty: never.
@@ -88,6 +102,16 @@ struct Subscriber {
   std::optional<std::int64_t> person{};  // empty: somebody from outside
   event::Tlp ceiling = event::Tlp::clear;
   Instant since{};
+  std::vector<Mailed> mails{};  // without what they were about
+};
+
+/// An address that was sent a link which is not used yet.
+struct Invited {
+  std::int64_t id = 0;
+  std::string address{}, language{};
+  std::optional<std::int64_t> person{};
+  Instant asked{}, ends{};
+  std::optional<Mailed> mail{};
 };
 
 class Subscribers {
@@ -115,6 +139,14 @@ class Subscribers {
   // Whoever manages people for the joint CERT.
   Result<std::vector<Subscriber>> page(const event::Scope& scope, std::int64_t after, std::size_t limit) const;
   Result<void> remove(const event::Scope& scope, std::int64_t id);
+  /// Newest first, at most `limit`.
+  Result<std::vector<Mailed>> mails(const event::Scope& scope, std::int64_t id, std::size_t limit) const;
+  /// Everybody who was sent a link and has not used it, whoever asked.
+  Result<std::vector<Invited>> invited(const event::Scope& scope) const;
+  /// Sends somebody from outside the link; what happens then is theirs. conflict: subscribes already, or was sent one a moment ago.
+  Result<std::int64_t> invite(const event::Scope& scope, std::string_view address, Language language);
+  /// The link is good no longer, the address is erased.
+  Result<void> take_back(const event::Scope& scope, std::int64_t id);
 
  private:
   explicit Subscribers(SubscriberParts parts) : parts_(std::move(parts)), people_(parts_.runtime, parts_.state) {}
@@ -123,6 +155,8 @@ class Subscribers {
   Result<tenants::Person> person_of(const event::Scope& scope) const;
   Result<void> ask(store::Tx& tx, const Asked& asked);
   Result<void> begin(store::Tx& tx, const Asked& asked, std::string_view who);
+  Result<void> end_ask(store::Tx& tx, std::int64_t id);
+  Result<void> may_manage(const event::Scope& scope) const;
   Result<void> end_row(store::Tx& tx, std::int64_t id, std::string_view who, std::string_view why);
   Result<void> on_event(const store::DomainEvent& event);
   Result<void> told(const Bulletin& bulletin, bool withdrawn);

@@ -318,6 +318,43 @@ TEST_F(SubscribersTest, WhoeverManagesSeesAndEndsSubscriptions) {
   EXPECT_EQ(subscribers->remove(kOwner, all[0].id).error().code, Code::not_found);
 }
 
+TEST_F(SubscribersTest, WhoeverManagesInvitesAndOnlyTheLinkDecides) {
+  const auto it = person("Bo Example", {101}, tenants::Role::municipal_it, "bo@kommune.example", true);
+  EXPECT_EQ(subscribers->invite(it, "anna@example.org", Language::da).error().code, Code::forbidden);
+  EXPECT_EQ(subscribers->invited(it).error().code, Code::forbidden);
+  EXPECT_EQ(subscribers->invite(kOwner, "nobody", Language::da).error().where, "/address");
+  const auto id = subscribers->invite(kOwner, " Anna@Example.org", Language::nb).value();
+  ASSERT_EQ(mails.size(), 1U);
+  EXPECT_EQ(mails[0].subject, "Bulletiner fra Test CERT: bekreft hvis du vil ha dem");
+  EXPECT_TRUE(subscribers->page(kOwner, 0, 10).value().empty()) << "not before the link was used";
+  auto waits = subscribers->invited(kOwner).value();
+  ASSERT_EQ(waits.size(), 1U);
+  EXPECT_EQ(waits[0].address, "anna@example.org");
+  EXPECT_EQ(waits[0].ends - waits[0].asked, 48h);
+  EXPECT_EQ(subscribers->invite(kOwner, "anna@example.org", Language::nb).error().code, Code::conflict) << "flooded";
+  EXPECT_EQ(subscribers->take_back(it, id).error().code, Code::forbidden);
+  ASSERT_TRUE(subscribers->take_back(kOwner, id));
+  EXPECT_EQ(subscribers->take_back(kOwner, id).error().code, Code::not_found);
+  EXPECT_EQ(recalled, std::vector<std::string>{fmt::format("subscription_ask:{}", id)});
+  const auto link = [&] { return token_in(mails.back(), "/subscribe/confirm/"); };
+  EXPECT_EQ(subscribers->confirm(link()).error().code, Code::forbidden) << "taken back";
+  EXPECT_EQ(rows("bulletin_ask"), 0);
+  ASSERT_TRUE(subscribers->invite(kOwner, "anna@example.org", Language::nb));
+  ASSERT_TRUE(subscribers->confirm(link()));
+  EXPECT_TRUE(subscribers->invited(kOwner).value().empty());
+  const auto all = subscribers->page(kOwner, 0, 10).value();
+  ASSERT_EQ(all.size(), 1U);
+  EXPECT_EQ(all[0].ceiling, Tlp::clear);
+  EXPECT_EQ(all[0].language, "nb");
+  EXPECT_EQ(subscribers->invite(kOwner, "anna@example.org", Language::nb).error().code, Code::conflict);
+  EXPECT_EQ(*state->read([](store::Reader& r) {
+    return r.number(
+        "SELECT count(*) FROM audit WHERE action IN ('subscription.invited', 'subscription.taken_back') AND who = "
+        "'local owner'");
+  }),
+            3);
+}
+
 TEST_F(SubscribersTest, ManySubscribersAreToldInPiecesAndEachOnce) {
   ASSERT_TRUE(state->write_now([&](store::Tx& tx) -> Result<void> {
     for (int i = 0; i < 450; ++i)

@@ -1,6 +1,6 @@
 // Doing something: one place that asks for fresh proof of who one is when the server wants it, says what was done, and says what was not.
 import { asProblem, type Problem } from './api';
-import { toSignIn } from './session.svelte';
+import { signedOut } from './session.svelte';
 import { toast } from './toast.svelte';
 
 interface Asking {
@@ -41,9 +41,10 @@ export async function act(what: () => Promise<unknown>, options: { done?: string
         if (again) continue;
         return false;
       }
-      if (problem.signedOut) {
-        toSignIn();
-        return false;
+      if (problem.signedOut && round < 4) {
+        // What was about to be done waits until the same person is signed in again.
+        await signedOut();
+        continue;
       }
       if (!options.onProblem?.(problem)) toast([problem.title, problem.advice || problem.detail].filter(Boolean).join('. '), 'trouble');
       return false;

@@ -46,7 +46,11 @@ let complete = false;
 export function allWords(): Promise<void> {
   if (complete) return resting;
   complete = true;
-  return (resting = rest(current));
+  return (resting = rest(current).catch((trouble: unknown) => {
+    // The next page asks again.
+    complete = false;
+    throw trouble;
+  }));
 }
 async function rest(of: Language): Promise<void> {
   const more = (await loadRest[of]()).default as Record<string, string | Plural>;

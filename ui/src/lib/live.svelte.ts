@@ -17,6 +17,8 @@ let beat = $state(0);
 const listeners = new Set<Listener>();
 let stop: AbortController | undefined;
 let running = false;
+let again = false;
+let listening = false;
 
 export const live = {
   get state() {
@@ -48,6 +50,8 @@ const tell = (change: Change | 'all'): void => {
 export function startLive(url = '/api/events', signedOut: () => void = () => {}): void {
   if (running) return;
   running = true;
+  if (listening) return void follow(url, signedOut);
+  listening = true;
   const wake = () => document.visibilityState === 'visible' && state === 'away' && hurry?.();
   document.addEventListener('visibilitychange', wake);
   window.addEventListener('online', () => hurry?.());
@@ -94,10 +98,13 @@ async function follow(url: string, signedOut: () => void): Promise<void> {
         running = false;
         clearTimeout(silence);
         state = 'off';
+        since = 0;
+        again = true;
         return signedOut();
       }
       if (!response.ok || !response.body) throw new Error(`events: ${response.status}`);
-      const wasAway = state === 'away';
+      const wasAway = state === 'away' || again;
+      again = false;
       state = 'live';
       since = 0;
       attempt = 0;

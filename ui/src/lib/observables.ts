@@ -1,6 +1,7 @@
 // Observables in text that people paste: advisories, mails, lists, chat. What is found here is a preview of what the node will look for;
 // the node reads the values again by its own rules (src/event/observable.hpp) and refuses what it does not take.
 // Pure: no DOM, no clock.
+import { plainText, unwrapped } from './pasted';
 
 export type Kind =
   | 'domain'
@@ -234,7 +235,7 @@ function machineMade(local: string): boolean {
 
 /** Every observable of a text, each once, in the order in which they stand. */
 export function extract(text: string, limit: number = mostFound): Extraction {
-  const read = text.slice(0, longestText);
+  const read = plainText(text.slice(0, longestText));
   const out = new Map<string, Found>();
   let more = false;
   const add = (found: Found | undefined): void => {
@@ -264,7 +265,7 @@ export function extract(text: string, limit: number = mostFound): Extraction {
       return ` ${inner} `;
     });
     for (const token of rest.match(/[^\s"'`<>«»“”„‘’|,;]+/g) ?? [])
-      if (token.length >= 4 && token.length <= longestToken && /[.:@]|[0-9a-f]{32}|-[0-9a-f]{12}|^\W*as\d/i.test(token)) add(kindOf(trimmed(token)));
+      if (token.length >= 4 && token.length <= longestToken && /[.:@]|[[({](?:dot|punktum|prikk?)|[0-9a-f]{32}|-[0-9a-f]{12}|^\W*as\d/i.test(token)) add(kindOf(trimmed(unwrapped(token))));
   }
   return { found: [...out.values()], more, cut: text.length > longestText };
 }

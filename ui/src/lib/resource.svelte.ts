@@ -4,6 +4,7 @@ import { untrack } from 'svelte';
 
 import { asProblem, type Problem } from './api';
 import { onChange } from './live.svelte';
+import { signedOut } from './session.svelte';
 
 export interface Resource<T> {
   readonly data: T | undefined;
@@ -33,8 +34,13 @@ export function resource<T>(ask: () => Promise<T>, options: { on?: readonly stri
       problem = undefined;
     } catch (trouble) {
       if (mine !== round) return;
-      problem = asProblem(trouble);
-      if (problem.status === 0 || problem.status >= 500) later(5000);
+      const now = asProblem(trouble);
+      if (now.signedOut) {
+        void signedOut().then(() => (mine === round ? run(ask()) : undefined));
+        return;
+      }
+      problem = now;
+      if (now.status === 0 || now.status >= 500) later(5000);
     } finally {
       if (mine === round) loading = false;
     }
@@ -118,7 +124,19 @@ export function pages<T>(ask: (cursor: string | undefined) => Promise<{ items: r
       problem = undefined;
       started = true;
     } catch (trouble) {
-      if (mine === round) problem = asProblem(trouble);
+      if (mine !== round) return;
+      const now = asProblem(trouble);
+      if (now.signedOut) {
+        void signedOut().then(() => (mine === round ? take(ask(undefined), false) : undefined));
+        return;
+      }
+      problem = now;
+      // A list comes back by itself, too; who has paged on asks for more.
+      if ((now.status === 0 || now.status >= 500) && items.length <= 200)
+        timer ??= setTimeout(() => {
+          timer = undefined;
+          void take(ask(undefined), false);
+        }, 5000);
     } finally {
       if (mine === round) loading = false;
     }
@@ -141,6 +159,7 @@ export function pages<T>(ask: (cursor: string | undefined) => Promise<{ items: r
     return () => {
       off?.();
       clearTimeout(timer);
+      timer = undefined;
       ++round;
     };
   });

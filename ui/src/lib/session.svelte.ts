@@ -74,6 +74,51 @@ export async function whoIsHere(): Promise<Session | undefined> {
   return (current = said.person ? sessionFrom(said) : undefined);
 }
 
+let over = $state(false);
+let told = $state(false);
+let waiting: (() => void)[] = [];
+
+/** The session ended while a page was open. */
+export const ended = {
+  get now() {
+    return over;
+  },
+  /** Whether the question is before the page; who closes it, to copy words, is asked again by the next thing that they do. */
+  get shown() {
+    return told;
+  },
+  set shown(now: boolean) {
+    told = now;
+  },
+};
+
+/** The server no longer knows who this is. Settles when the same person is signed in again. */
+export function signedOut(): Promise<void> {
+  over = told = true;
+  return new Promise((done) => waiting.push(done));
+}
+
+/** Looks whether somebody is signed in again. Another person gets a page of their own, without what the first had typed. */
+export async function isBack(): Promise<void> {
+  const before = current?.person.id;
+  let said: Record<string, unknown>;
+  try {
+    const response = await fetch('/api/session', { headers: { accept: 'application/json' }, cache: 'no-store' });
+    if (!response.ok) return;
+    said = (await response.json()) as Record<string, unknown>;
+  } catch {
+    return;
+  }
+  if (!said.person || !over) return;
+  const here = sessionFrom(said);
+  if (before !== undefined && here.person.id !== before) return location.reload();
+  current = here;
+  over = told = false;
+  const all = waiting;
+  waiting = [];
+  for (const go of all) go();
+}
+
 export function toSignIn(): void {
   const back = location.pathname + location.search;
   location.assign(`/sign-in${back === '/' ? '' : `?next=${encodeURIComponent(back)}`}`);

@@ -15,6 +15,7 @@ export const entries: readonly PageEntry[] = [
   { path: '/blocks/:id', title: 'blocks.one', serves: ['hub'], rights: ['tenants_read'], load: () => import('./blocks/HubBlock.svelte') },
   { path: '/bulletins', title: 'bulletin.title', serves: ['hub'], rights: ['tenants_read'], nav: { group: 'work', icon: 'mail' }, go: 'l', load: () => import('./bulletins/Bulletins.svelte') },
   { path: '/bulletins/new', title: 'bulletin.new', serves: ['hub'], rights: ['publish'], load: () => import('./bulletins/Write.svelte') },
+  { path: '/bulletins/subscribers', title: 'subscribers.title', serves: ['hub'], rights: ['people_write'], load: () => import('./bulletins/Subscribers.svelte') },
   { path: '/bulletins/:id', title: 'bulletin.one', serves: ['hub'], rights: ['tenants_read'], load: () => import('./bulletins/Bulletin.svelte') },
   { path: '/bulletins/:id/edit', title: 'bulletin.edit', serves: ['hub'], rights: ['publish'], load: () => import('./bulletins/Write.svelte') },
   { path: '/handover', title: 'page.handover', serves: ['hub'], rights: ['alert_read'], nav: { group: 'work', icon: 'note' }, go: 'h', load: () => import('./handover/Handover.svelte') },

@@ -25,12 +25,58 @@ struct WishView {
   std::optional<std::string> address, ceiling, language;
 };
 BOOST_DESCRIBE_STRUCT(WishView, (), (address, ceiling, language))
+struct MailView {
+  std::string at, state;
+  std::int64_t attempts = 0;
+  std::optional<std::string> answer;
+  When done_at;
+  std::optional<std::string> bulletin, title;
+  std::optional<bool> withdrawn;
+};
+BOOST_DESCRIBE_STRUCT(MailView, (), (at, state, attempts, answer, done_at, bulletin, title, withdrawn))
+struct MailCounts {
+  std::int64_t delivered = 0, waiting = 0, given_up = 0;
+};
+BOOST_DESCRIBE_STRUCT(MailCounts, (), (delivered, waiting, given_up))
 struct SubscriberView {
   std::string id, address;
   std::optional<std::string> person;
   std::string ceiling, language, since;
+  MailCounts mails;
+  std::optional<MailView> last_mail;
 };
-BOOST_DESCRIBE_STRUCT(SubscriberView, (), (id, address, person, ceiling, language, since))
+BOOST_DESCRIBE_STRUCT(SubscriberView, (), (id, address, person, ceiling, language, since, mails, last_mail))
+struct InvitedView {
+  std::string id, address;
+  std::optional<std::string> person;
+  std::string language, asked_at, ends_at;
+  std::optional<MailView> mail;
+};
+BOOST_DESCRIBE_STRUCT(InvitedView, (), (id, address, person, language, asked_at, ends_at, mail))
+struct InviteView {
+  std::string address;
+  std::optional<std::string> language;
+};
+BOOST_DESCRIBE_STRUCT(InviteView, (), (address, language))
+
+std::optional<std::string> who(const std::optional<std::int64_t>& person) {
+  return person ? std::optional(fmt::format("person:{}", *person)) : std::nullopt;
+}
+
+MailView seen(const exchange::Mailed& m) {
+  MailView v;
+  v.at = at_always(micros(m.at));
+  v.state = m.state;
+  v.attempts = static_cast<std::int64_t>(m.attempts);
+  v.answer = filled(m.answer);
+  v.done_at = at(m.done ? micros(*m.done) : 0);
+  if (m.bulletin) {
+    v.bulletin = std::to_string(*m.bulletin);
+    v.title = filled(m.title);
+    v.withdrawn = m.withdrawn;
+  }
+  return v;
+}
 
 net::Reply shown(const Result<exchange::OwnSubscription>& own) {
   if (!own) {
@@ -81,11 +127,62 @@ net::Reply list(const Hub& hub, const net::Request& q) {
     next = web::cursor_of("subscribers", std::to_string(all->back().id));
   }
   std::vector<SubscriberView> views;
-  for (const auto& s : *all)
-    views.push_back({std::to_string(s.id), s.address,
-                     s.person ? std::optional(fmt::format("person:{}", *s.person)) : std::nullopt,
-                     std::string(event::to_string(s.ceiling)), s.language, at_always(micros(s.since))});
+  for (const auto& s : *all) {
+    SubscriberView v{std::to_string(s.id),
+                     s.address,
+                     who(s.person),
+                     std::string(event::to_string(s.ceiling)),
+                     s.language,
+                     at_always(micros(s.since)),
+                     {},
+                     {}};
+    for (const auto& m : s.mails)
+      ++(m.state == "delivered" ? v.mails.delivered : m.state == "waiting" ? v.mails.waiting : v.mails.given_up);
+    if (!s.mails.empty()) v.last_mail = seen(s.mails.back());
+    views.push_back(std::move(v));
+  }
   return list_of(views, next);
+}
+
+net::Reply mails(const Hub& hub, const net::Request& q) {
+  constexpr std::size_t kMost = 200;  // what a page shows of thirty days
+  const auto id = web::id_of(q);
+  if (!id) return net::problem(id.error());
+  const auto all = hub.subscribers->mails(q.scope, *id, kMost);
+  if (!all) return net::problem(all.error());
+  std::vector<MailView> views;
+  for (const auto& m : *all) views.push_back(seen(m));
+  return list_of(views, std::nullopt);
+}
+
+net::Reply invited(const Hub& hub, const net::Request& q) {
+  const auto all = hub.subscribers->invited(q.scope);
+  if (!all) return net::problem(all.error());
+  std::vector<InvitedView> views;
+  for (const auto& i : *all)
+    views.push_back({std::to_string(i.id), i.address, who(i.person), i.language, at_always(micros(i.asked)),
+                     at_always(micros(i.ends)), i.mail ? std::optional(seen(*i.mail)) : std::nullopt});
+  return list_of(views, std::nullopt);
+}
+
+net::Reply invite(const Hub& hub, const net::Request& q) {
+  const auto wish = body_of<InviteView>(q);
+  if (!wish) return net::problem(wish.error());
+  const auto language = language_of(wish->language.value_or("en"));
+  if (!language) return net::problem(Error{Code::bad_input, "languages are da, nb and en", "/language"});
+  const auto id = hub.subscribers->invite(q.scope, wish->address, *language);
+  if (!id) return net::problem(id.error());
+  const auto all = hub.subscribers->invited(q.scope);
+  if (!all) return net::problem(all.error());
+  for (const auto& i : *all)
+    if (i.id == *id) {
+      auto reply = net::json(net::to_json(InvitedView{std::to_string(i.id), i.address, who(i.person), i.language,
+                                                      at_always(micros(i.asked)), at_always(micros(i.ends)),
+                                                      i.mail ? std::optional(seen(*i.mail)) : std::nullopt}));
+      reply.status = 201;
+      return reply;
+    }
+  return net::problem(Error{Code::not_found, "the link was used or taken back at this moment", "/address"});
 }
 
 }  // namespace
@@ -99,6 +196,15 @@ void add_subscription_routes(net::Router& router, const HubPtr& hub) {
   router.del("/api/bulletins/subscribers/{id}", Needs::people_write, [hub](const net::Request& q) -> net::Reply {
     const auto id = web::id_of(q);
     return id ? web::done(hub->subscribers->remove(q.scope, *id)) : net::problem(id.error());
+  });
+  router.get("/api/bulletins/subscribers/{id}/mails", Needs::people_write,
+             [hub](const net::Request& q) { return mails(*hub, q); });
+  constexpr const char* invitations = "/api/bulletins/invitations";
+  router.get(invitations, Needs::people_write, [hub](const net::Request& q) { return invited(*hub, q); });
+  router.post(invitations, Needs::people_write, [hub](const net::Request& q) { return invite(*hub, q); });
+  router.del("/api/bulletins/invitations/{id}", Needs::people_write, [hub](const net::Request& q) -> net::Reply {
+    const auto id = web::id_of(q);
+    return id ? web::done(hub->subscribers->take_back(q.scope, *id)) : net::problem(id.error());
   });
 }
 
