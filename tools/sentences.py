@@ -47,6 +47,8 @@ STATUS = {
     "src/tenants/people.cpp": ("gaps",),
     "src/app/duty_call.cpp": ("withheld",),
     "src/alerts/book.cpp": ("why",),
+    "src/warn/never_block.cpp": ("Refusal",),
+    "src/act/order.cpp": ("refuse",),
     "src/beacon/follower.cpp": ("trouble", "stop", "fork", "say"),
 }
 # What only a machine reads that was written wrongly, or who starts a program: nodes' reports at the hub, calls by hand.
@@ -253,6 +255,8 @@ def standings(all_tokens, names):
             continue
         behind = all_tokens[at + 1][1]
         if behind == "(" and value != "says":  # a question in one file, a member elsewhere
+            yield from inside(all_tokens, at + 1)
+        elif behind == "{":
             yield from inside(all_tokens, at + 1)
         elif behind == "=" or (behind == "+" and all_tokens[at + 2][1] == "="):
             yield from until_its_end(all_tokens, at + 2)

@@ -14,6 +14,7 @@ describe('what a node says of itself', () => {
     expect(said('the token is not accepted. A new one is asked for by itself; if this stays, run the consent script again')).toBe('adgangsnøglen godtages ikke. Der bedes af sig selv om en ny; bliver det ved, så kør samtykkescriptet igen');
     expect(said('the tenant has no licence for this (Authentication_RequestFromNonPremiumTenant). It needs Entra ID P1; until then this source stays off')).toBe('tenanten har ikke licens til det (Authentication_RequestFromNonPremiumTenant). Det kræver Entra ID P1; indtil da er kilden slået fra');
     expect(said('12 files, 4096 bytes to read')).toBe('12 filer, 4096 byte at læse');
+    expect(said("microsoft.com is what a municipality runs on (microsoft.com), which is never blocked; name what is meant more exactly")).toBe('microsoft.com er noget, en kommune ikke kan undvære (microsoft.com) og blokeres aldrig; skriv mere præcist, hvad der er ment');
     expect(said('No connection to the hub: Connection refused')).toBe('Ingen forbindelse til hubben: forbindelsen blev afvist');
   });
   it('keeps the words of strangers, marked as such', () => {
