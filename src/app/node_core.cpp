@@ -614,6 +614,10 @@ Result<StatusView> NodeCore::status(const event::Scope& scope) {
     }
     at->records = static_cast<std::uint64_t>(row.records);
     at->refused = static_cast<std::uint64_t>(row.refused);
+    if (row.lag_us >= 0) {
+      const std::int64_t lag = row.lag_us / 1'000'000;  // what a source says began with its last start
+      at->lag_seconds = std::min(at->lag_seconds.value_or(lag), lag);
+    }
     if (row.newest_happened_us > 0) at->newest_age_seconds = (micros(v.now) - row.newest_happened_us) / 1'000'000;
   }
   v.blind = blind(m.sources);
