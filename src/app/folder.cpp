@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <condition_variable>
@@ -14,6 +15,7 @@
 #include <filesystem>
 #include <mutex>
 
+#include "base/text.hpp"
 #include "base/threads.hpp"
 #include "net/json_views.hpp"
 
@@ -93,6 +95,22 @@ Result<ControlAddress> Folder::control() const {
   const auto end = text.find('\n');
   if (end == std::string::npos || text.size() < end + 3) return fail(Code::corrupt, "unreadable", at("run/control"));
   return ControlAddress{text.substr(0, end), text.substr(end + 1, text.size() - end - 2)};
+}
+
+Result<void> Folder::write_web(std::string_view url) const {
+  DiskFiles files;
+  return replace_file(files, at("run/web"), std::string(url) + "\n");
+}
+
+std::string Folder::web() const {
+  if (!holder()) return {};
+  DiskFiles files;
+  const auto text = read_file(files, at("run/web"), kSmallFile);
+  const std::string_view url = text ? trim(*text) : std::string_view();
+  // A guest writes it and the hub's page links to it: nothing but an address of pages gets through.
+  const bool pages = url.size() <= 500 && (url.starts_with("https://") || url.starts_with("http://"));
+  const bool plain = std::ranges::all_of(url, [](char c) { return c > ' ' && c < 0x7f && c != '"' && c != '<'; });
+  return pages && plain ? std::string(url) : std::string();
 }
 
 void Folder::touch_alive() const {

@@ -5,6 +5,7 @@
 //   state.db        tables (store::State)        history/   records (node)        beacon/   segments and bases of the streams
 //   keys/           private keys, 0700           settings.toml, sources.toml, mandate.toml
 //   run/control     address and key of the control interface, 0600, made at each start       run/alive   touched every 2 s
+//   run/web         where the web pages are, while a process runs here that has some
 // Life: Folder::hold keeps the lock until destroyed. Thread rules: any thread.
 #include <memory>
 #include <optional>
@@ -45,6 +46,9 @@ class Folder {
 
   Result<void> write_control(const ControlAddress& control) const;
   Result<ControlAddress> control() const;  // not_found: nothing runs here
+  /// Where the pages of the process that holds it are; empty: it has none.
+  Result<void> write_web(std::string_view url) const;
+  std::string web() const;  // empty: nothing runs here, or it has no pages
   void touch_alive() const;
   /// Seconds since touch_alive() of the process that holds it; empty: never.
   std::optional<double> silent_for() const;

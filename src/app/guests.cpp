@@ -350,6 +350,7 @@ std::vector<Guest> Guests::look(const std::string& folder) {
       g.started = changed_at(g.folder + "/lock");
       const auto silent = inside.silent_for();
       g.state = !silent ? GuestState::starting : *silent < 60 ? GuestState::running : GuestState::silent;
+      g.web = inside.web();
       if (const auto memory = memory_of(*pid)) std::tie(g.private_mb, g.shared_mb) = *memory;
     } else {
       g.state = wanted ? GuestState::waiting : GuestState::stopped;

@@ -29,6 +29,7 @@ struct Guest {
   Instant started{};
   std::uint64_t restarts = 0;  // since the supervisor's start
   std::string last_end;        // "ended with 1", "ended by signal 9"
+  std::string web;             // where its own pages are; empty: it has none
   double private_mb = 0;       // of the running process; 0 when unknown
   double shared_mb = 0;
 };

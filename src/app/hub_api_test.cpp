@@ -309,6 +309,33 @@ TEST_F(HubApi, WhoDoesNotAnswerIsRemindedByTheHubsOwnWaysAndTheSendersDutyContac
   EXPECT_EQ(shown.root()["reminders"].at(0)["messages"].integer().value_or(0), 1);
 }
 
+TEST_F(HubApi, WhomANodeCanCallIsKnownAtTheHubWithoutAName) {
+  const auto health = [&](std::string_view body) {
+    const auto took = hub->state().write_now([&](store::Tx& tx) -> Result<void> {
+      BAVN_CHECK(tx.exec(
+          "INSERT INTO hub_node_report (node, municipality, kind, at_us, received_at_us, body) VALUES ('n', 157, "
+          "'health', :now, :now, :body) ON CONFLICT (node, municipality, kind) DO UPDATE SET body = excluded.body",
+          {{"now", sim.now()}, {"body", body}}));
+      return {};
+    });
+    ASSERT_TRUE(took) << to_string(took.error());
+  };
+  const auto duty = [&] {
+    const auto all = get("/api/municipalities/0157");
+    return std::pair(std::string(all.root()["duty"]["at_node"].text_or("-")), all.root()["duty"]["gaps"].size());
+  };
+  EXPECT_EQ(duty().first, "-") << "no node says anything";
+  EXPECT_EQ(duty().second, 1U) << "nobody is written down here";
+  health(R"({"version":"1","open_alerts":0,"trouble":[],"sources":[]})");
+  EXPECT_EQ(duty().first, "-") << "an older node does not say it";
+  health(R"({"version":"1","open_alerts":0,"trouble":[],"sources":[],"duty_contact":"untested"})");
+  EXPECT_EQ(duty(), std::pair(std::string("untested"), std::size_t{1}));
+  health(R"({"version":"1","open_alerts":0,"trouble":[],"sources":[],"duty_contact":"tested"})");
+  EXPECT_EQ(duty(), std::pair(std::string("tested"), std::size_t{0})) << "its node calls it by itself";
+  health(R"({"version":"1","open_alerts":0,"trouble":[],"sources":[],"duty_contact":"<b>"})");
+  EXPECT_EQ(duty().first, "-") << "a word that is none is not shown";
+}
+
 TEST_F(HubApi, TheHandOverTellsTheSecondWriterThatThereIsANewerOne) {
   const auto first = ask(Method::get, "/api/handover");
   ASSERT_EQ(first.status, 200);

@@ -141,6 +141,7 @@ Result<std::unique_ptr<HubProcess>> HubProcess::open(Runtime& runtime, Metrics& 
       guest.state = to_string(g.state);
       guest.user = g.user;
       guest.last_end = g.last_end;
+      guest.address = g.web;
       guest.memory_mb = g.private_mb;
       guest.restarts = g.restarts;
       guest.started = g.started;
@@ -170,6 +171,7 @@ Result<std::unique_ptr<HubProcess>> HubProcess::open(Runtime& runtime, Metrics& 
     hub->core_->exchange().use_site(hub->site_->url());
     BAVN_TRY(hub->first_link_, hub->people_->listening(*hub->site_));
   }
+  BAVN_CHECK(hub->folder_.write_web(hub->site_ ? hub->site_->url() : ""));
   hub->upkeep_ = runtime.queue({.name = "upkeep"});
   runtime.after(std::chrono::hours(1), hub->upkeep_, [h = hub.get(), alive = hub->alive_] {
     if (*alive) h->check_certificate();

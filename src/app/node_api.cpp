@@ -48,7 +48,9 @@ Result<std::vector<SourceView>> NodeCore::source_views(const event::Scope& scope
     at->municipality = MunicipalityId{static_cast<std::uint16_t>(row.municipality)};
     at->last_at_us = std::max(at->last_at_us, row.last_at_us);
     at->newest_us = std::max(at->newest_us, row.newest_happened_us);
-    if (at->lag_seconds < 0 && row.lag_us >= 0) at->lag_seconds = row.lag_us / 1'000'000;
+    // What a source says began with its last start; what is kept knows of newer records from before.
+    if (row.lag_us >= 0 && (at->lag_seconds < 0 || at->lag_seconds > row.lag_us / 1'000'000))
+      at->lag_seconds = row.lag_us / 1'000'000;
     at->records += row.records;
     at->bytes += row.bytes;
     at->refused += row.refused;

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <charconv>
 #include <filesystem>
+#include <map>
 #include <set>
 
 #include "app/audit_head.hpp"
@@ -24,6 +25,7 @@
 #include "show/auth/identity.hpp"
 #include "show/web/site.hpp"
 #include "tenants/municipalities.hpp"
+#include "tenants/people.hpp"
 
 namespace bavn::app {
 
@@ -490,6 +492,12 @@ void NodeCore::tell_now() {
   if (!beacon_) return;
   const auto view = status(event::Scope::local_owner());
   if (!view || view->municipalities.empty()) return;
+  const tenants::People people(runtime_, *state_);
+  std::map<std::string, std::string> reachable;  // that somebody can be called, not who: names and numbers stay here
+  for (const auto& m : view->municipalities)
+    if (const auto duty = people.duty_contacts(event::Scope::local_owner(),
+                                               MunicipalityId{static_cast<std::uint16_t>(std::stoul(m.code))}))
+      reachable[m.code] = tenants::how_reachable(*duty);
   auto told = state_->write_now([&](store::Tx& tx) -> Result<void> {
     for (const auto& m : view->municipalities) {
       std::string health;
@@ -509,7 +517,9 @@ void NodeCore::tell_now() {
         if (s.newest_age_seconds) w.member("newest_age_seconds", *s.newest_age_seconds);
         w.end();
       }
-      w.end().end();
+      w.end();
+      if (const auto at = reachable.find(m.code); at != reachable.end()) w.member("duty_contact", at->second);
+      w.end();
       BAVN_CHECK(beacon_->report(tx, "health", health, MunicipalityId{static_cast<std::uint16_t>(std::stoul(m.code))},
                                  event::Tlp::amber));
     }
@@ -604,6 +614,10 @@ Result<StatusView> NodeCore::status(const event::Scope& scope) {
     }
     at->records = static_cast<std::uint64_t>(row.records);
     at->refused = static_cast<std::uint64_t>(row.refused);
+    if (row.lag_us >= 0) {
+      const std::int64_t lag = row.lag_us / 1'000'000;  // what a source says began with its last start
+      at->lag_seconds = std::min(at->lag_seconds.value_or(lag), lag);
+    }
     if (row.newest_happened_us > 0) at->newest_age_seconds = (micros(v.now) - row.newest_happened_us) / 1'000'000;
   }
   v.blind = blind(m.sources);

@@ -170,6 +170,7 @@ Result<std::unique_ptr<NodeProcess>> NodeProcess::open(Runtime& runtime, Metrics
     BAVN_CHECK(node->site_->listen());
     BAVN_TRY(node->first_link_, node->people_->listening(*node->site_));
   }
+  BAVN_CHECK(node->folder_.write_web(node->site_ ? node->site_->url() : ""));  // the hub tells of its guests' pages
   node->enrolment_->start();
   node->parsers_ = std::make_unique<jail::Jail>(metrics);
   BAVN_CHECK(node->start_sources(run.guest));

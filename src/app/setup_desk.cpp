@@ -134,17 +134,24 @@ struct SetupDesk::Inner : std::enable_shared_from_this<SetupDesk::Inner> {
         of(v, id).state = "done";
         of(v, id).says = "done at the machine";
       }
-    if (fresh) {
-      tenants::People people(parts.runtime, parts.state);
-      const auto duty = people.duty_contacts(event::Scope::local_owner(), parts.municipality);
-      if (duty && !duty->empty()) {
-        of(v, "duty_contact").state = "done";
-        of(v, "duty_contact").says = duty->front().name;
-      }
-    }
+    see_duty_contact(v);
     for (SetupStep& s : v.steps) s.asks = s.state == "done" ? std::vector<SetupAsk>{} : asks_of(s.id, s.script);
     settle(v);
     kept.with([&](SetupView& k) { k = std::move(v); });
+  }
+
+  /// Who is called may be written down elsewhere, too: by a command, on the page of contacts, at a terminal before this began.
+  void see_duty_contact(SetupView& v) const {
+    SetupStep& s = of(v, "duty_contact");
+    if (s.state == "done" || s.state == "running" || parts.name.empty()) return;
+    const tenants::People people(parts.runtime, parts.state);
+    const auto duty = people.duty_contacts(event::Scope::local_owner(), parts.municipality);
+    if (!duty || duty->empty()) return;
+    // What was asked of a person here, to call once, stands until a way has answered.
+    if (s.state == "attention" && tenants::how_reachable(*duty) != "tested") return;
+    s.state = "done";
+    s.says = duty->front().name;
+    s.asks.clear();
   }
 
   static SetupStep& of(SetupView& v, std::string_view id) {
@@ -356,7 +363,10 @@ void SetupDesk::stop() {
 }
 
 SetupView SetupDesk::view() const {
-  return inner_->kept.with([](const SetupView& v) { return v; });
+  SetupView v = inner_->kept.with([](const SetupView& kept) { return kept; });
+  inner_->see_duty_contact(v);
+  Inner::settle(v);
+  return v;
 }
 
 Result<std::string> SetupDesk::consent_script() const {

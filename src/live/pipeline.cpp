@@ -58,7 +58,8 @@ struct SourceKey {
 /// What a source gave since the last unit.
 struct Counts {
   std::uint64_t records = 0, bytes = 0, refused = 0, duplicates = 0;
-  std::int64_t last_at_us = 0, newest_happened_us = 0, lag_us = -1;
+  std::int64_t last_at_us = 0, newest_happened_us = 0;
+  std::int64_t newest_came_us = 0;  // when records with a time came last; 0: none did
   std::map<std::string, input::Refused> reasons;
   std::map<std::int64_t, std::array<std::uint64_t, 3>> days;  // received day: records, bytes, refused
 };
@@ -74,13 +75,16 @@ struct Taken {
 };
 
 Result<void> write_counts(store::Tx& tx, const SourceKey& key, const Counts& c) {
+  // The lag is that of the newest record there ever was, when something came last: what comes late beside it does not set it back.
   BAVN_CHECK(
       tx.exec("INSERT INTO live_source (source, municipality, tenant, first_at_us, last_at_us, newest_happened_us, "
               "lag_us, records, bytes, "
-              "refused, duplicates) VALUES (:source, :m, :t, :at, :at, :newest, :lag, :records, :bytes, :refused, "
+              "refused, duplicates) VALUES (:source, :m, :t, :at, :at, :newest, CASE WHEN :came > 0 THEN :came - "
+              ":newest ELSE -1 END, :records, :bytes, :refused, "
               ":duplicates) ON CONFLICT "
               "(source, municipality, tenant) DO UPDATE SET last_at_us = max(last_at_us, :at), newest_happened_us = "
-              "max(newest_happened_us, :newest), lag_us = CASE WHEN :lag >= 0 THEN :lag ELSE lag_us END, records = "
+              "max(min(newest_happened_us, :at), :newest), lag_us = CASE WHEN :came > 0 THEN max(0, :came - "
+              "max(min(newest_happened_us, :at), :newest)) ELSE lag_us END, records = "
               "records + :records, "
               "bytes = bytes + :bytes, refused = refused + :refused, duplicates = duplicates + :duplicates",
               {{"source", key.source},
@@ -88,7 +92,7 @@ Result<void> write_counts(store::Tx& tx, const SourceKey& key, const Counts& c) 
                {"t", key.tenant},
                {"at", c.last_at_us},
                {"newest", c.newest_happened_us},
-               {"lag", c.lag_us},
+               {"came", c.newest_came_us},
                {"records", static_cast<std::int64_t>(c.records)},
                {"bytes", static_cast<std::int64_t>(c.bytes)},
                {"refused", static_cast<std::int64_t>(c.refused)},
@@ -592,8 +596,9 @@ void Pipeline::Inner::count(const SourceKey& from, const input::Receipt& receipt
       to.count += r.count;
     }
     if (receipt.newest_happened != Instant{} && !receipt.duplicate) {
-      c.newest_happened_us = std::max(c.newest_happened_us, micros(receipt.newest_happened));
-      c.lag_us = std::max<std::int64_t>(0, now - micros(receipt.newest_happened));
+      // A record from the future is one of now, or every later lag would be hidden by it.
+      c.newest_happened_us = std::max(c.newest_happened_us, std::min(now, micros(receipt.newest_happened)));
+      c.newest_came_us = now;
     }
   }
   if (receipt.accepted == 0) wake_composer();
@@ -880,7 +885,7 @@ void Pipeline::Inner::catch_up() {
       to.duplicates += c.duplicates;
       to.last_at_us = std::max(to.last_at_us, c.last_at_us);
       to.newest_happened_us = std::max(to.newest_happened_us, c.newest_happened_us);
-      to.lag_us = c.lag_us;
+      to.newest_came_us = std::max(to.newest_came_us, c.newest_came_us);
       for (auto& [reason, r] : c.reasons) to.reasons.insert_or_assign(reason, r);
       for (const auto& [day, n] : c.days) to.days[day][2] += n[2];
     }

@@ -69,6 +69,28 @@ TEST(Pipeline, SourcesAreCountedWithWhatTheyWereRefusedFor) {
   EXPECT_EQ(node.pipeline->history().stats().records, 2U);
 }
 
+TEST(Pipeline, TheLagOfASourceIsThatOfItsNewestRecord) {
+  constexpr std::int64_t kHour = 3'600'000'000;
+  SimNode node;
+  node.open();
+  const auto row = [&] {
+    node.settle();
+    const auto rows = SourcesReader(*node.state).list(owner(), node.sim.now());
+    return rows && rows->size() == 1 ? rows->front() : SourceRow{};
+  };
+  ASSERT_TRUE(node.give(delivery(record(node.now() - 2 * kHour, "Send", "kari", 1) + "\n")));
+  EXPECT_NEAR(static_cast<double>(row().lag_us), static_cast<double>(2 * kHour), 2e6);
+  ASSERT_TRUE(node.give(delivery(record(node.now() - 6 * 24 * kHour, "Send", "kari", 2) + "\n")));
+  EXPECT_NEAR(static_cast<double>(row().lag_us), static_cast<double>(2 * kHour), 1e8)
+      << "one record of last week does not set it back";
+  ASSERT_TRUE(node.give(delivery(record(node.now() + 24 * 365 * kHour, "Send", "kari", 3) + "\n")));
+  EXPECT_LE(row().newest_happened_us, node.now()) << "a wrong clock is not believed";
+  node.sim.advance(3h);
+  ASSERT_TRUE(node.give(delivery(record(node.now() - 8 * kHour, "Send", "kari", 4) + "\n")));
+  EXPECT_NEAR(static_cast<double>(row().lag_us), static_cast<double>(3 * kHour), 1e8)
+      << "and hides no lag that comes after it";
+}
+
 TEST(Pipeline, SaysUnavailableAtOnceWhenItIsFullAndKeepsNothingOfIt) {
   SimNode node;
   node.options.queue_bytes = 100'000;

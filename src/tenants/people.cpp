@@ -400,6 +400,13 @@ Result<std::vector<Person>> People::duty_contacts(const event::Scope& scope, Mun
       [&](store::Reader& db) { return people_with_role(db, municipality, Role::duty_contact, runtime_.now()); });
 }
 
+std::string_view how_reachable(const std::vector<Person>& duty_contacts) {
+  const auto answered = [](const Person& p) {
+    return std::ranges::any_of(p.ways, [](const auto& way) { return way.confirmed.has_value(); });
+  };
+  return duty_contacts.empty() ? "none" : std::ranges::any_of(duty_contacts, answered) ? "tested" : "untested";
+}
+
 Result<std::vector<std::string>> People::duty_gaps(const event::Scope& scope, MunicipalityId municipality) const {
   BAVN_TRY(const auto people, duty_contacts(scope, municipality));
   std::vector<std::string> gaps;

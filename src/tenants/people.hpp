@@ -77,6 +77,9 @@ struct Tenant {
   std::optional<std::string> external_id;
 };
 
+/// Of duty contacts: "none", "untested" (no way of theirs ever answered a test) or "tested".
+std::string_view how_reachable(const std::vector<Person>& duty_contacts);
+
 class People {
  public:
   People(Runtime& runtime, store::State& state) : runtime_(runtime), state_(state) {}

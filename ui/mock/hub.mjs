@@ -176,7 +176,7 @@ export default function hub() {
   ];
   const nodeOf = (town, i) => ({
     id: town.name.toLowerCase().replaceAll('æ', 'ae').replaceAll('ø', 'oe').replaceAll('å', 'aa'), operator: town.name, form: ['package', 'guest', 'vm'][i % 3], state: town.name === 'Fanø' || town.name === 'Samsø' ? 'away' : 'connected', municipalities: [{ code: town.code, name: town.name }], version: '0.1.0', enrolled_at: at(-70000), last_seen_at: town.name === 'Fanø' ? at(-41) : at(46.9), certificate_until: at(24 * 60 * (8 + (i % 20))), clock_offset_ms: (i % 7) - 3, clock_marked: false, behind: i % 31 === 3 ? 2 : 0, open_alerts: parts.some((part) => part.name === town.name) ? 1 : 0, indicators: 350412, trouble: town.name === 'Fanø' ? [hostile('disk is 91 % full')] : [],
-    sources: [{ name: 'microsoft365', state: 'running', lag_seconds: 41 + i, newest_age_seconds: 55, records: 918223 + i * 1000, refused: 0 }], ...(i % 3 === 1 ? { guest: { state: 'running', memory_mb: 84 + (i % 9), restarts: 0, user: `bavn-${town.code}`, started_at: at(-900), last_end: '' } } : {}),
+    sources: [{ name: 'microsoft365', state: 'running', lag_seconds: 41 + i, newest_age_seconds: 55, records: 918223 + i * 1000, refused: 0 }], ...(i % 3 === 1 ? { guest: { state: 'running', memory_mb: 84 + (i % 9), restarts: 0, user: `bavn-${town.code}`, started_at: at(-900), last_end: '', ...(i % 2 === 0 ? { address: `https://bavn-${town.code}.hub.example:8443` } : {}) } } : {}),
   });
   const page = (items, query, size = 50) => {
     const start = Number(query.get('cursor') ?? 0);
@@ -280,12 +280,12 @@ export default function hub() {
     'POST /api/nodes/{id}/revoke': () => {
       throw new Refusal(403, 'proof-needed', 'Vis, at det er dig');
     },
-    'GET /api/municipalities': ({ query }) => page(towns.map((town, i) => ({ code: town.code, name: town.name, region: town.region, country: 'denmark', member: true, operator: town.name, since: at(-70000), domains: [`${nodeOf(town, i).id}.example`], may_be_named: i % 3 === 0, nodes: [nodeOf(town, i).id], taken: town.name === 'Gentofte' && mood !== 'quiet', word_alone: town.name !== 'Fanø', not_real: town.name === 'Fanø' ? 1 : 0, real: town.name === 'Gentofte' ? 1 : 0, duty: { contacts: 2, gaps: i % 24 === 5 ? ['saturday'] : [] } })), query),
+    'GET /api/municipalities': ({ query }) => page(towns.map((town, i) => ({ code: town.code, name: town.name, region: town.region, country: 'denmark', member: true, operator: town.name, since: at(-70000), domains: [`${nodeOf(town, i).id}.example`], may_be_named: i % 3 === 0, nodes: [nodeOf(town, i).id], taken: town.name === 'Gentofte' && mood !== 'quiet', word_alone: town.name !== 'Fanø', not_real: town.name === 'Fanø' ? 1 : 0, real: town.name === 'Gentofte' ? 1 : 0, duty: i % 24 === 7 ? { contacts: 0, gaps: [], at_node: 'tested' } : { contacts: 2, gaps: i % 24 === 5 ? ['saturday'] : [] } })), query),
     'GET /api/municipalities/{code}': ({ params }) => {
       const i = towns.findIndex((town) => town.code === params.code);
       if (i < 0) throw new Refusal(404, 'not-found', 'Kommunen findes ikke');
       const town = towns[i];
-      return { status: 200, body: { code: town.code, name: town.name, region: town.region, country: 'denmark', member: true, operator: town.name, since: at(-70000), domains: [`${nodeOf(town, i).id}.example`], may_be_named: true, nodes: [nodeOf(town, i).id], taken: town.name === 'Gentofte', word_alone: true, not_real: 0, real: 1, duty: { contacts: 2, gaps: [] } }, headers: { etag: '"4"' } };
+      return { status: 200, body: { code: town.code, name: town.name, region: town.region, country: 'denmark', member: true, operator: town.name, since: at(-70000), domains: [`${nodeOf(town, i).id}.example`], may_be_named: true, nodes: [nodeOf(town, i).id], taken: town.name === 'Gentofte', word_alone: true, not_real: 0, real: 1, duty: town.name === 'Gentofte' ? { contacts: 0, gaps: [], at_node: 'tested' } : { contacts: 2, gaps: [] } }, headers: { etag: '"4"' } };
     },
     'GET /api/indicators': ({ query }) => {
       const limit = Number(query.get('limit') ?? 50);

@@ -46,7 +46,7 @@ export async function act(what: () => Promise<unknown>, options: { done?: string
         await signedOut();
         continue;
       }
-      if (!options.onProblem?.(problem)) toast([problem.title, problem.advice || problem.detail].filter(Boolean).join('. '), 'trouble');
+      if (!options.onProblem?.(problem)) toast(problem.line, 'trouble');
       return false;
     }
   }

@@ -3,6 +3,7 @@ import createClient from 'openapi-fetch';
 
 import type { paths } from '../generated/api';
 import { language, t } from './i18n.svelte';
+import { problemWords } from './told.svelte';
 
 export interface Fault {
   pointer?: string;
@@ -34,9 +35,17 @@ export class Problem extends Error {
     this.retryAfter = of.retryAfter;
   }
 
-  /** What the server says of one field, by its JSON pointer. */
+  /** What the server says of one field, by its JSON pointer, in the reader's language; a general word where there is no text for it. */
   at(pointer: string): string | undefined {
-    return this.faults.find((fault) => fault.pointer === pointer)?.detail;
+    const said = this.faults.find((fault) => fault.pointer === pointer)?.detail;
+    if (said === undefined || language() === 'en') return said;
+    return problemWords.tell(said) ?? t('problem.field');
+  }
+
+  /** In one text, where no more than a line is to be had: what happened, and what to do or why. */
+  get line(): string {
+    const why = this.status === 0 || language() === 'en' ? this.detail : (problemWords.tell(this.detail) ?? '');
+    return [this.title, why || this.advice].filter(Boolean).join('. ');
   }
 
   get signedOut(): boolean {
@@ -121,14 +130,20 @@ type Answer<T> = { data?: T; error?: unknown; response: Response };
 /** The body of a good answer; anything else is thrown as a Problem. */
 export async function ok<T>(asked: Promise<Answer<T>>): Promise<T> {
   const { data, error, response } = await asked;
-  if (!response.ok) throw problemOf(response, error);
+  if (!response.ok) {
+    await problemWords.ready();
+    throw problemOf(response, error);
+  }
   return data as T;
 }
 
 /** The body with its ETag, for what will be edited. */
 export async function tagged<T>(asked: Promise<Answer<T>>): Promise<{ data: T; etag: string }> {
   const { data, error, response } = await asked;
-  if (!response.ok) throw problemOf(response, error);
+  if (!response.ok) {
+    await problemWords.ready();
+    throw problemOf(response, error);
+  }
   return { data: data as T, etag: response.headers.get('etag') ?? '' };
 }
 

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import partners from '$gen/sentences/partners_da.json';
 import signs from '$gen/sentences/signs_da.json';
 
-import { teller } from './sentences.svelte';
+import { teller } from './telling';
 
 const danish = teller(partners);
 

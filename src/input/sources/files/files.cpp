@@ -12,6 +12,7 @@
 
 #include "base/hash.hpp"
 #include "base/log.hpp"
+#include "input/lateness.hpp"
 #include "input/sources/files/content.hpp"
 #include "input/sources/files/records.hpp"
 #include "input/sources/files/watch.hpp"
@@ -622,8 +623,7 @@ class FileSource::Core : public std::enable_shared_from_this<FileSource::Core> {
     if (!receipt)
       book_.refused(options_.name, "delivery_refused", std::max<std::uint64_t>(lines, 1),
                     fmt::format("{} at byte {}: {}", f.path, f.row.at, receipt.error().what));
-    else if (receipt->newest_happened != Instant{})
-      lag_ = std::chrono::duration_cast<std::chrono::seconds>(runtime_.now() - receipt->newest_happened).count();
+    else late_.saw(receipt->newest_happened, runtime_.now());
     backoff_ = Duration{0};
     blocked_.clear();
     last_success_ = runtime_.now();
@@ -800,7 +800,7 @@ class FileSource::Core : public std::enable_shared_from_this<FileSource::Core> {
     }
     r.at = runtime_.now();
     r.last_success = last_success_;
-    r.lag_seconds = lag_;
+    r.lag_seconds = late_.seconds();
     const auto what = std::tie(r.state, r.text);
     if (said_ && what == std::tie(said_->state, said_->text) && r.cursor == said_->cursor &&
         r.last_success == said_->last_success)
@@ -841,7 +841,7 @@ class FileSource::Core : public std::enable_shared_from_this<FileSource::Core> {
   std::string blocked_;
   std::map<std::string, std::string> trouble_;  // path -> why
   Instant last_success_{};
-  std::int64_t lag_ = -1;
+  Lateness late_;
   std::optional<SourceReport> said_;
 };
 

@@ -11,6 +11,7 @@
 
 #include "base/log.hpp"
 #include "base/text.hpp"
+#include "input/lateness.hpp"
 
 namespace bavn::input::sources::kafka {
 
@@ -227,9 +228,8 @@ class KafkaSource::Core : public std::enable_shared_from_this<Core> {
       book_.refused(o_.name, "delivery_refused", static_cast<std::uint64_t>(b.last - b.first + 1),
                     receipt.error().what);
     } else {
-      const std::int64_t lag =
-          b.newest_ms < 0 ? -1 : std::max<std::int64_t>(0, micros(runtime_.now()) / 1000 - b.newest_ms) / 1000;
-      say(SourceState::working, "", fmt::format("{}[{}] offset {}", b.topic, b.partition, b.last), lag);
+      if (b.newest_ms >= 0) late_.saw(from_micros(b.newest_ms * 1000), runtime_.now());
+      say(SourceState::working, "", fmt::format("{}[{}] offset {}", b.topic, b.partition, b.last), late_.seconds());
     }
     offer(n + 1);
   }
@@ -276,6 +276,7 @@ class KafkaSource::Core : public std::enable_shared_from_this<Core> {
   SourceBook& book_;
   const KafkaOptions o_;
   const QueueId queue_;
+  Lateness late_;
   std::atomic<bool> stopping_{false};
   std::mutex mutex_;
   std::condition_variable ended_;

@@ -122,8 +122,8 @@ void Puller::round_done(std::optional<Trouble> trouble) {
 }
 
 void Puller::measured(Instant newest) {
-  if (newest == Instant{}) return;
-  last_.lag_seconds = std::max<std::int64_t>(0, (micros(runtime().now()) - micros(newest)) / 1'000'000);
+  late_.saw(newest, runtime().now());
+  last_.lag_seconds = late_.seconds();
 }
 
 void Puller::report(SourceState state, std::string text) {

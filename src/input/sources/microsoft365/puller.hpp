@@ -8,6 +8,7 @@
 #include <set>
 #include <string>
 
+#include "input/lateness.hpp"
 #include "input/sources/microsoft365/apis.hpp"
 #include "input/sources/microsoft365/intake.hpp"
 
@@ -64,6 +65,7 @@ class Puller : public std::enable_shared_from_this<Puller> {
   void report(SourceState state, std::string text);
 
   SourceReport last_;
+  Lateness late_;
   std::string notes_;
   std::optional<TimerId> timer_;
   unsigned failures_ = 0;

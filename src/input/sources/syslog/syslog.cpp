@@ -22,6 +22,7 @@
 
 #include "base/log.hpp"
 #include "event/ip.hpp"
+#include "input/lateness.hpp"
 #include "input/sources/syslog/framing.hpp"
 
 namespace bavn::input::sources::syslog {
@@ -456,16 +457,15 @@ class SyslogSource::Core : public std::enable_shared_from_this<SyslogSource::Cor
             receipt.error().what);
     } else {
       last_success_ = runtime_.now();
-      std::int64_t lag = -1;
-      if (receipt->newest_happened != Instant{})
-        lag = std::chrono::duration_cast<std::chrono::seconds>(last_success_ - receipt->newest_happened).count();
-      if (lag >= 0 || out.source == options_.name) lag_ = lag;
+      late_.saw(receipt->newest_happened, last_success_);
       if (out.source != options_.name) {
+        Lateness& late = late_of_[out.source];
+        late.saw(receipt->newest_happened, last_success_);
         SourceReport r;
         r.source = out.source;
         r.state = SourceState::working;
         r.at = r.last_success = last_success_;
-        r.lag_seconds = lag;
+        r.lag_seconds = late.seconds();
         book_.say(std::move(r));
       }
     }
@@ -527,7 +527,7 @@ class SyslogSource::Core : public std::enable_shared_from_this<SyslogSource::Cor
                                : "senders wait");
     r.at = runtime_.now();
     r.last_success = last_success_;
-    r.lag_seconds = lag_;
+    r.lag_seconds = late_.seconds();
     r.cursor = fmt::format("{} {}:{}, {} connections, {} messages", word(options_.transport), options_.address, port(),
                            connections_.size(), messages_);
     const bool same = said_ && said_->state == r.state && said_->text == r.text;
@@ -568,7 +568,8 @@ class SyslogSource::Core : public std::enable_shared_from_this<SyslogSource::Cor
   Duration backoff_{0}, retry_at_{0}, stop_at_{0};
   std::map<std::string, Refused> refused_;
   Instant last_success_{};
-  std::int64_t lag_ = -1;
+  Lateness late_;
+  std::map<std::string, Lateness> late_of_;  // by the source a sender belongs to
   std::optional<SourceReport> said_;
 };
 

@@ -20,8 +20,9 @@ struct Health {
   std::uint64_t open_alerts = 0, indicators = 0;
   std::vector<std::string> trouble;
   std::vector<NodeSourceView> sources;
+  std::optional<std::string> duty_contact;
 };
-BOOST_DESCRIBE_STRUCT(Health, (), (open_alerts, indicators, trouble, sources))
+BOOST_DESCRIBE_STRUCT(Health, (), (open_alerts, indicators, trouble, sources, duty_contact))
 
 struct Heard {
   std::map<std::string, beacon::NodeSeen> seen;
@@ -101,6 +102,22 @@ Result<std::vector<NodeView>> node_views(const Hub& hub, const event::Scope& sco
   }
   std::ranges::sort(views, {}, &NodeView::id);
   return views;
+}
+
+Result<std::map<std::int64_t, std::string>> duty_at_nodes(const Hub& hub) {
+  BAVN_TRY(const auto h, heard(hub));
+  const auto rank = [](std::string_view said) { return said == "tested" ? 2 : said == "untested" ? 1 : 0; };
+  std::map<std::int64_t, std::string> best;
+  for (const auto& [node, rows] : h.health)
+    for (const auto& row : rows) {
+      auto told = net::from_json<Health>(row.body, net::Unknown::ignore);
+      if (!told || !told->duty_contact) continue;  // of a version that does not say it
+      const std::string& said = *told->duty_contact;
+      if (said != "none" && rank(said) == 0) continue;
+      std::string& kept = best[row.municipality];
+      if (kept.empty() || rank(said) > rank(kept)) kept = said;
+    }
+  return best;
 }
 
 Result<std::map<std::int64_t, std::string>> standing_of_members(const Hub& hub) {

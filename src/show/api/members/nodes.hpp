@@ -42,6 +42,8 @@ BOOST_DESCRIBE_STRUCT(NodeView, (),
 
 /// Those with a municipality that the scope sees, by name. guests: with what their processes on this machine do.
 Result<std::vector<NodeView>> node_views(const Hub& hub, const event::Scope& scope, bool guests = true);
+/// What nodes say of the duty contacts written down there: none, untested, tested. No entry: no node says so.
+Result<std::map<std::int64_t, std::string>> duty_at_nodes(const Hub& hub);
 /// Of each member the best state of its nodes: connected, away, waiting (for its first connection). No entry: no node of it is there.
 Result<std::map<std::int64_t, std::string>> standing_of_members(const Hub& hub);
 

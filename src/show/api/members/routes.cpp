@@ -10,8 +10,9 @@ namespace {
 struct DutyView {
   std::int64_t contacts = 0;
   std::vector<std::string> gaps;
+  std::optional<std::string> at_node;  // none, untested, tested: what its node says, which tells no names
 };
-BOOST_DESCRIBE_STRUCT(DutyView, (), (contacts, gaps))
+BOOST_DESCRIBE_STRUCT(DutyView, (), (contacts, gaps, at_node))
 
 struct MunicipalityView {
   std::string code, name, region, country;
@@ -97,6 +98,10 @@ Result<std::vector<MunicipalityView>> municipalities(const Hub& hub, const event
     return {};
   }));
   const tenants::People people(hub.runtime, hub.state);
+  std::map<std::int64_t, std::string> duty_said;
+  if (only) {
+    BAVN_TRY(duty_said, duty_at_nodes(hub));
+  }
   std::vector<MunicipalityView> views;
   for (const auto& m : hub.directory.municipalities().list()) {
     if ((only && m.id != *only) || !scope.sees(m.id)) continue;
@@ -127,7 +132,11 @@ Result<std::vector<MunicipalityView>> municipalities(const Hub& hub, const event
     if (only && v.member) {
       BAVN_TRY(const auto contacts, people.duty_contacts(scope, m.id));
       BAVN_TRY(auto gaps, people.duty_gaps(scope, m.id));
-      v.duty = DutyView{std::ssize(contacts), std::move(gaps)};
+      std::optional<std::string> at_node;
+      if (const auto said = duty_said.find(m.id.value); said != duty_said.end()) at_node = said->second;
+      // Whom the node calls by itself need not be written down here, too.
+      if (contacts.empty() && at_node == "tested") gaps.clear();
+      v.duty = DutyView{std::ssize(contacts), std::move(gaps), std::move(at_node)};
     }
     views.push_back(std::move(v));
   }
