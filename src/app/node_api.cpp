@@ -95,6 +95,13 @@ void NodeCore::use_inlets(const input::SourcesFile& file) {
                    .address = s.address,
                    .port = s.port,
                    .topics = {}});
+  for (const auto& r : file.relp)
+    all.push_back({.kind = "relp",
+                   .source = r.name,
+                   .transport = r.tls ? "tls" : "tcp",
+                   .address = r.address,
+                   .port = r.port,
+                   .topics = {}});
   for (const auto& k : file.kafka)
     all.push_back(
         {.kind = "kafka", .source = k.name, .transport = {}, .address = k.brokers, .port = 0, .topics = k.topics});

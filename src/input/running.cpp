@@ -23,34 +23,33 @@ struct RunningSources::Inner : std::enable_shared_from_this<RunningSources::Inne
       kafka.push_back(*std::move(source));
       return;
     }
-    log::warn("source_not_started", {{"source", options.name}, {"reason", source.error().what}});
-    SourceReport r;
-    r.source = options.name;
-    r.state = SourceState::failing;
-    r.text = source.error().what;
-    r.at = runtime.now();
-    book.say(std::move(r));
+    not_started(options.name, source.error());
   }
 
-  void listen(const sources::syslog::SyslogOptions& options) {
-    auto source = sources::syslog::SyslogSource::start(runtime, sink, book, options);
+  template <class Source, class Options>
+  void listen(std::vector<std::unique_ptr<Source>>& listening, const Options& options) {
+    auto source = Source::start(runtime, sink, book, options);
     const std::lock_guard lock(mutex);
     if (stopped) return;
     if (source) {
-      syslog.push_back(*std::move(source));
+      listening.push_back(*std::move(source));
       return;
     }
-    log::warn("source_not_started", {{"source", options.name}, {"reason", source.error().what}});
+    not_started(options.name, source.error());
+    if (source.error().code == Code::bad_input) return;  // it will not become better by itself
+    runtime.after(kTryAgain, queue, [weak = weak_from_this(), &listening, options] {
+      if (const auto inner = weak.lock()) inner->listen(listening, options);
+    });
+  }
+
+  void not_started(const std::string& name, const Error& why) {
+    log::warn("source_not_started", {{"source", name}, {"reason", why.what}});
     SourceReport r;
-    r.source = options.name;
+    r.source = name;
     r.state = SourceState::failing;
-    r.text = source.error().what;
+    r.text = why.what;
     r.at = runtime.now();
     book.say(std::move(r));
-    if (source.error().code == Code::bad_input) return;  // it will not become better by itself
-    runtime.after(kTryAgain, queue, [weak = weak_from_this(), options] {
-      if (const auto inner = weak.lock()) inner->listen(options);
-    });
   }
 
   Runtime& runtime;
@@ -63,6 +62,7 @@ struct RunningSources::Inner : std::enable_shared_from_this<RunningSources::Inne
   std::unique_ptr<sources::files::FolderWatch> watch;
   std::vector<std::unique_ptr<sources::files::FileSource>> files;
   std::vector<std::unique_ptr<sources::syslog::SyslogSource>> syslog;
+  std::vector<std::unique_ptr<sources::relp::RelpSource>> relp;
   std::vector<std::unique_ptr<sources::kafka::KafkaSource>> kafka;  // filled by start() alone
 };
 
@@ -72,6 +72,7 @@ std::unique_ptr<RunningSources> RunningSources::start(Runtime& runtime, store::S
   std::set<std::string> names;
   for (const auto& o : file.files) names.insert(o.name);
   for (const auto& o : file.syslog) names.insert(o.name);
+  for (const auto& o : file.relp) names.insert(o.name);
   for (const auto& o : file.kafka) names.insert(o.name);
   for (const SourceStatus& s : book.all()) {
     const std::string& name = s.report.source;
@@ -86,7 +87,8 @@ std::unique_ptr<RunningSources> RunningSources::start(Runtime& runtime, store::S
     inner->files.push_back(sources::files::FileSource::start(runtime, inner->queue, sink, book, inner->cursors,
                                                              std::move(o), inner->watch.get()));
   }
-  for (const auto& o : file.syslog) inner->listen(o);
+  for (const auto& o : file.syslog) inner->listen(inner->syslog, o);
+  for (const auto& o : file.relp) inner->listen(inner->relp, o);
   for (const auto& o : file.kafka) inner->consume(o);
   return std::unique_ptr<RunningSources>(new RunningSources(std::move(inner)));
 }
@@ -95,10 +97,12 @@ RunningSources::RunningSources(std::shared_ptr<Inner> inner) : inner_(std::move(
 
 RunningSources::~RunningSources() {
   decltype(inner_->syslog) syslog;
+  decltype(inner_->relp) relp;
   {
     const std::lock_guard lock(inner_->mutex);
     inner_->stopped = true;
     syslog = std::move(inner_->syslog);
+    relp = std::move(inner_->relp);
   }
   inner_->kafka.clear();
   inner_->files.clear();

@@ -29,8 +29,8 @@ constexpr Setting kSettings[] = {
      Unit::bytes,
      8LL << 20,
      {64 << 10, 1 << 30},
-     "Of each syslog listener, what may wait for the history; then senders over TCP wait, and datagrams are dropped "
-     "and counted.",
+     "Of each syslog or RELP listener, what may wait for the history; then senders over TCP wait, and datagrams are "
+     "dropped and counted.",
      Restart::yes},
 };
 
@@ -67,6 +67,10 @@ void Limits::apply(SourcesFile& file) const {
   for (auto& s : file.syslog) {
     s.hold = syslog_hold;
     s.batch = std::min(s.batch, syslog_hold / 4);
+  }
+  for (auto& r : file.relp) {
+    r.hold = syslog_hold;
+    r.batch = std::min(r.batch, syslog_hold / 4);
   }
 }
 

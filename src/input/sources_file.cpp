@@ -18,6 +18,7 @@ namespace {
 
 using sources::files::FileOptions;
 using sources::kafka::KafkaOptions;
+using sources::relp::RelpOptions;
 using sources::syslog::SyslogOptions;
 using sources::syslog::Transport;
 
@@ -30,7 +31,7 @@ struct Key {
 };
 constexpr Key kCommon[] = {
     {"name", "\"mail\"", "On the status page and in rules: letters, digits, '.', '-' and '_', at most 64."},
-    {"kind", "\"files\"", "\"files\", \"syslog\" or \"kafka\"."},
+    {"kind", "\"files\"", "\"files\", \"syslog\", \"relp\" or \"kafka\"."},
     {"municipality", "461", "Whose records these are; needed when the node serves several."},
     {"tenant", "0", "Part of the municipality with its own accounts, e.g. its schools; 0: the whole."},
     {"format", "\"postfix\"", "Of `bavn formats list`; without it each line is recognised."},
@@ -51,6 +52,20 @@ constexpr Key kSyslog[] = {
     {"client_ca", "\"senders-ca.pem\"", "Of tls: senders must have a certificate of this authority."},
     {"per_sender", "false", "Each address that sends is a source of its own."},
     {"max_message", "65536", "Bytes; 480 to 1048576."},
+    {"max_connections", "1000", "1 to 100000."},
+    {"idle_minutes", "720", "A connection without a byte is closed after it; 1 to 100000."},
+};
+
+constexpr Key kRelp[] = {
+    {"tls", "true", "Encrypted connections; without it, plain TCP."},
+    {"address", "\"0.0.0.0\"", "Where to listen."},
+    {"port", "2514", "2514 unless said."},
+    {"allow", "[\"192.0.2.0/24\"]", "Networks that may send; without it, all."},
+    {"certificate", "\"relp.pem\"", "Of tls: PEM file, beside sources.toml unless the path is absolute."},
+    {"key", "\"relp.key\"", "Of tls: its private key."},
+    {"client_ca", "\"senders-ca.pem\"", "Of tls: senders must have a certificate of this authority."},
+    {"per_sender", "false", "Each address that sends is a source of its own."},
+    {"max_message", "131072", "Bytes; 480 to 1048576."},
     {"max_connections", "1000", "1 to 100000."},
     {"idle_minutes", "720", "A connection without a byte is closed after it; 1 to 100000."},
 };
@@ -199,6 +214,33 @@ std::string pem(Table& t, std::string_view key, Files& files, const std::string&
   return {};
 }
 
+/// What all that listen have in common.
+template <class Options>
+void listening(Table& t, Options& o) {
+  o.address = t.text("address", "0.0.0.0");
+  if (!event::parse_ip(o.address)) t.error("address", fmt::format("'{}' is no address to listen on", o.address));
+  o.allow = t.texts("allow");
+  for (const std::string& network : o.allow)
+    if (!event::parse_cidr(network) && !event::parse_ip(network))
+      t.error("allow", fmt::format("'{}' is no network; e.g. \"192.0.2.0/24\"", network));
+  o.per_sender = t.flag("per_sender", false);
+  o.max_message =
+      static_cast<std::size_t>(t.number("max_message", static_cast<std::int64_t>(o.max_message), 480, 1 << 20));
+  o.max_connections = static_cast<std::size_t>(t.number("max_connections", 1000, 1, 100'000));
+  o.idle = std::chrono::minutes(t.number("idle_minutes", 720, 1, 100'000));
+}
+
+sources::ListenerTls tls_of(Table& t, std::string_view because, Files& files, const std::string& folder) {
+  for (const std::string_view needed : {"certificate", "key"})
+    if (!t.has(needed)) t.error(needed, fmt::format("{} needs '{}'", because, needed));
+  return {pem(t, "certificate", files, folder), pem(t, "key", files, folder), pem(t, "client_ca", files, folder)};
+}
+
+void no_tls(Table& t, std::string_view only) {
+  for (const std::string_view useless : {"certificate", "key", "client_ca"})
+    if (t.has(useless)) t.error(useless, fmt::format("'{}' has a meaning with {} only", useless, only));
+}
+
 SyslogOptions syslog_of(Table& t, const Common& c, Files& files, const std::string& folder) {
   SyslogOptions o;
   o.name = c.name;
@@ -209,27 +251,30 @@ SyslogOptions syslog_of(Table& t, const Common& c, Files& files, const std::stri
   if (transport == "tls") o.transport = Transport::tls;
   else if (transport == "tcp") o.transport = Transport::tcp;
   else if (transport != "udp") t.error("transport", "'transport' is \"udp\", \"tcp\" or \"tls\"");
-  o.address = t.text("address", "0.0.0.0");
-  if (!event::parse_ip(o.address)) t.error("address", fmt::format("'{}' is no address to listen on", o.address));
   o.port = static_cast<std::uint16_t>(t.number("port", o.transport == Transport::tls ? 6514 : 514, 1, 65535));
-  o.allow = t.texts("allow");
-  for (const std::string& network : o.allow)
-    if (!event::parse_cidr(network) && !event::parse_ip(network))
-      t.error("allow", fmt::format("'{}' is no network; e.g. \"192.0.2.0/24\"", network));
-  o.per_sender = t.flag("per_sender", false);
-  o.max_message = static_cast<std::size_t>(t.number("max_message", 65536, 480, 1 << 20));
-  o.max_connections = static_cast<std::size_t>(t.number("max_connections", 1000, 1, 100'000));
-  o.idle = std::chrono::minutes(t.number("idle_minutes", 720, 1, 100'000));
+  listening(t, o);
   if (o.transport == Transport::tls) {
-    o.certificate_pem = pem(t, "certificate", files, folder);
-    o.key_pem = pem(t, "key", files, folder);
-    o.client_ca_pem = pem(t, "client_ca", files, folder);
-    for (const std::string_view needed : {"certificate", "key"})
-      if (!t.has(needed)) t.error(needed, fmt::format("transport \"tls\" needs '{}'", needed));
+    sources::ListenerTls tls = tls_of(t, "transport \"tls\"", files, folder);
+    o.certificate_pem = std::move(tls.certificate_pem);
+    o.key_pem = std::move(tls.key_pem);
+    o.client_ca_pem = std::move(tls.client_ca_pem);
   } else {
-    for (const std::string_view useless : {"certificate", "key", "client_ca"})
-      if (t.has(useless)) t.error(useless, fmt::format("'{}' has a meaning with transport \"tls\" only", useless));
+    no_tls(t, "transport \"tls\"");
   }
+  return o;
+}
+
+RelpOptions relp_of(Table& t, const Common& c, Files& files, const std::string& folder) {
+  RelpOptions o;
+  o.name = c.name;
+  o.format = c.format;
+  o.municipality = c.municipality;
+  o.tenant = c.tenant;
+  o.tls = t.flag("tls", false);
+  o.port = static_cast<std::uint16_t>(t.number("port", 2514, 1, 65535));
+  listening(t, o);
+  if (o.tls) o.certificate = tls_of(t, "tls = true", files, folder);
+  else no_tls(t, "tls = true");
   return o;
 }
 
@@ -312,13 +357,16 @@ Result<SourcesFile> read_sources(std::string_view text, const std::string& file,
       } else if (kind == "syslog") {
         t.known(kSyslog);
         out.syslog.push_back(syslog_of(t, common, files, folder));
+      } else if (kind == "relp") {
+        t.known(kRelp);
+        out.relp.push_back(relp_of(t, common, files, folder));
       } else if (kind == "kafka") {
         t.known(kKafka);
         out.kafka.push_back(kafka_of(t, common, files, folder));
       } else {
-        t.error(
-            "kind",
-            "'kind' is \"files\", \"syslog\" or \"kafka\"; Microsoft 365 and HTTP senders are set up by `bavn node`");
+        t.error("kind",
+                "'kind' is \"files\", \"syslog\", \"relp\" or \"kafka\"; Microsoft 365 and HTTP senders are set up by "
+                "`bavn node`");
       }
     }
   }
@@ -333,6 +381,7 @@ std::string explain_sources() {
       "# What this node follows and listens to. Checked by `bavn config check`; changes need a restart.\n";
   explain(out, "files", kFiles);
   explain(out, "syslog", kSyslog);
+  explain(out, "relp", kRelp);
   explain(out, "kafka", kKafka);
   return out;
 }

@@ -15,6 +15,7 @@
 #include "base/files.hpp"
 #include "input/sources/files/files.hpp"
 #include "input/sources/kafka/kafka.hpp"
+#include "input/sources/relp/relp.hpp"
 #include "input/sources/syslog/syslog.hpp"
 
 namespace bavn::input {
@@ -22,6 +23,7 @@ namespace bavn::input {
 struct SourcesFile {
   std::vector<sources::files::FileOptions> files;
   std::vector<sources::syslog::SyslogOptions> syslog;  // certificates and keys are read
+  std::vector<sources::relp::RelpOptions> relp;        // the same
   std::vector<sources::kafka::KafkaOptions> kafka;     // passwords are read
 };
 

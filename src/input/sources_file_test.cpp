@@ -53,6 +53,32 @@ per_sender = true
   EXPECT_TRUE(r->syslog[0].per_sender);
 }
 
+TEST_F(SourcesFileTest, RelpIsReadWithTheSameKeysAsSyslog) {
+  ASSERT_TRUE(replace_file(files, "/node/r.pem", "certificate"));
+  ASSERT_TRUE(replace_file(files, "/node/r.key", "key"));
+  ASSERT_TRUE(replace_file(files, "/node/ca.pem", "authority"));
+  const std::string start = "[[source]]\nname = \"linux\"\nkind = \"relp\"\n";
+  auto r = read(start);
+  ASSERT_TRUE(r) << r.error().what;
+  EXPECT_EQ(r->relp[0].port, 2514);
+  EXPECT_EQ(r->relp[0].max_message, 131072U);
+  EXPECT_FALSE(r->relp[0].tls);
+  r = read(start +
+           "tls = true\nport = 6514\ncertificate = \"r.pem\"\nkey = \"r.key\"\nclient_ca = \"ca.pem\"\n"
+           "allow = \"192.0.2.0/24\"\nper_sender = true\nmax_message = 1000\nidle_minutes = 3\n");
+  ASSERT_TRUE(r) << r.error().what;
+  EXPECT_EQ(r->relp[0].port, 6514);
+  EXPECT_EQ(r->relp[0].certificate.certificate_pem, "certificate");
+  EXPECT_EQ(r->relp[0].certificate.key_pem, "key");
+  EXPECT_EQ(r->relp[0].certificate.client_ca_pem, "authority");
+  EXPECT_TRUE(r->relp[0].per_sender);
+  EXPECT_EQ(r->relp[0].max_message, 1000U);
+  EXPECT_EQ(r->relp[0].idle, std::chrono::minutes(3));
+  EXPECT_TRUE(error(start + "tls = true\n").contains("tls = true needs 'certificate'"));
+  EXPECT_TRUE(error(start + "key = \"r.key\"\n").contains("'key' has a meaning with tls = true only"));
+  EXPECT_TRUE(error(start + "transport = \"tls\"\n").contains("there is no key 'transport' here"));
+}
+
 TEST_F(SourcesFileTest, KafkaIsReadAndItsPasswordComesFromAFile) {
   ASSERT_TRUE(replace_file(files, "/node/kafka.password", "secret \nsecond line\n"));
   ASSERT_TRUE(replace_file(files, "/node/ca.pem", "authority"));
@@ -92,8 +118,8 @@ TEST_F(SourcesFileTest, AnErrorNamesTheLineAndTheNearestKeyAndAllAreToldAtOnce) 
 }
 
 TEST_F(SourcesFileTest, WhatIsWrongIsSaidInWords) {
-  EXPECT_TRUE(
-      error("[[source]]\nname = \"a\"\nkind = \"nats\"\n").contains("'kind' is \"files\", \"syslog\" or \"kafka\""));
+  EXPECT_TRUE(error("[[source]]\nname = \"a\"\nkind = \"nats\"\n")
+                  .contains("'kind' is \"files\", \"syslog\", \"relp\" or \"kafka\""));
   EXPECT_TRUE(error("[source]\nname = \"a\"\n").contains("sources.toml:1: here stand tables of [[source]] only"));
   EXPECT_TRUE(error("[[source]]\nname = \"a b\"\nkind = \"files\"\npaths = \"/a\"\n").contains("needs a 'name'"));
   EXPECT_TRUE(error("[[source]]\nname = \"a\"\nkind = \"files\"\npaths = \"a\"\n").contains("a path begins with '/'"));
@@ -122,13 +148,13 @@ TEST_F(SourcesFileTest, WhatIsExplainedIsAFileThatSaysNothingAndItsSamplesAreRig
   EXPECT_TRUE(read("")->files.empty());
   for (std::size_t at = text.find("\n# "); at != std::string::npos; at = text.find("\n# ", at + 1))
     text.erase(at + 1, 2);
-  for (const char* name :
-       {"/node/syslog.pem", "/node/syslog.key", "/node/senders-ca.pem", "/node/kafka-ca.pem", "/node/kafka.password"})
+  for (const char* name : {"/node/syslog.pem", "/node/syslog.key", "/node/relp.pem", "/node/relp.key",
+                           "/node/senders-ca.pem", "/node/kafka-ca.pem", "/node/kafka.password"})
     ASSERT_TRUE(replace_file(files, name, "pem"));
-  for (const char* other : {"\"bus\"", "\"fw\""}) text.replace(text.rfind("\"mail\""), 6, other);
+  for (const char* other : {"\"bus\"", "\"linux\"", "\"fw\""}) text.replace(text.rfind("\"mail\""), 6, other);
   const auto r = read(text);
   ASSERT_TRUE(r) << r.error().what;
-  EXPECT_EQ(r->files.size() + r->syslog.size() + r->kafka.size(), 3U);
+  EXPECT_EQ(r->files.size() + r->syslog.size() + r->relp.size() + r->kafka.size(), 4U);
 }
 
 TEST_F(SourcesFileTest, TheLimitsOfTheNodeHoldForEachSource) {
@@ -137,12 +163,15 @@ TEST_F(SourcesFileTest, TheLimitsOfTheNodeHoldForEachSource) {
   ASSERT_TRUE(set) << set.error().what;
   auto file = read(
                   "[[source]]\nname = \"a\"\nkind = \"files\"\npaths = \"/a\"\n"
-                  "[[source]]\nname = \"b\"\nkind = \"syslog\"\n")
+                  "[[source]]\nname = \"b\"\nkind = \"syslog\"\n"
+                  "[[source]]\nname = \"c\"\nkind = \"relp\"\n")
                   .value();
   Limits::from(*set).apply(file);
   EXPECT_EQ(file.files[0].in_flight, 65536U);
   EXPECT_EQ(file.files[0].chunk, 65536U) << "one delivery must fit";
   EXPECT_EQ(file.syslog[0].hold, 100'000U);
+  EXPECT_EQ(file.relp[0].hold, 100'000U);
+  EXPECT_EQ(file.relp[0].batch, 25'000U);
   EXPECT_EQ(Limits::from(Settings::defaults(settings())).open_files, Limits{}.open_files);
 }
 

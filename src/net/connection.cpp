@@ -565,10 +565,12 @@ void HttpConnection::dispatch() {
         } leave{core->gate};
         if (auto decoded = decode_body(request, route->options.max_body); !decoded) {
           const std::string& where = decoded.error().where;
-          return respond(problem(where == "413"   ? 413
-                                 : where == "415" ? 415
-                                                  : 400,
-                                 "Body not accepted", decoded.error().what));
+          Reply reply = problem(where == "413"   ? 413
+                                : where == "415" ? 415
+                                                 : 400,
+                                "Body not accepted", decoded.error().what);
+          core->router.polish(request, reply);
+          return respond(std::move(reply));
         }
         if (!route->stream) return core->router.handle(std::move(request), std::move(respond));
         const auto state = std::make_shared<StreamState>(core, self, generation, http11);

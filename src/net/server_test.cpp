@@ -236,6 +236,25 @@ TEST_F(ServerTest, DecodesGzipAndZstdAndSurvivesBombs) {
   EXPECT_EQ(post("/small", zstd(std::string(1000, 'x')), "zstd")->body, "1000");
 }
 
+TEST_F(ServerTest, TheDoorHasTheLastWordOnWhatTheServerRefusesItself) {
+  router.guard({.arrive = [](Request&) -> std::function<void(Reply&)> {
+    return [](Reply& reply) { reply.headers.set("X-Door", std::to_string(reply.status)); };
+  }});
+  start(options());
+  const auto post = [&](std::string_view path, std::string bytes, std::string coding) {
+    ClientRequest q{.method = Method::post, .url = url(path), .body = std::move(bytes)};
+    if (!coding.empty()) q.headers.set("Content-Encoding", std::move(coding));
+    const auto reply = ask(std::move(q));
+    const std::string* said = reply->headers.find("X-Door");
+    return said == nullptr ? std::string("nothing") : *said;
+  };
+  EXPECT_EQ(post("/small", "nonsense", "gzip"), "400");
+  EXPECT_EQ(post("/small", "nonsense", "br"), "415");
+  EXPECT_EQ(post("/small", gzip(text_of_size(2000)), "gzip"), "413");
+  EXPECT_EQ(post("/small", text_of_size(2000), ""), "413");
+  EXPECT_EQ(post("/small", "ok", ""), "200");
+}
+
 TEST_F(ServerTest, ReadsChunkedBodiesWithTheSameLimits) {
   start(options());
   const auto chunked = [&](std::string_view path, std::string_view chunks) {

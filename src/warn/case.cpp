@@ -59,11 +59,12 @@ bool stacks(std::uint32_t c) {
          (c >= 0x1DC0 && c <= 0x1DFF) || (c >= 0x20D0 && c <= 0x20FF) || (c >= 0xFE20 && c <= 0xFE2F);
 }
 
-/// "http" becomes "hxxp" and "www." "www[.]", whatever the case.
+/// "http" becomes "hxxp", "ftp://" "fxp://" and "www." "www[.]", whatever the case.
 std::string dead_links(std::string s) {
   for (std::size_t i = 0; i + 4 <= s.size(); ++i) {
     const std::string_view at = std::string_view(s).substr(i);
     if (iequals(at.substr(0, 4), "http")) s[i + 1] = s[i + 2] = 'x';
+    if (iequals(at.substr(0, 6), "ftp://")) s[i + 1] = 'x';
     if (iequals(at.substr(0, 4), "www.")) s.replace(i + 3, 1, "[.]");
   }
   for (std::size_t i = s.find("]("); i != std::string::npos; i = s.find("](", i + 3)) s.insert(i + 1, " ");
@@ -158,8 +159,15 @@ std::string harmless_lines(std::string_view text, std::size_t limit) {
 }
 
 std::string defanged(std::string_view value) {
-  const auto end = std::min(value.find('/'), value.size());
   std::string out;
+  if (const auto scheme = value.find("://"); scheme != std::string_view::npos && value.find('/') == scheme + 1) {
+    const std::string name = to_lower(value.substr(0, scheme));
+    if (name.starts_with("http")) out = "hxxp" + name.substr(4) + "://";
+    else if (name.starts_with("ftp")) out = "fxp" + name.substr(3) + "://";
+    else out = name + "[:]//";
+    value.remove_prefix(scheme + 3);
+  }
+  const auto end = std::min(value.find('/'), value.size());
   for (const char c : value.substr(0, end)) {
     if (c == '.') out += "[.]";
     else if (c == '@') out += "[@]";

@@ -193,6 +193,12 @@ TEST(WarningTexts, HostileTextInEveryFieldIsHarmless) {
     expect_harmless(answer_line(Catalogue::embedded(), Language::da, a));
   }
   EXPECT_EQ(harmless(std::string(500, 'a'), 10), std::string(10, 'a') + "…");
+  EXPECT_EQ(harmless("see FTP://evil.example/x", 50), "see FxP://evil.example/x");
+  EXPECT_EQ(defanged("ftp://evil.example/a.b"), "fxp://evil[.]example/a.b");
+  EXPECT_EQ(defanged("HTTPS://evil.example/a.b"), "hxxps://evil[.]example/a.b");
+  EXPECT_EQ(defanged("ldap://evil.example/a.b"), "ldap[:]//evil[.]example/a.b");
+  EXPECT_EQ(defanged("bio.link/orbes"), "bio[.]link/orbes");
+  EXPECT_EQ(defanged("bio.link/r?to=http://x.example/"), "bio[.]link/r?to=http://x.example/");
   EXPECT_EQ(harmless("  to \t lines \n here ", 50), "to lines here");
   EXPECT_EQ(harmless_lines("a\n\n\n\n\nb \n", 50), "a\n\nb");
   EXPECT_EQ(harmless("æøå ÆØÅ – 5 %", 50), "æøå ÆØÅ – 5 %");

@@ -81,6 +81,7 @@ export default function world() {
     mood === 'empty' ? [] : [
       { kind: 'http', address: mood === 'calm' ? '127.0.0.1' : '0.0.0.0', port: 9200 },
       { kind: 'syslog', source: nasty('dns', 3), transport: 'tls', address: '0.0.0.0', port: 6514 },
+      { kind: 'relp', source: 'linux', transport: 'tls', address: '0.0.0.0', port: 2514 },
       { kind: 'kafka', source: 'windows', address: 'kafka1.nordby.example:9093,kafka2.nordby.example:9093', topics: ['windows', nasty('^firewall-.*', 1)] },
     ];
   const blind = () => (mood === 'calm' ? [] : [

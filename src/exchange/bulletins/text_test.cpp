@@ -36,6 +36,23 @@ TEST(FindObservables, WithTheirPlaceInSentencesAndMarkdown) {
                                 "email kari@town.example <kari[@]town[.]example>"}));
 }
 
+TEST(FindObservables, DotsInBracketsMayHaveBlanksAroundThem) {
+  EXPECT_EQ(found("It calls evil [dot] example, hxxps://bad (.) example/a and kari [at] town {dot} example."),
+            (std::vector<std::string>{"domain evil.example <evil [dot] example>",
+                                      "url bad.example/a <hxxps://bad (.) example/a>",
+                                      "email kari@town.example <kari [at] town {dot} example>"}));
+  EXPECT_EQ(
+      found("(evil[.] example) and \"evil [DOT]example\", 192 [.] 0 [.] 2 [.] 7"),
+      (std::vector<std::string>{"domain evil.example <evil[.] example>", "domain evil.example <evil [DOT]example>",
+                                "ipv4 192.0.2.7 <192 [.] 0 [.] 2 [.] 7>"}));
+  EXPECT_EQ(found("a.example [at] b"), (std::vector<std::string>{"domain a.example <a.example>"}));
+  EXPECT_TRUE(found("Read the note [.] and wait\n[dot] example").empty());
+  EXPECT_TRUE(found(std::string(200'000, '[') + " [dot] x").empty());
+  std::string many;
+  for (int i = 0; i < 20'000; ++i) many += "a [.] ";
+  (void)found(many);
+}
+
 TEST(FindObservables, OrdinaryWordsAreNone) {
   EXPECT_TRUE(found("The municipality, e.g. its mayor (see above), wrote 3.5 pages on 24.10.2024 at 12:30. **Ærø** og "
                     "Blåbærgrød.")

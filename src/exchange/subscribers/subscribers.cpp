@@ -146,6 +146,7 @@ std::string in_brackets(std::string_view value) {
   if (const auto scheme = value.find("://"); scheme != std::string_view::npos) {
     std::string name = to_lower(value.substr(0, scheme));
     if (name.starts_with("http")) name.replace(0, 4, "hxxp");
+    else if (name.starts_with("ftp")) name.replace(0, 3, "fxp");
     out = name + "://";
     rest = value.substr(scheme + 3);
   }

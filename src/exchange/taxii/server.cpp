@@ -10,6 +10,7 @@
 #include "base/json_writer.hpp"
 #include "base/text.hpp"
 #include "exchange/stix/names.hpp"
+#include "net/json_value.hpp"
 
 namespace bavn::exchange::taxii {
 
@@ -362,6 +363,29 @@ class Routes {
 };
 
 }  // namespace
+
+bool asked_of_taxii(const net::Request& request) {
+  return request.path == "/taxii2" || request.path.starts_with("/taxii2/");
+}
+
+void in_taxiis_words(net::Reply& reply) {
+  const std::string* type = reply.headers.find("Content-Type");
+  if (type == nullptr || !type->starts_with("application/problem+json")) return;
+  const auto problem = net::JsonDocument::parse(reply.body);
+  const int status = reply.status;
+  const std::string_view title = status == 404   ? "Not found"
+                                 : status == 405 ? "Method not allowed"
+                                 : status == 413 ? "Too large"
+                                 : status == 415 ? "Unsupported media type"
+                                 : status == 429 ? "Too many requests"
+                                 : status == 503 ? "Unavailable"
+                                 : status < 500  ? "Bad request"
+                                                 : "Internal error";
+  net::Reply said =
+      error({status, std::string(title), std::string(problem ? problem->root()["detail"].text_or("") : "")});
+  reply.body = std::move(said.body);
+  for (const auto& [name, value] : said.headers.all()) reply.headers.set(name, value);
+}
 
 void add_taxii_routes(net::Router& router, Taxii& taxii, Who who, std::function<std::string()> url) {
   auto r = std::make_shared<Routes>(taxii, std::move(who), std::move(url));

@@ -1,6 +1,6 @@
 #pragma once
-// The routes of TAXII 2.1 (OASIS TAXII 2.1, sections 4 and 5) at /taxii2/. Every answer, errors too, is of the media type of TAXII; what the
-// web server itself refuses before a handler sees it (a body far above the limit, another method) is a problem of RFC 9457.
+// The routes of TAXII 2.1 (OASIS TAXII 2.1, sections 4 and 5) at /taxii2/. Every answer, errors too, is of the media type of TAXII, also what
+// the web server itself refuses before a handler sees it (a body far above the limit, another method, no such path).
 // Thread rules: as the router's.
 #include <functional>
 #include <string>
@@ -15,5 +15,9 @@ using Who = std::function<Result<Caller>(const net::Request&)>;
 
 /// url: of the web address, without a slash at its end: "https://hub.example"; empty: as the request names it.
 void add_taxii_routes(net::Router& router, Taxii& taxii, Who who, std::function<std::string()> url);
+
+/// For the door of the site: what router and server refuse themselves below /taxii2 becomes an error of TAXII.
+bool asked_of_taxii(const net::Request& request);
+void in_taxiis_words(net::Reply& reply);
 
 }  // namespace bavn::exchange::taxii

@@ -81,6 +81,21 @@ TEST_F(TaxiiServer, MediaTypesAreAskedForAndErrorsAreOfTaxii) {
   EXPECT_EQ(status("green", Method::post, own, {{"Accept", kMedia}, {"Content-Type", kMedia}},
                    std::string((10U << 20U) + 1, ' ')),
             413);
+  // What the router and the web server say by themselves, at the door of the site.
+  const auto refused = [&](const char* path, net::Reply reply) {
+    auto q = net::request_for(Method::put, path).value();
+    if (asked_of_taxii(q)) in_taxiis_words(reply);
+    return reply;
+  };
+  net::Reply other = net::problem(405, "Method not allowed", "but GET is");
+  other.headers.set("Allow", "GET, HEAD");
+  const auto said = refused("/taxii2/hub/", other);
+  EXPECT_EQ(*said.headers.find("Content-Type"), kMedia);
+  EXPECT_EQ(*said.headers.find("Allow"), "GET, HEAD");
+  EXPECT_EQ(said.status, 405);
+  EXPECT_EQ(said.body, R"({"title":"Method not allowed","description":"but GET is","http_status":"405"})");
+  EXPECT_EQ(refused("/taxii2x", other).body, other.body) << "not below it";
+  EXPECT_EQ(refused("/taxii2/", net::text("mine")).body, "mine");
   hub.callers["green"].may_read = false;
   EXPECT_EQ(status("green", Method::get, "/taxii2/hub/collections/known/", {{"Accept", kMedia}}), 404);
 }

@@ -288,6 +288,7 @@ void add_elastic_routes(net::Router& router, const Gateways& gateways) {
   auto elastic = std::make_shared<Elastic>(gateways);
   const Gateways* g = &elastic->gateways;
   router.guard({.arrive = [](net::Request& q) -> std::function<void(net::Reply&)> {
+    if (asked_of_hec(q)) return in_hecs_words;
     if (asked_by_elastic(q)) return in_elastics_words;
     return [](net::Reply&) {};
   }});

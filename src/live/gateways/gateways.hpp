@@ -38,6 +38,10 @@ struct Gateways {
 void add_elastic_routes(net::Router& router, const Gateways& gateways);
 /// /services/collector...
 void add_hec_routes(net::Router& router, const Gateways& gateways);
+/// Of a path of HEC: what is refused before a handler sees it (too large, not decoded, no room, no such path) is said in its own words, by
+/// the same guard.
+bool asked_of_hec(const net::Request& request);
+void in_hecs_words(net::Reply& reply);
 
 /// A delivery of the token's source, its lines each a record.
 input::Delivery delivery_of(const Gateways& gateways, const IntakeToken& token);

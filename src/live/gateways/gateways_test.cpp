@@ -122,6 +122,29 @@ TEST_F(GatewayTest, WhatIsRefusedBeforeAHandlerSeesItIsAnErrorThatElasticsClient
                   ->starts_with("application/problem+json"));
 }
 
+TEST_F(GatewayTest, WhatIsRefusedBeforeAHandlerSeesItIsSaidInHecsWordsToThoseWhoSpeakIt) {
+  const auto polished = [&](const char* path, int status) {
+    net::Reply reply = net::problem(status, "Refused", "because");
+    auto q = request(net::Method::post, path, {}, "Splunk");
+    router->polish(q, reply);
+    EXPECT_EQ(reply.status, status) << path;
+    EXPECT_TRUE(reply.headers.find("Content-Type")->starts_with("application/json")) << path;
+    return reply.body;
+  };
+  EXPECT_EQ(polished("/services/collector/event", 413), R"({"text":"Request entity too large","code":27})");
+  EXPECT_EQ(polished("/services/collector", 400), R"({"text":"Invalid data format","code":6})");
+  EXPECT_EQ(polished("/services/collector/raw", 415), R"({"text":"Invalid data format","code":6})");
+  EXPECT_EQ(polished("/services/collector/raw", 503), R"({"text":"Server is busy","code":9})");
+  EXPECT_EQ(polished("/services/collector/raw", 500), R"({"text":"Internal server error","code":8})");
+  EXPECT_TRUE(polished("/_bulk", 413).contains("illegal_argument_exception"));
+  const auto nowhere = ask(request(net::Method::post, "/services/collector/nothing", {}, "Splunk"));
+  EXPECT_EQ(nowhere.status, 404);
+  EXPECT_EQ(nowhere.body, R"({"text":"The requested URL was not found on this server.","code":404})");
+  const auto method = ask(request(net::Method::get, "/services/collector/event", {}, "Splunk"));
+  EXPECT_EQ(method.status, 405);
+  EXPECT_EQ(method.body, R"({"text":"Method Not Allowed","code":405})");
+}
+
 TEST_F(GatewayTest, WhatShippersAskFirstIsAnsweredAsTheyWantIt) {
   for (const char* prefix : {"", "/elastic"}) {
     const auto hello = ask(request(net::Method::get, std::string(prefix) + "/"));

@@ -29,6 +29,7 @@ constexpr Said kSaid[] = {
     {4, 403, "Invalid token"},
     {5, 400, "No data"},
     {6, 400, "Invalid data format"},
+    {8, 500, "Internal server error"},
     {9, 503, "Server is busy"},
     {10, 400, "Data channel is missing"},
     {11, 400, "Invalid data channel"},
@@ -38,6 +39,9 @@ constexpr Said kSaid[] = {
     {16, 400, "Query string authorization is not enabled"},
     {17, 200, "HEC is healthy"},
     {18, 503, "HEC is unhealthy, queues are full"},
+    {27, 413, "Request entity too large"},
+    {404, 404, "The requested URL was not found on this server."},
+    {405, 405, "Method Not Allowed"},
 };
 
 net::Reply say(int code, std::int64_t event = -1, std::int64_t ack = -1, int status = 0) {
@@ -180,6 +184,24 @@ struct Collector : std::enable_shared_from_this<Collector> {
 };
 
 }  // namespace
+
+bool asked_of_hec(const net::Request& request) {
+  return request.path == "/services/collector" || request.path.starts_with("/services/collector/");
+}
+
+void in_hecs_words(net::Reply& reply) {
+  const std::string* type = reply.headers.find("Content-Type");
+  if (type == nullptr || !type->starts_with("application/problem+json")) return;
+  const int status = reply.status;
+  const int code = status == 413                    ? 27
+                   : status == 404 || status == 405 ? status
+                   : status == 503 || status == 429 ? 9
+                   : status < 500                   ? 6
+                                                    : 8;
+  net::Reply said = say(code, -1, -1, status);
+  reply.body = std::move(said.body);
+  for (const auto& [name, value] : said.headers.all()) reply.headers.set(name, value);
+}
 
 void add_hec_routes(net::Router& router, const Gateways& gateways) {
   auto c = std::make_shared<Collector>(gateways);

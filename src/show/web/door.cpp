@@ -11,6 +11,7 @@
 #include "base/log.hpp"
 #include "base/text.hpp"
 #include "event/ip.hpp"
+#include "exchange/taxii/server.hpp"
 #include "net/json_value.hpp"
 #include "show/web/answers.hpp"
 #include "show/web/inner.hpp"
@@ -152,7 +153,7 @@ std::function<void(net::Reply&)> DoorKeeper::arrive(net::Request& q) {
       q.trace = id;
   if (q.trace.empty()) q.trace = new_trace();
   q.peer.address = address_of(q);
-  Visit visit{language_of(q), q.trace, q.peer.address, false};
+  Visit visit{language_of(q), q.trace, q.peer.address, false, exchange::taxii::asked_of_taxii(q)};
   const std::string* accept = header(q, "Accept");
   visit.wants_page =
       accept != nullptr && accept->find("text/html") != std::string::npos && !q.path.starts_with("/api/");
@@ -341,6 +342,7 @@ void DoorKeeper::leave(const Visit& visit, net::Reply& reply) {
       if (!iequals(name, kShownOnce)) others.add(name, value);
     reply.headers = std::move(others);
   }
+  if (visit.taxii) exchange::taxii::in_taxiis_words(reply);
   explain(visit, reply);
   keep_safe(reply, origin_.with([](const std::string& s) { return s.starts_with("https:"); }));
 }

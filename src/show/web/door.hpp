@@ -34,7 +34,7 @@ class DoorKeeper {
   struct Visit {
     Language language = Language::en;
     std::string trace, address;
-    bool wants_page = false;
+    bool wants_page = false, taxii = false;
   };
   std::function<void(net::Reply&)> arrive(net::Request& request);
   std::optional<net::Reply> knock(net::Request& request, const net::Route& route);

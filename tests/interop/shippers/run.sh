@@ -13,16 +13,16 @@ mkdir -p "$work/debs" "$work/npm"
 unpack() {  # folder package...
   local into=$work/$1
   shift
-  [ -e "$into/.whole" ] && return 0
+  [ "$(cat "$into/.whole" 2>/dev/null)" = "$*" ] && return 0
   rm -rf "$into"
   mkdir -p "$into"
   for package in "$@"; do
     ls "$work/debs/${package}_"*.deb >/dev/null 2>&1 || (cd "$work/debs" && apt-get download -q "$package" >/dev/null 2>&1) || return 1
     dpkg-deb -x "$(ls "$work/debs/${package}_"*.deb | head -1)" "$into"
   done
-  touch "$into/.whole"
+  echo "$*" > "$into/.whole"
 }
-unpack rsyslog rsyslog rsyslog-elasticsearch rsyslog-openssl libestr0 libfastjson4 || echo "rsyslog could not be downloaded"
+unpack rsyslog rsyslog rsyslog-elasticsearch rsyslog-openssl rsyslog-relp librelp0 libestr0 libfastjson4 || echo "rsyslog could not be downloaded"
 unpack syslog-ng syslog-ng-core syslog-ng-mod-http syslog-ng-scl libivykis0 libpcre3 || echo "syslog-ng could not be downloaded"
 
 venv=$work/venv

@@ -21,8 +21,8 @@
 #include <set>
 
 #include "base/log.hpp"
-#include "event/ip.hpp"
 #include "input/lateness.hpp"
+#include "input/sources/listening.hpp"
 #include "input/sources/syslog/framing.hpp"
 
 namespace bavn::input::sources::syslog {
@@ -59,29 +59,6 @@ Error listen_error(const SyslogOptions& o, const error_code& ec) {
           o.name};
 }
 
-Result<std::shared_ptr<asio::ssl::context>> tls_context(const SyslogOptions& o, const std::string& certificate,
-                                                        const std::string& key) {
-  auto context = std::make_shared<asio::ssl::context>(asio::ssl::context::tls_server);
-  error_code ec;
-  context->set_options(asio::ssl::context::default_workarounds | asio::ssl::context::no_sslv2 |
-                           asio::ssl::context::no_sslv3 | asio::ssl::context::no_tlsv1 | asio::ssl::context::no_tlsv1_1,
-                       ec);
-  SSL_CTX_set_session_cache_mode(context->native_handle(), SSL_SESS_CACHE_OFF);
-  SSL_CTX_set_options(context->native_handle(), SSL_OP_NO_TICKET);
-  context->use_certificate_chain(asio::buffer(certificate), ec);
-  if (ec) return fail(Code::bad_input, "the certificate cannot be used: " + ec.message(), o.name);
-  context->use_private_key(asio::buffer(key), asio::ssl::context::pem, ec);
-  if (ec) return fail(Code::bad_input, "the key cannot be used: " + ec.message(), o.name);
-  if (SSL_CTX_check_private_key(context->native_handle()) != 1)
-    return fail(Code::bad_input, "the key is not that of the certificate", o.name);
-  if (!o.client_ca_pem.empty()) {
-    context->add_certificate_authority(asio::buffer(o.client_ca_pem), ec);
-    if (ec) return fail(Code::bad_input, "the senders' CA cannot be used: " + ec.message(), o.name);
-    context->set_verify_mode(asio::ssl::verify_peer | asio::ssl::verify_fail_if_no_peer_cert, ec);
-  }
-  return context;
-}
-
 class Connection : public std::enable_shared_from_this<Connection> {
  public:
   virtual ~Connection() = default;
@@ -107,22 +84,13 @@ class SyslogSource::Core : public std::enable_shared_from_this<SyslogSource::Cor
   }
 
   Result<void> begin() {  // caller's thread
-    for (const std::string& network : options_.allow) {
-      auto cidr = event::parse_cidr(network);
-      if (!cidr) {
-        const auto ip = event::parse_ip(network);
-        if (!ip)
-          return fail(Code::bad_input, fmt::format("'{}' is no network; e.g. 192.0.2.0/24", network), options_.name);
-        cidr = event::Cidr{*ip, static_cast<std::uint8_t>(ip->width())};
-      }
-      allow_.push_back(*cidr);
-    }
+    BAVN_TRY(may_send_, Senders::of(options_.allow, options_.name));
     error_code ec;
     const auto address = asio::ip::make_address(options_.address, ec);
     if (ec)
       return fail(Code::bad_input, fmt::format("'{}' is no address to listen on", options_.address), options_.name);
     if (options_.transport == Transport::tls) {
-      BAVN_TRY(tls_, tls_context(options_, options_.certificate_pem, options_.key_pem));
+      BAVN_TRY(tls_, tls_context({options_.certificate_pem, options_.key_pem, options_.client_ca_pem}, options_.name));
     }
     BAVN_CHECK(options_.transport == Transport::udp ? listen_udp(address) : listen_tcp(address));
     const QueueId queue = runtime_.queue({"syslog", 1, 4});
@@ -145,7 +113,7 @@ class SyslogSource::Core : public std::enable_shared_from_this<SyslogSource::Cor
   std::size_t connections() const { return connected_; }
 
   Result<void> replace(const std::string& certificate, const std::string& key) {  // any thread
-    BAVN_TRY(auto context, tls_context(options_, certificate, key));
+    BAVN_TRY(auto context, tls_context({certificate, key, options_.client_ca_pem}, options_.name));
     asio::post(io_, [self = shared_from_this(), context] { self->tls_ = context; });
     return {};
   }
@@ -248,14 +216,6 @@ class SyslogSource::Core : public std::enable_shared_from_this<SyslogSource::Cor
     return {};
   }
 
-  bool allowed(const std::string& sender) const {
-    if (allow_.empty()) return true;
-    const auto ip = event::parse_ip(sender);
-    return ip && std::any_of(allow_.begin(), allow_.end(), [&](const event::Cidr& c) {
-             return c.network.v6 == ip->v6 && event::masked(*ip, c.prefix) == c.network;
-           });
-  }
-
   // ---- UDP -----------------------------------------------------------------------------------------------------------------
 
   void wait_udp() {
@@ -287,7 +247,7 @@ class SyslogSource::Core : public std::enable_shared_from_this<SyslogSource::Cor
       }
       const std::string sender = name_of(names[static_cast<std::size_t>(i)]);
       const std::string_view text(static_cast<const char*>(h.msg_hdr.msg_iov->iov_base), h.msg_len);
-      if (!allowed(sender)) count("sender_not_allowed", 1, sender);
+      if (!may_send_.allowed(sender)) count("sender_not_allowed", 1, sender);
       else if (h.msg_len > options_.max_message || (h.msg_hdr.msg_flags & MSG_TRUNC) != 0)
         count("message_too_long", 1, fmt::format("{}: more than {} bytes", sender, options_.max_message));
       else if (held_ >= options_.hold) count("udp_dropped", 1, "the history had no room");
@@ -389,7 +349,7 @@ class SyslogSource::Core : public std::enable_shared_from_this<SyslogSource::Cor
     const auto remote = socket.remote_endpoint(ec);
     if (ec) return;  // gone again
     const std::string sender = plain(remote.address());
-    if (!allowed(sender)) return count("sender_not_allowed", 1, sender);
+    if (!may_send_.allowed(sender)) return count("sender_not_allowed", 1, sender);
     if (connections_.size() >= options_.max_connections)
       return count("too_many_connections", 1, fmt::format("{}: {} are open", sender, connections_.size()));
     socket.set_option(asio::socket_base::keep_alive(true), ec);
@@ -541,7 +501,7 @@ class SyslogSource::Core : public std::enable_shared_from_this<SyslogSource::Cor
   SourceBook& book_;
   const SyslogOptions options_;
   std::string life_;
-  std::vector<event::Cidr> allow_;
+  Senders may_send_;
   std::promise<void> ended_;
   std::uint16_t port_ = 0;
   std::atomic<std::size_t> connected_ = 0;

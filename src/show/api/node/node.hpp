@@ -60,9 +60,9 @@ struct IntakeTokenView {
 };
 /// A place where others may deliver to this node.
 struct InletView {
-  std::string kind;       // http: Elastic's _bulk, Splunk's collector, NDJSON; syslog; kafka: this node fetches
-  std::string source;     // of syslog and kafka; http has one for each token
-  std::string transport;  // of syslog: udp, tcp, tls
+  std::string kind;       // http: Elastic's _bulk, Splunk's collector, NDJSON; syslog; relp; kafka: this node fetches
+  std::string source;     // of all but http, which has one for each token
+  std::string transport;  // of syslog: udp, tcp, tls; of relp: tcp, tls
   std::string address;    // it listens on; of kafka: the brokers
   std::int64_t port = 0;
   std::vector<std::string> topics;

@@ -50,6 +50,17 @@ options { use-uniqid(yes); };
 `,
 };
 
+/** rsyslog over RELP, which has a listener of its own and no token. */
+export const relpExample = ({ host, port }: { host: string; port: number }, tls: boolean): string => `module(load="omrelp")
+action(type="omrelp" target="${host}" port="${port}"${
+  tls
+    ? ` tls="on" tls.caCert="/etc/ssl/bavn-ca.pem"
+  tls.authMode="name" tls.permittedPeer=["${host}"]`
+    : ''
+}
+  action.resumeRetryCount="-1" queue.type="linkedList" queue.fileName="bavn-relp" queue.saveOnShutdown="on")
+`;
+
 export const example = (product: Product, place: Place): string => texts[product](place);
 
 /** Where a shipper reaches an address on which a node listens: everywhere is wherever this page came from. */

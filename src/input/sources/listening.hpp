@@ -1,0 +1,38 @@
+#pragma once
+// What the sources that listen (syslog, RELP) share: who may send, and the TLS of a listener. No sockets.
+// Life: values. Thread rules: none of their own.
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.hpp"
+#include "event/ip.hpp"
+
+namespace boost::asio::ssl {
+class context;
+}
+
+namespace bavn::input::sources {
+
+/// Networks that may send; of none said, all.
+class Senders {
+ public:
+  /// Errors: bad_input, an entry that is neither network nor address.
+  static Result<Senders> of(const std::vector<std::string>& networks, const std::string& source);
+  bool allowed(std::string_view address) const;
+
+ private:
+  std::vector<event::Cidr> allow_;
+};
+
+struct ListenerTls {
+  std::string certificate_pem, key_pem;
+  std::string client_ca_pem;  // not empty: senders must have a certificate of it
+};
+
+/// TLS 1.2 and later, without resumption: a resumed session would carry a sender's certificate past its end.
+/// Errors: bad_input, with what cannot be used.
+Result<std::shared_ptr<boost::asio::ssl::context>> tls_context(const ListenerTls& tls, const std::string& source);
+
+}  // namespace bavn::input::sources
