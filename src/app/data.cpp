@@ -92,6 +92,11 @@ int failed(const Error& error) {
   return error.code == Code::bad_input ? kUsage : kFailed;
 }
 
+int unreadable(const Error& error) {
+  failed(error);
+  return kFailed;
+}
+
 double megabytes(std::uint64_t bytes) {
   return static_cast<double>(bytes) / 1e6;
 }

@@ -51,6 +51,8 @@ class Progress {
 unsigned threads_for(unsigned jobs);
 /// Prints the error; kFailed, or kUsage for bad input.
 int failed(const Error& error);
+/// Said on stderr: a file that was named cannot be read. Whatever the reason, that is no wrong usage.
+int unreadable(const Error& error);
 double megabytes(std::uint64_t bytes);
 
 }  // namespace bavn::app

@@ -231,7 +231,7 @@ int publish(const HubCommand& c) {
   DiskFiles files;
   for (const std::string& path : c.words) {
     const auto bytes = read_file(files, path, 512U << 20U);
-    if (!bytes) return failed(bytes.error());
+    if (!bytes) return unreadable(bytes.error());
     const std::string name = std::filesystem::path(path).filename().string();
     if (c.action == "publish rules") {
       const auto done = call_control(

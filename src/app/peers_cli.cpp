@@ -212,16 +212,15 @@ int import(const PeerCommand& c) {
   for (const std::string& path : c.files) {
     auto bytes = bytes_of(path, exchange::kMostImported);
     if (!bytes) {
-      worst = failed(bytes.error());
+      worst = unreadable(bytes.error());
       continue;
     }
     const std::string name = path == "-" ? "standard input" : std::filesystem::path(path).filename().string();
     std::string query = "/api/imports?peer=" + net::percent_encoded(c.peer) + "&name=" + net::percent_encoded(name);
     if (!c.tlp.empty()) query += "&tlp=" + net::percent_encoded(c.tlp);
     if (c.dry_run) query += "&dry_run=true";
-    bool some_dropped = false;
-    const int code = said(ask(c, net::Method::post, query, std::move(*bytes)), c.json, [&](net::JsonValue v) {
-      some_dropped = v["dropped"].integer().value_or(0) > 0;
+    const auto answer = ask(c, net::Method::post, query, std::move(*bytes));
+    const int code = said(answer, c.json, [&](net::JsonValue v) {
       fmt::print("{} ({}): {} read, {} {}, {} of these watched for only, {} dropped\n", name, v["format"].text_or(""),
                  v["read"].integer().value_or(0), v["published"].integer().value_or(0),
                  c.dry_run ? "would be published" : "published", v["demoted"].integer().value_or(0),
@@ -229,8 +228,10 @@ int import(const PeerCommand& c) {
       for (const net::JsonValue each : v["list"])
         fmt::print("  {} {}: {}\n", each["what"].text_or(""), each["object"].text_or(""), each["reason"].text_or(""));
     });
+    const Result<net::JsonDocument> document =
+        answer ? net::JsonDocument::parse(*answer) : Result<net::JsonDocument>(std::unexpected(answer.error()));
     if (code != kDone) worst = code;
-    else if (some_dropped && worst == kDone) worst = kPartly;
+    else if (worst == kDone && document && document->root()["dropped"].integer().value_or(0) > 0) worst = kPartly;
   }
   return worst;
 }
@@ -241,7 +242,7 @@ int import_reports(const PeerCommand& c) {
   for (const std::string& path : c.files) {
     auto bytes = bytes_of(path, kMostReport);
     if (!bytes) {
-      worst = failed(bytes.error());
+      worst = unreadable(bytes.error());
       continue;
     }
     const std::string name = path == "-" ? "report" : std::filesystem::path(path).filename().string();

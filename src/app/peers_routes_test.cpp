@@ -219,6 +219,41 @@ TEST_F(PeerRoutes, APartnersOwnIndicatorsAreNotGivenBackToIt) {
   EXPECT_EQ(hub->exchange().peers->for_partner(p, ask)->size(), 1U);
 }
 
+TEST_F(PeerRoutes, WhatAPartnerKeepsClosedIsInOurBookAndGoesToNoOtherPartner) {
+  const auto id = std::stoll(add());
+  const auto sund = add(R"({"name":"Sund","kind":"client","direction":"both","ceiling":"red","sectors":["health"]})");
+  ASSERT_EQ(ask(Method::put, "/api/peer-sectors", R"({"source":"NorCERT","sectors":["health"]})").status, 204);
+  const auto given = [](std::string value, bool closed) {
+    exchange::Delivered d;
+    d.indicator.kind = event::Kind::domain;
+    d.indicator.value = std::move(value);
+    d.indicator.tlp = event::Tlp::green;
+    d.indicator.source = closed ? exchange::closed_source("ESET") : "ESET";
+    d.closed = closed;
+    return d;
+  };
+  const auto& library = hub->exchange().peers->library();
+  ASSERT_TRUE(library.publish(id, {given("open.example", false), given("closed.example", true)}, "event"));
+  EXPECT_TRUE(ask(Method::get, "/api/indicators?value=closed.example").body.contains("NorCERT: ESET (closed)"));
+  const auto closed_sent = [&] {
+    std::string all;
+    for (const char* format : {"csv", "stix", "misp"}) {
+      const auto file = ask(Method::get, fmt::format("/api/exports/{}?peer={}", format, sund));
+      EXPECT_TRUE(file.body.contains("open.example")) << format << file.body;
+      all += file.body;
+    }
+    return all.contains("closed.example");
+  };
+  EXPECT_FALSE(closed_sent());
+  // A person who marks that source does not open it.
+  EXPECT_EQ(ask(Method::put, "/api/peer-sectors", R"j({"source":"NorCERT: ESET (closed)","sectors":["health"]
+})j")
+                .status,
+            204);
+  EXPECT_FALSE(closed_sent());
+  EXPECT_FALSE(ask(Method::get, "/api/peer-sectors").body.contains("!members"));
+}
+
 TEST_F(PeerRoutes, KeysAreShownOnceAndRevokedAtOnce) {
   const auto id = add();
   const auto made = ask(Method::post, "/api/peers/" + id + "/keys", R"({"label":"their MISP"})");

@@ -99,7 +99,7 @@ int check(const hunt::Engine& engine, double seconds, bool json) {
         set.rules.size(), set.correlations.size(), set.filters.size(), set.files, seconds,
         set.from_cache ? " (cache)" : "", set.refused.size(), never, no_witness);
   }
-  return kDone;
+  return set.refused.empty() ? kDone : kPartly;
 }
 
 int list(const hunt::Engine& engine, bool json) {

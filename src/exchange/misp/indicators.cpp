@@ -126,7 +126,8 @@ Result<void> Misp::Inner::indicators_of(std::int64_t event, std::string_view mod
       }));
       std::vector<Delivered> delivered;
       for (const AttributeRow& a : rows) {
-        // What is for one's own organisation or a sharing group is for our members, and no partner's: as an indicator, too.
+        // What is for one's own organisation or a sharing group is for our members, and no partner's: as an indicator, too. Of ours
+        // the marking says so; a partner's keeps its own, for our nodes, and a source of its own that is never passed on.
         const bool closed = e->closed || std::binary_search(shut.begin(), shut.end(), a.id);
         const auto least = !closed ? event::Tlp::clear : e->peer == 0 ? event::Tlp::amber_strict : event::Tlp::amber;
         const auto words = against.find(a.id);
@@ -136,7 +137,8 @@ Result<void> Misp::Inner::indicators_of(std::int64_t event, std::string_view mod
             as_list(*e, source.empty() ? "misp" : source, event_tags, own_tags, a), "event",
             [&](const mi::Indicator& i) -> Result<void> {
               Delivered d{i, a.uuid};
-              d.indicator.source = source;
+              d.closed = closed && e->peer != 0;
+              d.indicator.source = d.closed ? closed_source(source) : source;
               d.indicator.tlp = std::max(d.indicator.tlp, least);
               if (e->peer != 0) d.indicator.valid_until = blank.valid_until;
               if (words != against.end()) doubt(d.indicator, words->second);
@@ -160,7 +162,7 @@ Result<void> Misp::Inner::indicators_of(std::int64_t event, std::string_view mod
             BAVN_CHECK(tx.exec(sql, {{"e", event},
                                      {"k", kind_name(d.indicator.kind)},
                                      {"v", d.indicator.value},
-                                     {"s", source},
+                                     {"s", d.indicator.source},
                                      {"p", e->peer},
                                      {"f", fresh}}));
           }

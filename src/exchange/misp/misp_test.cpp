@@ -334,6 +334,50 @@ TEST_F(MispTest, AnIndicatorIsNoFreerThanItsEventAndItsDistribution) {
   EXPECT_EQ(published["amber.example"].tlp, Tlp::amber);
 }
 
+TEST_F(MispTest, ASampleWithItsFileNameAloneGetsItsHash) {
+  ASSERT_EQ(post("/events/add", event(R"("published":true,"Attribute":[
+      {"type":"malware-sample","value":"invoice.exe","data":"aGVsbG8=","to_ids":true},
+      {"type":"malware-sample","value":"named.exe|d41d8cd98f00b204e9800998ecf8427e","data":"aGVsbG8=","to_ids":false}])"))
+                .status,
+            200);
+  const auto found = post("/attributes/restSearch", R"({"value":"5d41402abc4b2a76b9719d911017c592"})");
+  const auto list = found.json.root()["response"]["Attribute"];
+  ASSERT_EQ(list.size(), 1U) << found.body;
+  EXPECT_EQ(list.at(0)["value"].text_or(""), "invoice.exe|5d41402abc4b2a76b9719d911017c592");
+  EXPECT_EQ(list.at(0)["data"].text_or(""), "aGVsbG8=") << "what came is what is given back";
+  EXPECT_EQ(post("/attributes/restSearch", R"({"value":"named.exe|d41d8cd98f00b204e9800998ecf8427e"})")
+                .json.root()["response"]["Attribute"]
+                .size(),
+            1U)
+      << "what names its hash keeps it";
+  jobs();
+  EXPECT_TRUE(published.contains("5d41402abc4b2a76b9719d911017c592")) << "so it is looked for";
+  EXPECT_EQ(post("/attributes/add/1", R"({"type":"malware-sample","value":"x.exe","data":"!!"})").status, 403);
+}
+
+TEST_F(MispTest, WildcardsLookAtTheWholeOfALongValue) {
+  const std::string long_text = "begin " + std::string(3000, 'x') + " Ærø needle.example end";
+  ASSERT_EQ(post("/events/add", event(R"("Attribute":[{"type":"text","value":")" + long_text + R"("},
+      {"type":"filename|md5","value":"needle.exe|d41d8cd98f00b204e9800998ecf8427e"},{"type":"text","value":"short"}])"))
+                .status,
+            200);
+  const auto count = [&](const std::string& value) {
+    return post("/attributes/restSearch", R"({"value":")" + value + R"("})")
+        .json.root()["response"]["Attribute"]
+        .size();
+  };
+  EXPECT_EQ(count("%needle%"), 2U);
+  EXPECT_EQ(count("%NEEDLE.example%"), 1U);
+  EXPECT_EQ(count("%Ærø needle%"), 1U);
+  EXPECT_EQ(count("begin%"), 1U);
+  EXPECT_EQ(count("%example end"), 1U);
+  EXPECT_EQ(count("%haystack%"), 0U);
+  EXPECT_EQ(count("%" + std::string(1500, 'x') + " Ærø%"), 1U) << "a pattern longer than what the column holds";
+  EXPECT_EQ(
+      post("/attributes/restSearch", R"({"value":{"NOT":["%needle%"]}})").json.root()["response"]["Attribute"].size(),
+      1U);
+}
+
 TEST_F(MispTest, SearchesAreByEveryFilterOfMisp) {
   ASSERT_EQ(post("/events/add", event(R"("Tag":[{"name":"tlp:green"},{"name":"rsit:fraud=\"phishing\""}],"Attribute":[
       {"type":"domain","value":"a.example","timestamp":"1000000000"},{"type":"url","value":"http://a.example/x","category":"Payload delivery"},
@@ -697,7 +741,11 @@ struct Puller2 {
     if (tells) settings = Settings::read(misp_settings(), "[misp]\ntell_sightings = true\n", "test").value();
     misp = Misp::open(sim, *state, {.name = "Other CERT", .folder = "/other", .settings = &settings}).value();
     library.publish = [this](std::int64_t, std::vector<Delivered> all, std::string_view) -> Result<Taken> {
-      for (auto& d : all) taken[d.indicator.value] = d.indicator;
+      for (auto& d : all) {
+        taken[d.indicator.value] = d.indicator;
+        if (d.closed) closed.insert(d.indicator.value);
+        else closed.erase(d.indicator.value);
+      }
       return Taken{};
     };
     library.withdraw = [this](std::int64_t, std::vector<mi::Removal> all) -> Result<std::uint64_t> {
@@ -760,8 +808,41 @@ struct Puller2 {
   Library library;
   std::unique_ptr<Misp> misp;
   std::map<std::string, mi::Indicator> taken;
+  std::set<std::string> closed;
   std::vector<Dropped> dropped;
 };
+
+TEST_F(MispTest, WhatAPartnerKeepsToItsOwnOrAGroupIsClosedAndHasASourceOfItsOwn) {
+  ASSERT_EQ(post("/events/add", event(R"("published":true,"Tag":[{"name":"tlp:amber"}],"Attribute":[
+      {"type":"domain","value":"open.example"},{"type":"domain","value":"own.example","distribution":"0"}],
+      "Object":[{"name":"url","distribution":"4","Attribute":[{"type":"domain","value":"group.example"}]}])"))
+                .status,
+            200);
+  ASSERT_EQ(post("/events/add", event(R"("published":true,"distribution":"0","Tag":[{"name":"tlp:green"}],"Attribute":[
+      {"type":"domain","value":"whole.example"}])",
+                                      "22222222-2222-4333-8444-555555555555"))
+                .status,
+            200);
+  const auto server = net::SimServer::start(sim, router, "first.example:443", sim.queue({.name = "first"})).value();
+  const auto client = net::sim_client(sim, {});
+  Puller2 other(sim);
+  const auto first = other.pull(sim, *client, "misp", "https://first.example/");
+  ASSERT_TRUE(first) << to_string(first.error());
+  sim.advance(2s);
+  EXPECT_EQ(other.closed, (std::set<std::string>{"own.example", "group.example", "whole.example"}));
+  EXPECT_EQ(other.taken["open.example"].source, "Test CERT");
+  EXPECT_EQ(other.taken["own.example"].source, "Test CERT (closed)");
+  EXPECT_EQ(other.taken["own.example"].tlp, Tlp::amber) << "our nodes get it by its TLP";
+  EXPECT_EQ(other.taken["whole.example"].source, "Test CERT (closed)");
+  // Opened at the partner: the same indicator, now under the open name, and the closed one is withdrawn.
+  ASSERT_EQ(post("/events/edit/2", R"({"distribution":"1"})").status, 200);
+  ASSERT_EQ(post("/events/publish/2").status, 200);
+  sim.advance(2s);
+  const auto again = other.pull(sim, *client, "misp", "https://first.example/", first->cursor);
+  ASSERT_TRUE(again) << to_string(again.error());
+  sim.advance(2s);
+  EXPECT_FALSE(other.closed.contains("whole.example"));
+}
 
 TEST_F(MispTest, ReadsAMispAndAFeedAndWhatChangesThere) {
   ASSERT_EQ(post("/events/add", event(R"("published":true,"strange":1,"Tag":[{"name":"tlp:green"}],"Attribute":[

@@ -88,7 +88,8 @@ std::optional<std::int64_t> number(net::JsonValue v);
 /// Lower case 8-4-4-4-12; empty when it is none.
 std::string uuid_in(std::string_view text);
 bool is_uuid(std::string_view text);
-/// As values are searched: lower case, trimmed, at most 1,000 bytes.
+constexpr std::size_t kLongestFolded = 1000;
+/// As values are searched: lower case, trimmed, at most kLongestFolded bytes.
 std::string folded(std::string_view value);
 /// The two parts of a composite value as they are searched.
 std::pair<std::string, std::string> parts_of(std::string_view type, std::string_view value);

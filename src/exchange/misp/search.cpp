@@ -231,8 +231,15 @@ std::string value_condition(Conditions& c, const std::vector<std::string>& raw) 
                          c.list(firsts), c.list(whole));
     return sql + ")";
   }
-  return fmt::format("({} OR (a.value2 <> '' AND {}) OR (a.value2 <> '' AND {}))", c.one_of("a.value1", values),
-                     c.one_of("a.value2", values), c.one_of("a.value1 || '|' || a.value2", values));
+  // The columns hold the beginning of what is long; the whole is in the body, as it was written.
+  std::vector<std::string> patterns;
+  for (const auto* list : {&values, &raw})
+    std::ranges::copy_if(*list, std::back_inserter(patterns), [](const auto& v) { return v.contains('%'); });
+  return fmt::format(
+      "({} OR (a.value2 <> '' AND {}) OR (a.value2 <> '' AND {}) OR ((length(CAST(a.value1 AS BLOB)) >= {} OR "
+      "length(CAST(a.value2 AS BLOB)) >= {}) AND {}))",
+      c.one_of("a.value1", values), c.one_of("a.value2", values), c.one_of("a.value1 || '|' || a.value2", values),
+      kLongestFolded - 3, kLongestFolded - 3, c.one_of("coalesce(json_extract(a.body, '$.value'), '')", patterns));
 }
 
 std::string tags_named(Conditions& c, const std::vector<std::string>& names) {

@@ -642,7 +642,8 @@ Result<std::vector<DropCount>> PeerDesk::drop_counts(const event::Scope& scope, 
 Result<std::vector<SourceSectors>> PeerDesk::sectors(const event::Scope& scope) const {
   BAVN_CHECK(need_all(scope, event::Right::tenants_read, "see partners"));
   BAVN_TRY(const auto rows, parts_.state.read([](store::Reader& db) {
-    return db.all<SectorRow>("SELECT source, sector FROM exchange_sector ORDER BY source, sector LIMIT 100000");
+    return db.all<SectorRow>(
+        "SELECT source, sector FROM exchange_sector WHERE sector NOT LIKE '!%' ORDER BY source, sector LIMIT 100000");
   }));
   std::vector<SourceSectors> out;
   for (const auto& r : rows) {
@@ -658,7 +659,7 @@ Result<void> PeerDesk::set_sectors(const event::Scope& scope, const SourceSector
     return fail(Code::bad_input, "a source has 1 to 200 bytes", "/source");
   BAVN_CHECK(check_sectors(of.sectors));
   return parts_.state.write_now([&](store::Tx& tx) -> Result<void> {
-    BAVN_CHECK(tx.exec("DELETE FROM exchange_sector WHERE source = :s", {{"s", of.source}}));
+    BAVN_CHECK(tx.exec("DELETE FROM exchange_sector WHERE source = :s AND sector NOT LIKE '!%'", {{"s", of.source}}));
     for (const auto& sector : of.sectors)
       BAVN_CHECK(tx.exec("INSERT OR IGNORE INTO exchange_sector (source, sector) VALUES (:s, :x)",
                          {{"s", of.source}, {"x", sector}}));
@@ -709,6 +710,13 @@ Result<Taken> PeerDesk::publish(std::int64_t id, std::vector<Delivered> delivere
   Judged judged = judge(p, std::move(delivered), parts_.runtime.now(), limits_, parts_.never_blocked);
   const auto scope =
       event::Scope::everywhere("peer:" + p.name, static_cast<std::uint32_t>(event::Right::publish), event::Tlp::red);
+  if (!judged.closed.empty())  // before there is anything that could be passed on
+    BAVN_CHECK(parts_.state.write_now([&](store::Tx& tx) -> Result<void> {
+      for (const std::string& source : judged.closed)
+        BAVN_CHECK(tx.exec("INSERT OR IGNORE INTO exchange_sector (source, sector) VALUES (:s, :x)",
+                           {{"s", source}, {"x", kMembersOnly}}));
+      return {};
+    }));
   if (!judged.publish.empty())
     BAVN_CHECK(parts_.publish(scope, std::move(judged.publish), fmt::format("{}: {}", p.name, name.substr(0, 200))));
   if (judged.taken.published + judged.taken.reasons.size() > 0)

@@ -111,6 +111,13 @@ std::string source_of(const Peer& peer, std::string_view source) {
   return repair_utf8(std::string_view(whole).substr(0, kLongestSource));
 }
 
+std::string closed_source(std::string_view source) {
+  constexpr std::string_view kClosed = " (closed)";
+  const std::string_view s = trim(source);
+  if (s.empty()) return std::string(kClosed.substr(1));
+  return repair_utf8(s.substr(0, kLongestSource / 2)) + std::string(kClosed);
+}
+
 void note_dropped(Taken& taken, std::string_view what, std::string_view object, std::string_view reason,
                   bool is_dropped) {
   ++(is_dropped ? taken.dropped : taken.demoted);
@@ -142,6 +149,7 @@ Judged judge(const Peer& peer, std::vector<Delivered> delivered, Instant now, co
       continue;
     }
     i.source = source_of(peer, i.source);
+    if (d.closed) out.closed.insert(i.source);
     i.comment = repair_utf8(std::string_view(i.comment).substr(0, kLongestComment));
     i.confidence = std::min<std::uint8_t>(i.confidence, 100);
     if (i.valid_until == Instant{} || i.valid_until > longest) i.valid_until = longest;

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -38,6 +39,7 @@ using NeverBlocked = std::function<std::optional<std::string>(const event::Obser
 struct Judged {
   std::vector<match::indicators::Indicator> publish{};
   Taken taken{};
+  std::set<std::string> closed{};  // sources whose indicators no other partner may have
 };
 Judged judge(const Peer& peer, std::vector<Delivered> delivered, Instant now, const Limits& limits,
              const NeverBlocked& never_blocked);

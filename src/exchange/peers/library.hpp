@@ -27,6 +27,9 @@ namespace bavn::exchange {
 struct Delivered {
   match::indicators::Indicator indicator{};
   std::string object{};  // the partner's id of it: an attribute's uuid, indicator--...
+  /// For us and our own nodes, no other partner may have it, whatever its TLP: what a MISP shares with its own organisation or a sharing
+  /// group. `indicator.source` must be one that has such indicators only (closed_source()).
+  bool closed = false;
 };
 
 /// An object that was not taken, or not as it was given.
@@ -35,6 +38,9 @@ struct Dropped {
   std::string object{};  // the partner's id, as far as it has one
   std::string reason{};  // a sentence of ours without values: it is counted by
 };
+
+/// The author of what is closed, apart from what the same author lets go on: "ORG (closed)".
+std::string closed_source(std::string_view source);
 
 struct Taken {
   std::uint64_t published = 0;

@@ -64,7 +64,7 @@ struct PartnerKeys::Known {
 };
 
 bool Partner::may_have(event::Tlp marked, const std::vector<std::string>& of_sectors, std::string_view of_kind) const {
-  if (marked > ceiling) return false;
+  if (marked > ceiling || std::ranges::find(of_sectors, kMembersOnly) != of_sectors.end()) return false;
   if (!of_kind.empty() && !kinds.empty() && std::ranges::find(kinds, of_kind) == kinds.end()) return false;
   return of_sectors.empty() ||
          std::ranges::any_of(of_sectors, [&](const auto& s) { return std::ranges::find(sectors, s) != sectors.end(); });

@@ -17,6 +17,9 @@
 
 namespace bavn::exchange {
 
+/// A sector that no partner can be of: indicators of a source that has it go to no partner.
+inline constexpr std::string_view kMembersOnly = "!members";
+
 struct Partner {
   std::int64_t peer = 0, key = 0;
   std::string name{}, kind{};

@@ -333,7 +333,8 @@ Result<std::vector<Collection>> Taxii::collections(const Caller& caller) const {
     std::vector<std::string> sectors = caller.sectors;
     if (caller.peer == 0) {
       BAVN_TRY(sectors, state_.read([](store::Reader& db) {
-        return db.all<std::string>("SELECT DISTINCT sector FROM exchange_sector ORDER BY sector LIMIT 200");
+        return db.all<std::string>(
+            "SELECT DISTINCT sector FROM exchange_sector WHERE sector NOT LIKE '!%' ORDER BY sector LIMIT 200");
       }));
     }
     for (const std::string& sector : sectors)

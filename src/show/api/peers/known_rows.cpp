@@ -50,13 +50,15 @@ Result<std::vector<exchange::Known>> known_rows(store::Reader& db, const exchang
       "FROM hub_indicator i INDEXED BY {} WHERE {} (added_us, id) > (:after, :after_id) AND (:until = 0 OR added_us < "
       ":until) AND instr(:allowed, ',' || tlp || ',') > 0 AND (:ended OR valid_until_us = 0 OR valid_until_us > :now) "
       "AND (:kind = '' OR kind = :kind) AND (:except = '' OR (source <> :except AND substr(source, 1, "
-      "length(:except) + 2) <> :except || ': ')) ORDER BY added_us, id LIMIT :n",
+      "length(:except) + 2) <> :except || ': ')) AND NOT EXISTS (SELECT 1 FROM exchange_sector c WHERE c.source = "
+      "i.source AND c.sector = '{}') ORDER BY added_us, id LIMIT :n",
       !ask.value.empty()   ? "hub_indicator_value"
       : ask.source.empty() ? "hub_indicator_changed"
                            : "hub_indicator_source_changed",
       !ask.value.empty()   ? "(:source = '' OR source = :source) AND value = :value AND"
       : ask.source.empty() ? ":source = '' AND :value = '' AND"
-                           : "source = :source AND :value = '' AND");
+                           : "source = :source AND :value = '' AND",
+      exchange::kMembersOnly);
   BAVN_TRY(auto rows, db.all<KnownRow>(sql, {{"after", ask.after},
                                              {"after_id", ask.after_id},
                                              {"until", ask.until},
