@@ -334,27 +334,6 @@ TEST_F(MispTest, AnIndicatorIsNoFreerThanItsEventAndItsDistribution) {
   EXPECT_EQ(published["amber.example"].tlp, Tlp::amber);
 }
 
-TEST_F(MispTest, ASampleWithItsFileNameAloneGetsItsHash) {
-  ASSERT_EQ(post("/events/add", event(R"("published":true,"Attribute":[
-      {"type":"malware-sample","value":"invoice.exe","data":"aGVsbG8=","to_ids":true},
-      {"type":"malware-sample","value":"named.exe|d41d8cd98f00b204e9800998ecf8427e","data":"aGVsbG8=","to_ids":false}])"))
-                .status,
-            200);
-  const auto found = post("/attributes/restSearch", R"({"value":"5d41402abc4b2a76b9719d911017c592"})");
-  const auto list = found.json.root()["response"]["Attribute"];
-  ASSERT_EQ(list.size(), 1U) << found.body;
-  EXPECT_EQ(list.at(0)["value"].text_or(""), "invoice.exe|5d41402abc4b2a76b9719d911017c592");
-  EXPECT_EQ(list.at(0)["data"].text_or(""), "aGVsbG8=") << "what came is what is given back";
-  EXPECT_EQ(post("/attributes/restSearch", R"({"value":"named.exe|d41d8cd98f00b204e9800998ecf8427e"})")
-                .json.root()["response"]["Attribute"]
-                .size(),
-            1U)
-      << "what names its hash keeps it";
-  jobs();
-  EXPECT_TRUE(published.contains("5d41402abc4b2a76b9719d911017c592")) << "so it is looked for";
-  EXPECT_EQ(post("/attributes/add/1", R"({"type":"malware-sample","value":"x.exe","data":"!!"})").status, 403);
-}
-
 TEST_F(MispTest, WildcardsLookAtTheWholeOfALongValue) {
   const std::string long_text = "begin " + std::string(3000, 'x') + " Ærø needle.example end";
   ASSERT_EQ(post("/events/add", event(R"("Attribute":[{"type":"text","value":")" + long_text + R"("},

@@ -5,11 +5,9 @@
 #include <algorithm>
 #include <array>
 
-#include "base/encoding.hpp"
 #include "base/json_writer.hpp"
 #include "base/text.hpp"
 #include "exchange/misp/json_pieces.hpp"
-#include "exchange/misp/render.hpp"
 #include "exchange/misp/types.hpp"
 
 namespace bavn::exchange::misp {
@@ -193,13 +191,6 @@ Result<AttributeIn> read_attribute(net::JsonValue v) {
   a.value = scalar(v["value"]);
   if (trim(a.value).empty()) return wrong("value is empty");
   if (!is_valid_utf8(a.value)) return wrong("value is no UTF-8");
-  // PyMISP and scripts send a new sample as it is, with its file name alone: the pair is made here, as MISP does.
-  if (a.type == "malware-sample" && !a.value.contains('|'))
-    if (const auto data = v["data"].text()) {
-      const auto sample = from_base64(*data);
-      if (!sample || sample->empty()) return wrong("the data of a malware-sample is no base64");
-      a.value = std::string(trim(a.value)) + "|" + md5_hex(*sample);
-    }
   const AttributeType* known = type_of(a.type);
   a.category = std::string(v["category"].text_or({}));
   if (a.category.empty()) a.category = known ? std::string(known->default_category) : "Other";

@@ -19,6 +19,7 @@
 
 #include "base/let_go.hpp"
 #include "base/log.hpp"
+#include "input/lateness.hpp"
 #include "input/sources/relp/session.hpp"
 #include "input/sources/syslog/framing.hpp"
 
@@ -448,16 +449,15 @@ class RelpSource::Core : public std::enable_shared_from_this<RelpSource::Core> {
 
   void told(const std::string& source, const Receipt& receipt) {
     last_success_ = runtime_.now();
-    std::int64_t lag = -1;
-    if (receipt.newest_happened != Instant{})
-      lag = std::chrono::duration_cast<std::chrono::seconds>(last_success_ - receipt.newest_happened).count();
-    if (lag >= 0 || source == options_.name) lag_ = lag;
+    late_.saw(receipt.newest_happened, last_success_);
     if (source == options_.name) return;
+    Lateness& late = late_of_[source];
+    late.saw(receipt.newest_happened, last_success_);
     SourceReport r;
     r.source = source;
     r.state = SourceState::working;
     r.at = r.last_success = last_success_;
-    r.lag_seconds = lag;
+    r.lag_seconds = late.seconds();
     book_.say(std::move(r));
   }
 
@@ -520,7 +520,7 @@ class RelpSource::Core : public std::enable_shared_from_this<RelpSource::Core> {
     if (blocked_) r.text = why_ + "; senders wait";
     r.at = runtime_.now();
     r.last_success = last_success_;
-    r.lag_seconds = lag_;
+    r.lag_seconds = late_.seconds();
     r.cursor = fmt::format("relp{} {}:{}, {} connections, {} messages", options_.tls ? " tls" : "", options_.address,
                            port(), connections_.size(), messages_);
     const bool same = said_ && said_->state == r.state && said_->text == r.text;
@@ -560,7 +560,8 @@ class RelpSource::Core : public std::enable_shared_from_this<RelpSource::Core> {
   Duration backoff_{0}, retry_at_{0}, stop_at_{0};
   std::map<std::string, Refused> refused_;
   Instant last_success_{};
-  std::int64_t lag_ = -1;
+  Lateness late_;
+  std::map<std::string, Lateness> late_of_;  // by the source a sender belongs to
   std::optional<SourceReport> said_;
 };
 
