@@ -326,13 +326,13 @@ TEST_F(HubApi, WhomANodeCanCallIsKnownAtTheHubWithoutAName) {
   };
   EXPECT_EQ(duty().first, "-") << "no node says anything";
   EXPECT_EQ(duty().second, 1U) << "nobody is written down here";
-  health(R"({"version":"1","open_alerts":0,"trouble":[],"sources":[]})");
+  health(R"({"version":"1","open_alerts":0,"indicators":0,"trouble":[],"sources":[]})");
   EXPECT_EQ(duty().first, "-") << "an older node does not say it";
-  health(R"({"version":"1","open_alerts":0,"trouble":[],"sources":[],"duty_contact":"untested"})");
+  health(R"({"version":"1","open_alerts":0,"indicators":0,"trouble":[],"sources":[],"duty_contact":"untested"})");
   EXPECT_EQ(duty(), std::pair(std::string("untested"), std::size_t{1}));
-  health(R"({"version":"1","open_alerts":0,"trouble":[],"sources":[],"duty_contact":"tested"})");
+  health(R"({"version":"1","open_alerts":0,"indicators":0,"trouble":[],"sources":[],"duty_contact":"tested"})");
   EXPECT_EQ(duty(), std::pair(std::string("tested"), std::size_t{0})) << "its node calls it by itself";
-  health(R"({"version":"1","open_alerts":0,"trouble":[],"sources":[],"duty_contact":"<b>"})");
+  health(R"({"version":"1","open_alerts":0,"indicators":0,"trouble":[],"sources":[],"duty_contact":"<b>"})");
   EXPECT_EQ(duty().first, "-") << "a word that is none is not shown";
 }
 
