@@ -99,7 +99,7 @@ describe('partners', () => {
       await form.getByLabel(t('peer.name'), { exact: true }).fill(`Ny ${language}`);
       await form.getByLabel(t('peer.address')).fill('http://10.0.0.7/');
       await form.getByRole('button', { name: t('peer.add') }).click();
-      await form.getByText('this address is inside the network').first().waitFor();
+      await form.getByText({ da: '10.0.0.7 er en adresse inde i nettet', nb: '10.0.0.7 er en adresse inne i nettet', en: '10.0.0.7 is an address inside the network' }[language]).first().waitFor();
       await audit(page, `a refused partner in ${language}`);
       await form.getByLabel(t('peer.address')).fill('https://misp.example/');
       await form.getByLabel(t('peer.secret')).fill('a key of theirs');

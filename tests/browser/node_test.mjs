@@ -129,7 +129,7 @@ describe('the main tasks', () => {
       await page.getByText(t('blocks.override_done')).waitFor();
       // Rules: what can never match says why; tests run.
       await visit(page, world.base, '/rules?can=never');
-      await page.getByText('no known format delivers').first().waitFor();
+      await page.getByText({ da: 'intet kendt format leverer', nb: 'ingen kjent format leverer', en: 'no known format delivers' }[language]).first().waitFor();
       await visit(page, world.base, '/rules/sigma:8f6d6a0c');
       await page.getByRole('button', { name: t('rules.test_run') }).click();
       await page.getByText(t('rules.tests_all_ok')).waitFor();
@@ -204,7 +204,7 @@ describe('shippers', () => {
       await card.getByText(`http://127.0.0.1:${port}/services/collector`).waitFor();
       await card.getByText('127.0.0.1:6514').waitFor();
       await card.getByRole('tab', { name: 'rsyslog' }).click();
-      const text = await card.getByRole('region', { name: 'rsyslog' }).innerText();
+      const text = await card.getByRole('region', { name: 'rsyslog', exact: true }).innerText();
       assert.match(text, /server="127\.0\.0\.1" serverport="9200" uid="rsyslog" pwd="bavn_in_\.\.\."/);
       // A new token stands in what is to be copied.
       await page.getByRole('button', { name: t('sources.token_new') }).click();

@@ -86,7 +86,7 @@ export function neighbours({ at, hostile, emit, quiet = () => false }) {
     'DELETE /api/bulletins/invitations/{id}': ({ params }) => void invitations.splice(invitations.indexOf(find(invitations, params.id, 'Linket er brugt')), 1),
     'GET /api/peers': () => ({ items: peers }),
     'POST /api/peers': ({ body }) => {
-      if (/\/\/(10\.|127\.|192\.168\.)/.test(body.url ?? '')) refuse(422, 'bad-input', 'Adressen er inde i netværket', { errors: [{ pointer: '/url', detail: 'this address is inside the network' }] });
+      if (/\/\/(10\.|127\.|192\.168\.)/.test(body.url ?? '')) refuse(422, 'bad-input', 'Adressen er inde i netværket', { errors: [{ pointer: '/url', detail: '10.0.0.7 is an address inside the network; the setting exchange.inside names those that are meant' }] });
       const made = peer({ ...body, id: String(nextPeer++), has_secret: Boolean(body.secret), state: 'new', keys: 0, url: body.url ?? '' });
       delete made.secret;
       peers.push(made);
