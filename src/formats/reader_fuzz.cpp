@@ -46,7 +46,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
           r.first_field + std::size_t{r.field_count} > batch.fields.size())
         std::abort();
       for (const auto& f : batch.fields_of(r)) {
-        const auto& from = (f.flags & event::Field::kDerived) != 0 ? batch.derived : batch.raw;
+        const std::string_view from =
+            (f.flags & event::Field::kDerived) != 0 ? std::string_view(batch.derived) : batch.raw;
         if (f.offset + std::size_t{f.length} > from.size()) std::abort();
       }
     }
