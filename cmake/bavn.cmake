@@ -57,6 +57,8 @@ function(bavn_library name)
     add_executable(${name}_tests ${tests})
     target_link_libraries(${name}_tests PRIVATE bavn_${name} GTest::gtest GTest::gtest_main)
     target_compile_definitions(${name}_tests PRIVATE BAVN_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+    # Half the compiler's time is optimizing (measured: 14.2 s and 7.2 s for one file); tests do not need it, what they test keeps it.
+    target_compile_options(${name}_tests PRIVATE -O0)
     add_test(NAME unit.${name} COMMAND ${name}_tests WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
     set_tests_properties(unit.${name} PROPERTIES TIMEOUT 600 LABELS unit)
   endif()

@@ -8,7 +8,9 @@ usage: ./test [--fast | --long] [--only STEP[,STEP...]] [--list]
   --long      the full counts (kills, seeds, minutes of fuzzing); run by hand, results logged in docs/
   --only      just these steps, in their order; --list names them
 
-Each step prints its minutes; what it says goes to build/logs/STEP.log, whose end is shown when it fails.
+Each step prints its minutes and how many its commands kept a core busy; what it says goes to build/logs/STEP.log, whose
+end is shown when it fails. The second build goes on behind the tests of the first, at the lowest priority: they wait
+for clocks, networks and browsers much of their time.
 The last line is "N passed, N failed"; the exit code is 0 when nothing failed. Tests that need the corpora
 (BAVN_CORPORA, or ../shared/corpora) are skipped and counted as skipped where they are not there.
 """
@@ -18,6 +20,7 @@ import pathlib
 import re
 import subprocess
 import sys
+import threading
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -30,6 +33,8 @@ KILLS = {"fast": 3, "ci": 20, "long": 100}
 # What reads foreign bytes or keeps them: built and run under the address and undefined behaviour sanitizers.
 SANITIZED = ("base", "event", "jail", "formats", "match", "history", "net", "store", "tenants", "input", "hunt", "alerts", "beacon", "act",
              "notify", "notice", "correlate", "warn", "exchange", "live", "show")
+
+THREADED = ("base", "net")  # what threads share: under the thread sanitizer
 
 
 @dataclasses.dataclass
@@ -50,8 +55,9 @@ class Count:
 class Step:
     """What a step may do: run commands into its log and count what they report."""
 
-    def __init__(self, name, lane):
-        self.name, self.lane, self.count = name, lane, Count()
+    def __init__(self, name, lane, before=()):
+        self.name, self.lane, self.count, self.before = name, lane, Count(), list(before)
+        self.busy = 0.0  # seconds of one core
         self.log_path = LOGS / f"{name}.log"
         self.log = open(self.log_path, "w+", errors="replace")
         self.environment = dict(os.environ, BAVN_BINARY=str(BINARY), BAVN_TEST_LANE=lane, BAVN_CRASH_KILLS=str(KILLS[lane]),
@@ -62,20 +68,26 @@ class Step:
 
     def run(self, *command, seconds=1800, **more):
         """Exit code and what the command said. A command that hangs is ended and counts as failed."""
-        words = [str(word) for word in command]
+        words = self.before + [str(word) for word in command]
         self.log.write(f"$ {' '.join(words)}\n")
         self.log.flush()
         start = self.log.tell()
         environment = dict(self.environment, **more)
+        late = threading.Event()
         try:
-            code = subprocess.run(words, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=self.log,
-                                  stderr=subprocess.STDOUT, timeout=seconds).returncode
-        except subprocess.TimeoutExpired:
-            code = -1
-            self.log.write(f"\nended after {seconds} s\n")
+            child = subprocess.Popen(words, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=self.log, stderr=subprocess.STDOUT)
+            watch = threading.Timer(seconds, lambda: (late.set(), child.kill()))
+            watch.start()
+            _, status, used = os.wait4(child.pid, 0)
+            watch.cancel()
+            code = child.returncode = os.waitstatus_to_exitcode(status)
+            self.busy += used.ru_utime + used.ru_stime
         except OSError as trouble:
             code = -1
             self.log.write(f"{trouble}\n")
+        if late.is_set():
+            code = -1
+            self.log.write(f"\nended after {seconds} s\n")
         self.log.flush()
         with open(self.log_path, errors="replace") as again:
             again.seek(start)
@@ -217,11 +229,16 @@ def crash(step):
 
 
 def build_b(step):
+    """Build B, and what the thread sanitizer is run over."""
     good, _ = step.one("configure asan", "cmake", "--preset", "asan")
     if good:
         fuzzers = [pathlib.Path(line).name for line in (ROOT / "build" / "asan" / "fuzzers.txt").read_text().split()]
         targets = [f"{module}_tests" for module in SANITIZED] + fuzzers
         good, _ = step.one("build asan", "cmake", "--build", "--preset", "asan", "--target", *targets, seconds=5400)
+    if good:
+        good, _ = step.one("configure tsan", "cmake", "--preset", "tsan")
+    if good:
+        good, _ = step.one("build tsan", "cmake", "--build", "--preset", "tsan", "--target", *(f"{m}_tests" for m in THREADED), seconds=3600)
     return good
 
 
@@ -256,11 +273,8 @@ def fuzz(step):
 
 def tsan(step):
     """What threads share, under the thread sanitizer."""
-    good, _ = step.one("configure tsan", "cmake", "--preset", "tsan")
-    for tests in ("base", "net") if good else ():
-        built, _ = step.one(f"build tsan {tests}", "cmake", "--build", "--preset", "tsan", "--target", f"{tests}_tests", seconds=3600)
-        if built:
-            step.one(f"{tests}_tests without data races", f"build/tsan/src/{tests}/{tests}_tests", TSAN_OPTIONS="halt_on_error=1")
+    for module in THREADED:
+        step.one(f"{module}_tests without data races", f"build/tsan/src/{module}/{module}_tests", TSAN_OPTIONS="halt_on_error=1")
 
 
 def interop(step):
@@ -291,7 +305,23 @@ STEPS = [
     ("fuzz", fuzz, NOT_FAST),
     ("tsan", tsan, NOT_FAST),
 ]
-BUILDS = {"build_a": ("unit", "ui", "e2e", "browser", "contract", "crash", "interop", "bench"), "build_b": ("unit_asan", "fuzz")}
+BUILDS = {"build_a": ("unit", "ui", "e2e", "browser", "contract", "crash", "interop", "bench"), "build_b": ("unit_asan", "fuzz", "tsan")}
+BEHIND = {"build_b": "build_a"}  # begun when the other has ended, waited for in its own place
+
+
+class Work(threading.Thread):
+    """A step at work: run() here, start() behind the others."""
+
+    def __init__(self, name, action, lane, before=()):
+        super().__init__(daemon=True)
+        self.step, self.action, self.good, self.minutes = Step(name, lane, before), action, False, None
+
+    def run(self):
+        start = time.monotonic()
+        try:
+            self.good = self.action(self.step)
+        finally:
+            self.minutes = (time.monotonic() - start) / 60
 
 
 def tail(path, lines=25):
@@ -322,23 +352,30 @@ def main(arguments):
         print(f"test: no step {unknown[0]}; ./test --list names them", file=sys.stderr)
         return 2
     LOGS.mkdir(parents=True, exist_ok=True)
-    total, broken, began = Count(), {}, time.monotonic()
-    for name, action, lanes in STEPS:
-        if (only and name not in only) or (not only and lane not in lanes):
-            continue
+    lane = "ci" if only and lane == "fast" else lane
+    chosen = [(name, action) for name, action, lanes in STEPS if (name in only if only else lane in lanes)]
+    total, broken, behind, began = Count(), {}, {}, time.monotonic()
+    for name, action in chosen:
         if name in broken:
             print(f"{name:10} not run: {broken[name]} failed", flush=True)
             total += Count(failed=1, names=[f"{name} not run"])
             continue
-        step, start = Step(name, lane if only is None or lane != "fast" else "ci"), time.monotonic()
-        good = action(step)
-        minutes = (time.monotonic() - start) / 60
-        count = step.count
+        work = behind.pop(name, None) or Work(name, action, lane)
+        if not work.is_alive() and work.minutes is None:
+            work.run()
+        work.is_alive() and work.join()
+        if work.good is False and not work.step.count.failed:
+            work.step.add(f"{name} broke off", False)
+        for later, first in BEHIND.items():
+            if first == name and later in dict(chosen):
+                behind[later] = Work(later, dict(chosen)[later], lane, ["nice", "-n", "19"])
+                behind[later].start()
+        step, count = work.step, work.step.count
         skipped = f", {count.skipped} skipped" if count.skipped else ""
-        print(f"{name:10} {minutes:5.1f} min  {count.passed} passed, {count.failed} failed{skipped}", flush=True)
+        print(f"{name:10} {work.minutes:5.1f} min ({step.busy / 60:5.1f} of a core)  {count.passed} passed, {count.failed} failed{skipped}", flush=True)
         if count.failed:
             print("".join(f"    failed: {f}\n" for f in count.names[:20]) + f"  the end of build/logs/{name}.log:\n{tail(step.log_path)}", flush=True)
-        if good is False:
+        if work.good is False:
             broken |= {later: name for later in BUILDS.get(name, ())}
         total += count
     print(f"in all {(time.monotonic() - began) / 60:.1f} min" + (f", {total.skipped} skipped" if total.skipped else ""))
