@@ -68,8 +68,10 @@ bool JsonShapes::worth() {
 
 JsonShapes::Found JsonShapes::find(const char* buf, std::uint32_t at, std::uint32_t to) {
   if (!usable_) return {};
-  const Found f = follow(buf, at, to);
-  if (f.shape != kNone && seen_ < kPatience) ++seen_;
+  bool beyond_ascii = false;
+  const Found f = follow(buf, at, to, beyond_ascii);
+  if (f.shape == kNone || (beyond_ascii && !simdjson::validate_utf8(buf + at, f.end - at))) return {};
+  if (seen_ < kPatience) ++seen_;
   return f;
 }
 
@@ -204,6 +206,7 @@ std::uint32_t JsonShapes::add(const char* buf, std::uint32_t at, std::uint32_t e
       literals_ += literal;
       literals_.append(32, '\0');  // so that any is readable for 32 bytes
       s.length = static_cast<std::uint16_t>(literal.size());
+      s.head = static_cast<std::uint8_t>(std::min<std::size_t>(literal.size(), 32));
       s.last = last;
       s.kept = !last && places[i].kept;
       if (last) {
@@ -238,34 +241,22 @@ BAVN_AVX2 bool same(const char* a, const char* b, std::uint32_t n) {
   return _bzhi_u32(~bits(_mm256_cmpeq_epi8(load(a), load(b))), n) == 0;
 }
 
-// Whether the step's literal is at p and, unless it is a last one, a value behind it. A list or an object there, also an empty one, is
-// none: another step may have it.
-template <class Step>
-BAVN_AVX2 bool stands(const Step& s, const char* p, const char* limit, const char* literals) {
-  const char* const v = p + s.length;
-  return v <= limit && same(p, literals + s.literal, std::min<std::uint32_t>(s.length, 32)) &&
-         (s.length <= 32 || std::memcmp(p + 32, literals + s.literal + 32, s.length - 32U) == 0) &&
-         (s.last || (*v != '{' && *v != '[' && *v != ']'));
+// Whether the first n bytes are the same, n more than 32; both are readable for 32 bytes more.
+BAVN_AVX2 bool same_long(const char* a, const char* b, std::uint32_t n) {
+  std::uint32_t i = 0;
+  for (; n - i > 32; i += 32)
+    if (!same(a + i, b + i, 32)) return false;
+  return same(a + i, b + i, n - i);
 }
 
-// The step of a chain that stands at p, or 0. What was taken last is tried first.
-template <class Step>
-BAVN_AVX2 std::uint32_t in_chain(Step* steps, std::uint32_t& head, const char* p, const char* limit,
-                                 const char* literals) {
-  std::uint32_t previous = 0, n = head;
-  while (n != 0 && !stands(steps[n], p, limit, literals)) previous = std::exchange(n, steps[n].chain);
-  if (n != 0 && previous != 0) {
-    steps[previous].chain = steps[n].chain;
-    steps[n].chain = head;
-    head = n;
-  }
-  return n;
-}
+struct Marks {
+  __m256i quote, slash, control;
+};
 
 // The closing quote of the string whose first byte is at p, or null: a control character, or no end before limit. high: every byte
 // that was looked at, for its top bit.
-BAVN_AVX2 const char* string_end(const char* p, const char* limit, __m256i& high, bool& escaped) {
-  const __m256i quote = _mm256_set1_epi8('"'), slash = _mm256_set1_epi8('\\'), control = _mm256_set1_epi8(0x1F);
+BAVN_AVX2 const char* string_end(const char* p, const char* limit, const Marks& marks, __m256i& high, bool& escaped) {
+  const auto& [quote, slash, control] = marks;
   std::uint32_t open = 0;  // 1: the block before ended with a backslash that counts
   for (; p < limit; p += 32) {
     const __m256i v = load(p);
@@ -307,82 +298,102 @@ BAVN_AVX2 std::uint32_t number_length(const char* p) {
   return _tzcnt_u32(bits(_mm256_cmpeq_epi8(fits, _mm256_setzero_si256())));
 }
 
+// The length of the true, false, null or number at p, or 0. At most 31 bytes of a number.
+BAVN_AVX2 std::uint32_t scalar_length(const char* p) {
+  switch (*p) {
+    case 't': return std::memcmp(p, "true", 4) == 0 ? 4 : 0;
+    case 'f': return std::memcmp(p, "false", 5) == 0 ? 5 : 0;
+    case 'n': return std::memcmp(p, "null", 4) == 0 ? 4 : 0;
+    default: {
+      if (*p != '-' && (*p < '0' || *p > '9')) return 0;
+      const std::uint32_t n = number_length(p);
+      return n == 32 ? 0 : n;
+    }
+  }
+}
+
+BAVN_AVX2 std::uint8_t scalar_kind(char first) {
+  using event::ValueKind;
+  return static_cast<std::uint8_t>(first == 't' || first == 'f' ? ValueKind::boolean
+                                   : first == 'n'               ? ValueKind::null
+                                                                : ValueKind::number);
+}
+
 }  // namespace
 
+// beyond_ascii: the record has bytes that are to be checked for UTF-8 still. There are no calls in here: they would cost the registers.
 __attribute__((target("avx2,bmi,bmi2"))) JsonShapes::Found JsonShapes::follow(const char* buf, std::uint32_t at,
-                                                                              std::uint32_t to) {
+                                                                              std::uint32_t to, bool& beyond_ascii) {
   using event::ValueKind;
   const char* const limit = buf + to;
   const char* const literals = literals_.data();
-  Step* const steps = steps_.data();
-  Fork* const forks = forks_.data();
-  std::uint32_t* const ways = ways_.data();
+  const Step* const steps = steps_.data();
+  Marks marks{_mm256_set1_epi8('"'), _mm256_set1_epi8('\\'), _mm256_set1_epi8(0x1F)};
+  asm("" : "+x"(marks.quote), "+x"(marks.slash), "+x"(marks.control));  // else GCC makes them anew for each value
   Value* out = values_.data();
   const char* p = buf + at;
   __m256i high = _mm256_setzero_si256();
-  std::uint32_t before = 0;
-  for (;;) {
-    std::uint32_t n = steps[before].next;
-    if ((n & kFork) != 0) {
-      Fork& fork = forks[n & ~kFork];
-      n = in_chain(steps, ways[way_of(fork, p)], p, limit, literals);
-      if (n == 0) n = in_chain(steps, fork.too_short, p, limit, literals);
+  std::uint32_t next = steps[0].next;
+  while (next != 0) {
+    std::uint32_t n = next;
+    bool more = false;  // those of a fork that are too short for it are not yet tried
+    if ((next & kFork) != 0) {
+      const Fork& f = forks_[next & ~kFork];
+      n = ways_[way_of(f, p)];
+      more = n != 0;
+      if (n == 0) n = f.too_short;
       if (n == 0) return {};
-    } else if (n == 0 || !stands(steps[n], p, limit, literals)) {
-      return {};
     }
-    const char* v = p + steps[n].length;
-    const Step& s = steps[n];
-    if (s.last) {
-      Found f{s.next, static_cast<std::uint32_t>(v - buf), to};
-      if (v < limit) {
-        if (*v == '\r') ++v;
-        if (v >= limit || *v != '\n') return {};
-        f.next = static_cast<std::uint32_t>(v - buf) + 1;
+    const Step* s = steps + n;
+    for (;;) {
+      const char* v = p + s->length;
+      if (v <= limit && same(p, literals + s->literal, s->head) &&
+          (s->length <= 32 || same_long(p, literals + s->literal, s->length))) [[likely]] {
+        if (s->last) [[unlikely]] {
+          Found f{s->next, static_cast<std::uint32_t>(v - buf), to};
+          if (v < limit) {
+            if (*v == '\r') ++v;
+            if (v >= limit || *v != '\n') return {};
+            f.next = static_cast<std::uint32_t>(v - buf) + 1;
+          }
+          beyond_ascii = bits(high) != 0;
+          return f;
+        }
+        // Behind `limit` there is padding: a value there ends behind it, too, and the next literal with it.
+        if (*v == '"') {
+          ++v;
+          bool escaped = false;
+          const char* const end = string_end(v, limit, marks, high, escaped);
+          if (end == nullptr) return {};
+          static_assert(static_cast<int>(ValueKind::string) == 0 && event::Field::kEscaped == 8);
+          *out = {static_cast<std::uint32_t>(v - buf), static_cast<std::uint32_t>(end - v),
+                  static_cast<std::uint8_t>(escaped << 3U)};
+          p = end + 1;
+          break;
+        }
+        const std::uint32_t length = scalar_length(v);
+        if (length != 0) {
+          *out = {static_cast<std::uint32_t>(v - buf), length, scalar_kind(*v)};
+          p = v + length;
+          break;
+        }
       }
-      if (bits(high) != 0 && !simdjson::validate_utf8(buf + at, f.end - at)) return {};
-      return f;
-    }
-    if (v >= limit) return {};
-    if (*v == '"') {
-      ++v;
-      bool escaped = false;
-      const char* const end = string_end(v, limit, high, escaped);
-      if (end == nullptr) return {};
-      static_assert(static_cast<int>(ValueKind::string) == 0);
-      *out = {static_cast<std::uint32_t>(v - buf), static_cast<std::uint32_t>(end - v),
-              escaped ? event::Field::kEscaped : std::uint8_t{0}};
-      p = end + 1;
-    } else {
-      ValueKind kind = ValueKind::number;
-      std::uint32_t length;
-      switch (*v) {
-        case 't':
-          kind = ValueKind::boolean;
-          length = std::memcmp(v, "true", 4) == 0 ? 4 : 0;
-          break;
-        case 'f':
-          kind = ValueKind::boolean;
-          length = std::memcmp(v, "false", 5) == 0 ? 5 : 0;
-          break;
-        case 'n':
-          kind = ValueKind::null;
-          length = std::memcmp(v, "null", 4) == 0 ? 4 : 0;
-          break;
-        default:
-          length = number_length(v);
-          if (length == 32 || !(*v == '-' || (*v >= '0' && *v <= '9'))) return {};
+      // Another step of the fork.
+      std::uint32_t other = s->chain;
+      if (other == 0 && more) {
+        other = forks_[next & ~kFork].too_short;
+        more = false;
       }
-      if (length == 0) return {};
-      *out = {static_cast<std::uint32_t>(v - buf), length, static_cast<std::uint8_t>(kind)};
-      p = v + length;
+      if (other == 0) return {};
+      s = steps + other;
     }
-    out += s.kept ? 1 : 0;
-    before = n;
+    out += s->kept;
+    next = s->next;
   }
+  return {};
 }
 #else
-JsonShapes::Found JsonShapes::follow(const char*, std::uint32_t, std::uint32_t) {
+JsonShapes::Found JsonShapes::follow(const char*, std::uint32_t, std::uint32_t, bool&) {
   return {};
 }
 #endif

@@ -68,7 +68,9 @@ class JsonShapes {
   struct Step {
     std::uint32_t literal = 0;  // in literals_
     std::uint16_t length = 0;
-    bool kept = false, last = false;
+    std::uint8_t head = 0;  // how many of its first 32 bytes there are
+    bool last = false;
+    std::uint32_t kept = 0;  // 1: its value is kept
     std::uint32_t next =
         0;  // the step after the value, or kFork and, in forks_, which of several; of a last one: its shape
     std::uint32_t chain = 0;  // another step at the same place that its fork does not tell from this one
@@ -89,7 +91,7 @@ class JsonShapes {
   void add_step(std::uint32_t before, std::uint32_t step);
   void place(Fork& f, std::uint32_t step);
   void build(Fork& f, const std::vector<std::uint32_t>& steps);
-  Found follow(const char* buf, std::uint32_t at, std::uint32_t to);
+  Found follow(const char* buf, std::uint32_t at, std::uint32_t to, bool& beyond_ascii);
 
   std::vector<Step> steps_;                           // [0]: before the first
   std::vector<Fork> forks_;                           // [0]: none

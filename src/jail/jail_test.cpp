@@ -285,7 +285,7 @@ TEST(Jail, AProgramThatCannotBeStartedIsAnError) {
   EXPECT_EQ(jail.run(Task::xml_events, "x").error().code, Code::unavailable);
 }
 
-TEST(Jail, EventsComeThroughFast) {
+TEST(JailBench, EventsASecond) {
   std::string event =
       "<Event xmlns='http://schemas.microsoft.com/win/2004/08/events/event'><System><Provider "
       "Name='Microsoft-Windows-Sysmon'/><EventID>1</EventID><Channel>Microsoft-Windows-Sysmon/Operational</Channel></"
@@ -306,9 +306,6 @@ TEST(Jail, EventsComeThroughFast) {
   const double speed = static_cast<double>(many.size()) / 1e6 / seconds;
   RecordProperty("megabytes_per_second", std::to_string(speed));
   std::printf("xml_events through the jail: %.0f MB/s\n", speed);
-#ifndef BAVN_SANITIZED
-  EXPECT_GT(speed, 20);
-#endif
 }
 
 }  // namespace bavn::jail

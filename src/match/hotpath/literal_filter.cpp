@@ -57,6 +57,7 @@ void LiteralFilter::add(std::string_view literal) {
 void LiteralFilter::seal() {
 #if defined(__x86_64__)
   usable_ = !literals_.empty() && __builtin_cpu_supports("avx2");
+  wide_ = __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vbmi");
 #endif
   std::sort(literals_.begin(), literals_.end());
   literals_.erase(std::unique(literals_.begin(), literals_.end()), literals_.end());
@@ -121,6 +122,10 @@ void LiteralFilter::seal() {
     std::uint32_t w = 0;
     const std::string& l = literals_[window.literal];
     std::memcpy(&w, l.data() + window.at, std::min<std::size_t>(kWindow, l.size() - window.at));
+    for (std::size_t k = 0; k < kWindow; ++k)
+      for (unsigned byte = 0; byte < 256; ++byte)
+        if (window.at + k >= l.size() || static_cast<char>(byte | kCase) == l[window.at + k])
+          exact_[k][byte & 127U] = static_cast<std::uint8_t>(exact_[k][byte & 127U] | 1U << c);
     const std::uint32_t h = window_hash(w);
     windows_[h >> 6] |= std::uint64_t{1} << (h & 63U);
   }
@@ -216,14 +221,50 @@ __attribute__((target("avx2"))) bool LiteralFilter::avx2(std::string_view bytes)
   }
   return false;
 }
+
+__attribute__((target("avx512f,avx512bw,avx512vbmi"))) bool LiteralFilter::avx512(std::string_view bytes) const {
+  __m512i low[kWindow], high[kWindow];
+  for (std::size_t k = 0; k < kWindow; ++k) {
+    low[k] = _mm512_load_si512(exact_[k].data());
+    high[k] = _mm512_load_si512(exact_[k].data() + 64);
+  }
+  const std::size_t n = bytes.size();
+  for (std::size_t at = 0; at < n; at += 64) {
+    const char* const p = bytes.data() + at;
+    __m512i found;
+    if (at + 64 + kWindow - 1 <= n) [[likely]] {
+      found = _mm512_permutex2var_epi8(low[0], _mm512_loadu_si512(p), high[0]);
+      for (std::size_t k = 1; k < kWindow; ++k)
+        found = _mm512_and_si512(found, _mm512_permutex2var_epi8(low[k], _mm512_loadu_si512(p + k), high[k]));
+    } else {  // what would lie behind the end is zero
+      found = _mm512_set1_epi8(-1);
+      for (std::size_t k = 0; k < kWindow; ++k) {
+        const std::size_t rest = n - at > k ? std::min<std::size_t>(n - at - k, 64) : 0;
+        const __mmask64 there = rest == 64 ? ~__mmask64{0} : (__mmask64{1} << rest) - 1;
+        found = _mm512_and_si512(
+            found, _mm512_permutex2var_epi8(low[k], _mm512_maskz_loadu_epi8(there, rest == 0 ? p : p + k), high[k]));
+      }
+    }
+    __mmask64 places = _mm512_test_epi8_mask(found, found);
+    if (places == 0) [[likely]]
+      continue;
+    alignas(64) std::uint8_t classes[64];
+    _mm512_store_si512(classes, found);
+    for (; places != 0; places &= places - 1) {
+      const auto i = static_cast<std::size_t>(std::countr_zero(static_cast<std::uint64_t>(places)));
+      if (at + i >= n) break;
+      if ((at + i + kWindow > n || known_window(p + i)) && confirm(bytes, at + i, classes[i])) return true;
+    }
+  }
+  return false;
+}
 #else
 bool LiteralFilter::avx2(std::string_view) const {
   return true;
 }
-#endif
-
-bool LiteralFilter::may_contain(std::string_view bytes) const {
-  return avx2(bytes);
+bool LiteralFilter::avx512(std::string_view) const {
+  return true;
 }
+#endif
 
 }  // namespace bavn::match::hotpath
