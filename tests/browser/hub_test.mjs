@@ -163,6 +163,24 @@ describe('the main tasks', () => {
     assert.deepEqual(other.faults, []);
     await other.close();
   });
+  it('keeps long pages short on a phone: settings folded by group, a municipality a line', async () => {
+    const { page, faults, close } = await world.tab({ language: 'da', width: 390 });
+    const said = JSON.parse(readFileSync(join(root, 'i18n', 'ui', 'sentences', 'settings.json'), 'utf8'))['warn.remind_after'];
+    await visit(page, world.base, '/settings');
+    assert.equal(await page.getByText(said.da).isVisible(), false);
+    await page.getByRole('heading', { name: 'Varsler', exact: true }).click();
+    await page.getByText(said.da).waitFor();
+    await page.getByRole('heading', { name: 'Varsler', exact: true }).click();
+    await page.getByRole('searchbox').fill('warn.remind_after');
+    await page.getByText(said.da).waitFor(); // what is looked for is open
+    await visit(page, world.base, '/municipalities');
+    const rows = page.locator('main tbody tr');
+    const all = await rows.count();
+    const tall = await page.locator('main tbody').evaluate((body) => body.getBoundingClientRect().height / body.rows.length);
+    assert.ok(all > 90 && tall < 100, `${all} rows of ${tall} px`);
+    assert.deepEqual(faults, []);
+    await close();
+  });
   it('asks for proof before what is dangerous, and says what is refused', async () => {
     const { page, close } = await world.tab({ language: 'en' });
     await visit(page, world.base, '/nodes/aalborg');
