@@ -171,10 +171,8 @@ class SyslogSource::Core : public std::enable_shared_from_this<SyslogSource::Cor
   }
   void stop_when_done() {
     if (done_ || stop_at_ == Duration{0} || (held_ != 0 && now() < stop_at_)) return;
-    if (held_ != 0) {
-      count("lost_at_stop", 1, fmt::format("{} bytes were not taken by the history in time", held_));
-      tell_refused();
-    }
+    if (held_ != 0) count("lost_at_stop", 1, fmt::format("{} bytes were not taken by the history in time", held_));
+    tell_refused();
     done_ = true;  // run() returns when the last handler has
     timer_.cancel();
     work_.reset();
@@ -441,7 +439,10 @@ class SyslogSource::Core : public std::enable_shared_from_this<SyslogSource::Cor
     }
     if (full()) return;
     auto paused = std::exchange(paused_, {});
-    for (const auto& c : paused) c->read();
+    for (const auto& c : paused) {
+      c->last = now();  // it was not read, not silent
+      c->read();
+    }
   }
 
   void tick() {
@@ -461,8 +462,10 @@ class SyslogSource::Core : public std::enable_shared_from_this<SyslogSource::Cor
       if (acceptor_->is_open()) accept();
     }
     std::vector<std::shared_ptr<Connection>> late;
-    for (const auto& c : connections_)
+    for (const auto& c : connections_) {
+      if (full() && !c->shaking_hands) continue;  // it may be silent because it is not read
       if (now() - c->last >= (c->shaking_hands ? options_.handshake : options_.idle)) late.push_back(c);
+    }
     for (const auto& c : late) {
       count(c->shaking_hands ? "tls_handshake_too_slow" : "connection_idle", 1, c->sender);
       c->close();

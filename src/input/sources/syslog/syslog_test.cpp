@@ -233,6 +233,30 @@ TEST_F(SyslogTest, WhatIsHeldIsGivenToTheSinkBeforeTheSourceEnds) {
   EXPECT_EQ(sink.count(), 2U);
 }
 
+TEST_F(SyslogTest, WhatIsCutOffByTheStopIsCounted) {
+  start(Transport::tcp);
+  const Sender sender(SOCK_STREAM, source->port());
+  ASSERT_TRUE(sender.send("<1>whole\n20 <2>not all"));
+  ASSERT_TRUE(got(1));
+  source.reset();
+  EXPECT_EQ(book.refused_for("message_cut_off").count, 1U);
+}
+
+TEST_F(SyslogTest, AConnectionThatIsNotReadIsNotSilent) {
+  options.idle = 100ms;
+  options.hold = 1000;
+  sink.set_full(100);
+  start(Transport::tcp);
+  const Sender sender(SOCK_STREAM, source->port());
+  ASSERT_TRUE(sender.send("<1>" + std::string(1000, 'x') + "\n"));
+  ASSERT_TRUE(until([&] { return book.last("syslog.test").state == SourceState::waiting; }));
+  ASSERT_TRUE(sender.send("<2>waits\n"));
+  const Duration since = threads.steady();
+  ASSERT_TRUE(until([&] { return threads.steady() - since > 300ms; }));
+  sink.set_full(0);
+  EXPECT_TRUE(got(2)) << "the connection was closed, and what it had sent is lost";
+}
+
 TEST_F(SyslogTest, ATakenPortAndABrokenCertificateAreErrorsWithTheirReason) {
   start(Transport::tcp);
   SyslogOptions same = options;
