@@ -41,7 +41,7 @@ NOT_PROBLEMS = ("src/show/auth/webauthn/", "src/show/web/site.cpp", "src/show/au
 STATUS = {
     "src/input/sources/microsoft365": ("what", "fix", "report", "note", "says"),
     "src/input/sources/files": ("text", "block"),
-    "src/input/sources/syslog": ("text",),
+    "src/input/sources/listener.cpp": ("text",),
     "src/input/sources/kafka": ("say",),
     "src/app/setup_desk.cpp": ("says", "end"),
     "src/tenants/people.cpp": ("gaps",),
@@ -86,8 +86,9 @@ NOT_FOR_PEOPLE = {
 NOT_STATUS = ("src/input/sources/microsoft365/stand_in/",)
 # Where lines are refused, by what reads and what brings them: each key there has its word.
 REFUSERS = ("src/formats/reader.cpp", "src/formats/source.cpp", "src/formats/json_shape.cpp", "src/live/matched.cpp", "src/input/sources/files",
-            "src/input/sources/syslog", "src/input/sources/kafka", "src/input/sources/stdin")
-REFUSAL = re.compile(r"(json|record|line|xml|format|batch|not|file|message|udp|tls|sender|connection|lost|too|delivery|accept)(_[a-z0-9]+)+")
+            "src/input/sources/listener.cpp", "src/input/sources/syslog", "src/input/sources/relp/relp.cpp", "src/input/sources/kafka",
+            "src/input/sources/stdin")
+REFUSAL = re.compile(r"(json|record|line|xml|format|batch|not|file|message|udp|tls|relp|sender|connection|lost|too|delivery|accept)(_[a-z0-9]+)+")
 LIBRARIES = ("curl", "system")  # whose sentences are passed on; an entry names it under "of"
 TOKEN = re.compile(r'//[^\n]*|/\*.*?\*/|R"(\w*)\((.*?)\)\1"|"((?:[^"\\\n]|\\.)*)"|\'(?:[^\'\\\n]|\\.)+\'|\w+|::|==|!=|\S', re.S)
 ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "0": "\0"}

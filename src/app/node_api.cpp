@@ -84,24 +84,20 @@ Result<std::vector<SourceView>> NodeCore::source_views(const event::Scope& scope
 }
 
 void NodeCore::use_inlets(const input::SourcesFile& file) {
-  using input::sources::syslog::Transport;
+  using input::sources::Transport;
   std::vector<show::api::InletView> all;
-  for (const auto& s : file.syslog)
-    all.push_back({.kind = "syslog",
-                   .source = s.name,
-                   .transport = s.transport == Transport::udp   ? "udp"
-                                : s.transport == Transport::tcp ? "tcp"
+  const auto add = [&](const char* kind, const input::sources::ListenerOptions& l) {
+    all.push_back({.kind = kind,
+                   .source = l.name,
+                   .transport = l.transport == Transport::udp   ? "udp"
+                                : l.transport == Transport::tcp ? "tcp"
                                                                 : "tls",
-                   .address = s.address,
-                   .port = s.port,
+                   .address = l.address,
+                   .port = l.port,
                    .topics = {}});
-  for (const auto& r : file.relp)
-    all.push_back({.kind = "relp",
-                   .source = r.name,
-                   .transport = r.tls ? "tls" : "tcp",
-                   .address = r.address,
-                   .port = r.port,
-                   .topics = {}});
+  };
+  for (const auto& s : file.syslog) add("syslog", s);
+  for (const auto& r : file.relp) add("relp", r);
   for (const auto& k : file.kafka)
     all.push_back(
         {.kind = "kafka", .source = k.name, .transport = {}, .address = k.brokers, .port = 0, .topics = k.topics});

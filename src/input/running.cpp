@@ -26,19 +26,19 @@ struct RunningSources::Inner : std::enable_shared_from_this<RunningSources::Inne
     not_started(options.name, source.error());
   }
 
-  template <class Source, class Options>
-  void listen(std::vector<std::unique_ptr<Source>>& listening, const Options& options) {
-    auto source = Source::start(runtime, sink, book, options);
+  template <class Options>
+  void listen(const Options& options) {
+    auto source = start_listener(runtime, sink, book, options);  // of syslog or of RELP
     const std::lock_guard lock(mutex);
     if (stopped) return;
     if (source) {
-      listening.push_back(*std::move(source));
+      listeners.push_back(*std::move(source));
       return;
     }
     not_started(options.name, source.error());
     if (source.error().code == Code::bad_input) return;  // it will not become better by itself
-    runtime.after(kTryAgain, queue, [weak = weak_from_this(), &listening, options] {
-      if (const auto inner = weak.lock()) inner->listen(listening, options);
+    runtime.after(kTryAgain, queue, [weak = weak_from_this(), options] {
+      if (const auto inner = weak.lock()) inner->listen(options);
     });
   }
 
@@ -61,8 +61,7 @@ struct RunningSources::Inner : std::enable_shared_from_this<RunningSources::Inne
   bool stopped = false;
   std::unique_ptr<sources::files::FolderWatch> watch;
   std::vector<std::unique_ptr<sources::files::FileSource>> files;
-  std::vector<std::unique_ptr<sources::syslog::SyslogSource>> syslog;
-  std::vector<std::unique_ptr<sources::relp::RelpSource>> relp;
+  std::vector<std::unique_ptr<sources::Listener>> listeners;
   std::vector<std::unique_ptr<sources::kafka::KafkaSource>> kafka;  // filled by start() alone
 };
 
@@ -87,8 +86,8 @@ std::unique_ptr<RunningSources> RunningSources::start(Runtime& runtime, store::S
     inner->files.push_back(sources::files::FileSource::start(runtime, inner->queue, sink, book, inner->cursors,
                                                              std::move(o), inner->watch.get()));
   }
-  for (const auto& o : file.syslog) inner->listen(inner->syslog, o);
-  for (const auto& o : file.relp) inner->listen(inner->relp, o);
+  for (const auto& o : file.syslog) inner->listen(o);
+  for (const auto& o : file.relp) inner->listen(o);
   for (const auto& o : file.kafka) inner->consume(o);
   return std::unique_ptr<RunningSources>(new RunningSources(std::move(inner)));
 }
@@ -96,13 +95,11 @@ std::unique_ptr<RunningSources> RunningSources::start(Runtime& runtime, store::S
 RunningSources::RunningSources(std::shared_ptr<Inner> inner) : inner_(std::move(inner)) {}
 
 RunningSources::~RunningSources() {
-  decltype(inner_->syslog) syslog;
-  decltype(inner_->relp) relp;
+  decltype(inner_->listeners) listeners;
   {
     const std::lock_guard lock(inner_->mutex);
     inner_->stopped = true;
-    syslog = std::move(inner_->syslog);
-    relp = std::move(inner_->relp);
+    listeners = std::move(inner_->listeners);
   }
   inner_->kafka.clear();
   inner_->files.clear();

@@ -61,10 +61,10 @@ TEST(RunningSources, FollowWhatTheFileSaysRememberItAndShowWhatIsGoneAsOff) {
   testing::FakeBook any;
   sources::syslog::SyslogOptions taken;
   taken.name = "x";
-  taken.transport = sources::syslog::Transport::tcp;
+  taken.transport = sources::Transport::tcp;
   taken.address = "127.0.0.1";
   taken.port = 0;
-  const auto holder = sources::syslog::SyslogSource::start(other, sink, any, taken).value();
+  const auto holder = sources::syslog::start_listener(other, sink, any, taken).value();
   write("three\n");
   run(files + "[[source]]\nname = \"fw\"\nkind = \"syslog\"\ntransport = \"tcp\"\naddress = \"127.0.0.1\"\nport = " +
           std::to_string(holder->port()) + "\n",

@@ -64,14 +64,12 @@ void Limits::apply(SourcesFile& file) const {
     f.max_open = open_files;
     f.forget = forget;
   }
-  for (auto& s : file.syslog) {
-    s.hold = syslog_hold;
-    s.batch = std::min(s.batch, syslog_hold / 4);
-  }
-  for (auto& r : file.relp) {
-    r.hold = syslog_hold;
-    r.batch = std::min(r.batch, syslog_hold / 4);
-  }
+  const auto listener = [&](sources::ListenerOptions& l) {
+    l.hold = syslog_hold;
+    l.batch = std::min(l.batch, syslog_hold / 4);
+  };
+  std::ranges::for_each(file.syslog, listener);
+  std::ranges::for_each(file.relp, listener);
 }
 
 }  // namespace bavn::input

@@ -16,11 +16,12 @@ namespace bavn::input {
 
 namespace {
 
+using sources::ListenerOptions;
+using sources::Transport;
 using sources::files::FileOptions;
 using sources::kafka::KafkaOptions;
 using sources::relp::RelpOptions;
 using sources::syslog::SyslogOptions;
-using sources::syslog::Transport;
 
 constexpr std::size_t kMaxFile = 1U << 20U;  // bytes
 constexpr std::size_t kMaxSources = 1000;
@@ -214,9 +215,13 @@ std::string pem(Table& t, std::string_view key, Files& files, const std::string&
   return {};
 }
 
-/// What all that listen have in common.
-template <class Options>
-void listening(Table& t, Options& o) {
+/// What all that listen have in common. encrypted: what says that it is to be TLS.
+void listening(Table& t, const Common& c, std::string_view encrypted, Files& files, const std::string& folder,
+               ListenerOptions& o) {
+  o.name = c.name;
+  o.format = c.format;
+  o.municipality = c.municipality;
+  o.tenant = c.tenant;
   o.address = t.text("address", "0.0.0.0");
   if (!event::parse_ip(o.address)) t.error("address", fmt::format("'{}' is no address to listen on", o.address));
   o.allow = t.texts("allow");
@@ -228,53 +233,33 @@ void listening(Table& t, Options& o) {
       static_cast<std::size_t>(t.number("max_message", static_cast<std::int64_t>(o.max_message), 480, 1 << 20));
   o.max_connections = static_cast<std::size_t>(t.number("max_connections", 1000, 1, 100'000));
   o.idle = std::chrono::minutes(t.number("idle_minutes", 720, 1, 100'000));
-}
-
-sources::ListenerTls tls_of(Table& t, std::string_view because, Files& files, const std::string& folder) {
+  if (o.transport != Transport::tls) {
+    for (const std::string_view useless : {"certificate", "key", "client_ca"})
+      if (t.has(useless)) t.error(useless, fmt::format("'{}' has a meaning with {} only", useless, encrypted));
+    return;
+  }
   for (const std::string_view needed : {"certificate", "key"})
-    if (!t.has(needed)) t.error(needed, fmt::format("{} needs '{}'", because, needed));
-  return {pem(t, "certificate", files, folder), pem(t, "key", files, folder), pem(t, "client_ca", files, folder)};
-}
-
-void no_tls(Table& t, std::string_view only) {
-  for (const std::string_view useless : {"certificate", "key", "client_ca"})
-    if (t.has(useless)) t.error(useless, fmt::format("'{}' has a meaning with {} only", useless, only));
+    if (!t.has(needed)) t.error(needed, fmt::format("{} needs '{}'", encrypted, needed));
+  o.certificate = {pem(t, "certificate", files, folder), pem(t, "key", files, folder),
+                   pem(t, "client_ca", files, folder)};
 }
 
 SyslogOptions syslog_of(Table& t, const Common& c, Files& files, const std::string& folder) {
   SyslogOptions o;
-  o.name = c.name;
-  o.format = c.format;
-  o.municipality = c.municipality;
-  o.tenant = c.tenant;
   const std::string transport = t.text("transport", "udp");
   if (transport == "tls") o.transport = Transport::tls;
   else if (transport == "tcp") o.transport = Transport::tcp;
   else if (transport != "udp") t.error("transport", "'transport' is \"udp\", \"tcp\" or \"tls\"");
   o.port = static_cast<std::uint16_t>(t.number("port", o.transport == Transport::tls ? 6514 : 514, 1, 65535));
-  listening(t, o);
-  if (o.transport == Transport::tls) {
-    sources::ListenerTls tls = tls_of(t, "transport \"tls\"", files, folder);
-    o.certificate_pem = std::move(tls.certificate_pem);
-    o.key_pem = std::move(tls.key_pem);
-    o.client_ca_pem = std::move(tls.client_ca_pem);
-  } else {
-    no_tls(t, "transport \"tls\"");
-  }
+  listening(t, c, "transport \"tls\"", files, folder, o);
   return o;
 }
 
 RelpOptions relp_of(Table& t, const Common& c, Files& files, const std::string& folder) {
   RelpOptions o;
-  o.name = c.name;
-  o.format = c.format;
-  o.municipality = c.municipality;
-  o.tenant = c.tenant;
-  o.tls = t.flag("tls", false);
+  if (t.flag("tls", false)) o.transport = Transport::tls;
   o.port = static_cast<std::uint16_t>(t.number("port", 2514, 1, 65535));
-  listening(t, o);
-  if (o.tls) o.certificate = tls_of(t, "tls = true", files, folder);
-  else no_tls(t, "tls = true");
+  listening(t, c, "tls = true", files, folder, o);
   return o;
 }
 

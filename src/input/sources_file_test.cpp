@@ -8,7 +8,7 @@
 namespace bavn::input {
 namespace {
 
-using sources::syslog::Transport;
+using sources::Transport;
 
 class SourcesFileTest : public ::testing::Test {
  protected:
@@ -49,7 +49,7 @@ per_sender = true
   ASSERT_EQ(r->syslog.size(), 1U);
   EXPECT_EQ(r->syslog[0].transport, Transport::tls);
   EXPECT_EQ(r->syslog[0].port, 6514);
-  EXPECT_EQ(r->syslog[0].key_pem, "key");
+  EXPECT_EQ(r->syslog[0].certificate.key_pem, "key");
   EXPECT_TRUE(r->syslog[0].per_sender);
 }
 
@@ -62,7 +62,7 @@ TEST_F(SourcesFileTest, RelpIsReadWithTheSameKeysAsSyslog) {
   ASSERT_TRUE(r) << r.error().what;
   EXPECT_EQ(r->relp[0].port, 2514);
   EXPECT_EQ(r->relp[0].max_message, 131072U);
-  EXPECT_FALSE(r->relp[0].tls);
+  EXPECT_EQ(r->relp[0].transport, Transport::tcp);
   r = read(start +
            "tls = true\nport = 6514\ncertificate = \"r.pem\"\nkey = \"r.key\"\nclient_ca = \"ca.pem\"\n"
            "allow = \"192.0.2.0/24\"\nper_sender = true\nmax_message = 1000\nidle_minutes = 3\n");

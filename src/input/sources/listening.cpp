@@ -54,4 +54,15 @@ Result<std::shared_ptr<asio::ssl::context>> tls_context(const ListenerTls& tls, 
   return context;
 }
 
+void append_line(std::string& out, std::string_view message) {
+  const std::size_t last = message.find_last_not_of(std::string_view("\n\r\0", 3));
+  if (last == std::string_view::npos) return;
+  message = message.substr(0, last + 1);
+  for (std::size_t nl = message.find('\n'); nl != std::string_view::npos; nl = message.find('\n')) {
+    out.append(message.substr(0, nl)).append("#012");
+    message.remove_prefix(nl + 1);
+  }
+  out.append(message) += '\n';
+}
+
 }  // namespace bavn::input::sources

@@ -1,5 +1,5 @@
 #pragma once
-// What the sources that listen (syslog, RELP) share: who may send, and the TLS of a listener. No sockets.
+// What the sources that listen (syslog, RELP) share: who may send, the TLS of a listener, and a message as a line. No sockets.
 // Life: values. Thread rules: none of their own.
 #include <memory>
 #include <string>
@@ -34,5 +34,9 @@ struct ListenerTls {
 /// TLS 1.2 and later, without resumption: a resumed session would carry a sender's certificate past its end.
 /// Errors: bad_input, with what cannot be used.
 Result<std::shared_ptr<boost::asio::ssl::context>> tls_context(const ListenerTls& tls, const std::string& source);
+
+/// What a datagram or frame holds as one line: the line end and zero bytes after it go (RFC 6587 section 3.4.2, RFC 3164 senders);
+/// a line end inside becomes "#012" as rsyslog writes it, so that one message stays one line. All else is as received.
+void append_line(std::string& out, std::string_view message);
 
 }  // namespace bavn::input::sources

@@ -98,7 +98,7 @@ class RelpTest : public ::testing::Test {
     options.tick = 20ms;
   }
   void start() {
-    auto started = RelpSource::start(threads, sink, book, options);
+    auto started = start_listener(threads, sink, book, options);
     ASSERT_TRUE(started) << started.error().what;
     source = *std::move(started);
   }
@@ -118,7 +118,7 @@ class RelpTest : public ::testing::Test {
   FakeSink sink{threads};
   FakeBook book;
   RelpOptions options;
-  std::unique_ptr<RelpSource> source;
+  std::unique_ptr<Listener> source;
 };
 
 TEST_F(RelpTest, AMessageIsAnsweredAfterTheSinkHasIt) {
@@ -274,6 +274,7 @@ TEST_F(RelpTest, AStopWithADeadSinkEndsAndAnswersNothing) {
   ASSERT_TRUE(until([&] { return book.last("relp.test").state == SourceState::waiting; }));
   source.reset();
   EXPECT_EQ(sender.rest(), "") << "an answer, and it is not stored";
+  EXPECT_EQ(book.refused_for("lost_at_stop").count, 0U) << "it is sent again";
 }
 
 TEST_F(RelpTest, WhoIsGoneDoesNotStopTheOthers) {
@@ -340,12 +341,12 @@ TEST_F(RelpTest, ATakenPortAndABrokenCertificateAreErrorsWithTheirReason) {
   start();
   RelpOptions same = options;
   same.port = source->port();
-  const auto second = RelpSource::start(threads, sink, book, same);
+  const auto second = start_listener(threads, sink, book, same);
   ASSERT_FALSE(second);
   EXPECT_TRUE(second.error().what.contains("Address already in use")) << second.error().what;
-  options.tls = true;
+  options.transport = Transport::tls;
   options.certificate.certificate_pem = "nonsense";
-  EXPECT_EQ(RelpSource::start(threads, sink, book, options).error().code, Code::bad_input);
+  EXPECT_EQ(start_listener(threads, sink, book, options).error().code, Code::bad_input);
 }
 
 class RelpOverTls : public RelpTest {
@@ -353,7 +354,7 @@ class RelpOverTls : public RelpTest {
   RelpOverTls() {
     const Instant now = threads.now();
     authority = x509::make_authority("Test CA", now - 1h, now + 1h, {}).value();
-    options.tls = true;
+    options.transport = Transport::tls;
     issue(x509::Use::server, "localhost", options.certificate.certificate_pem, options.certificate.key_pem);
   }
   void issue(x509::Use use, const std::string& name, std::string& certificate, std::string& key) {

@@ -39,8 +39,4 @@ class Framer {
   FramerStats stats_;
 };
 
-/// What a datagram or frame holds as one line: the line end and zero bytes after it go (RFC 6587 section 3.4.2, RFC 3164 senders);
-/// a line end inside becomes "#012" as rsyslog writes it, so that one message stays one line. All else is as received.
-void append_line(std::string& out, std::string_view message);
-
 }  // namespace bavn::input::sources::syslog

@@ -2,9 +2,12 @@
 
 #include <cstdlib>
 
+#include "input/sources/listening.hpp"
+
 // However the bytes are cut, the messages are the same, and none is longer than allowed.
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace bavn::input::sources::syslog;
+  using bavn::input::sources::append_line;
   if (size == 0) return 0;
   const std::string_view bytes(reinterpret_cast<const char*>(data) + 1, size - 1);
   std::string whole, parts;

@@ -7,7 +7,6 @@
 namespace bavn::input::sources::syslog {
 namespace {
 
-using namespace std::string_literals;
 using Messages = std::vector<std::string>;
 
 Messages messages(std::string_view bytes, std::size_t step = 1000, std::size_t max = 1000) {
@@ -49,14 +48,6 @@ TEST(SyslogFraming, ACountedMessageThatIsCutOffIsNoMessage) {
   Framer framer(100);
   framer.feed("10 <1>", [](std::string_view) { FAIL(); });
   EXPECT_FALSE(framer.finish([](std::string_view) { FAIL(); }));
-}
-
-TEST(SyslogFraming, OneMessageIsOneLine) {
-  std::string out;
-  append_line(out, "<1>a\nb\n\0"s);
-  append_line(out, "\n");
-  append_line(out, "<2>c\r\n");
-  EXPECT_EQ(out, "<1>a#012b\n<2>c\n");
 }
 
 }  // namespace

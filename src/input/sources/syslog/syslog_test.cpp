@@ -75,11 +75,11 @@ class SyslogTest : public ::testing::Test {
     options.name = "syslog.test";
     options.address = "127.0.0.1";
     options.port = 0;
-    options.flush = 20ms;
+    options.tick = 20ms;
   }
   void start(Transport transport) {
     options.transport = transport;
-    auto started = SyslogSource::start(threads, sink, book, options);
+    auto started = start_listener(threads, sink, book, options);
     ASSERT_TRUE(started) << started.error().what;
     source = *std::move(started);
   }
@@ -102,7 +102,7 @@ class SyslogTest : public ::testing::Test {
   FakeSink sink{threads};
   FakeBook book;
   SyslogOptions options;
-  std::unique_ptr<SyslogSource> source;
+  std::unique_ptr<Listener> source;
 };
 
 TEST_F(SyslogTest, ADatagramIsALine) {
@@ -221,7 +221,7 @@ TEST_F(SyslogTest, TooLongMessagesAreCountedAndTheConnectionGoesOn) {
 }
 
 TEST_F(SyslogTest, WhatIsHeldIsGivenToTheSinkBeforeTheSourceEnds) {
-  options.flush = 1h;
+  options.tick = 1h;
   start(Transport::tcp);
   const Sender sender(SOCK_STREAM, source->port());
   ASSERT_TRUE(sender.send("<1>one\n"));
@@ -233,19 +233,43 @@ TEST_F(SyslogTest, WhatIsHeldIsGivenToTheSinkBeforeTheSourceEnds) {
   EXPECT_EQ(sink.count(), 2U);
 }
 
+TEST_F(SyslogTest, WhatIsCutOffByTheStopIsCounted) {
+  start(Transport::tcp);
+  const Sender sender(SOCK_STREAM, source->port());
+  ASSERT_TRUE(sender.send("<1>whole\n20 <2>not all"));
+  ASSERT_TRUE(got(1));
+  source.reset();
+  EXPECT_EQ(book.refused_for("message_cut_off").count, 1U);
+}
+
+TEST_F(SyslogTest, AConnectionThatIsNotReadIsNotSilent) {
+  options.idle = 100ms;
+  options.hold = 1000;
+  sink.set_full(100);
+  start(Transport::tcp);
+  const Sender sender(SOCK_STREAM, source->port());
+  ASSERT_TRUE(sender.send("<1>" + std::string(1000, 'x') + "\n"));
+  ASSERT_TRUE(until([&] { return book.last("syslog.test").state == SourceState::waiting; }));
+  ASSERT_TRUE(sender.send("<2>waits\n"));
+  const Duration since = threads.steady();
+  ASSERT_TRUE(until([&] { return threads.steady() - since > 300ms; }));
+  sink.set_full(0);
+  EXPECT_TRUE(got(2)) << "the connection was closed, and what it had sent is lost";
+}
+
 TEST_F(SyslogTest, ATakenPortAndABrokenCertificateAreErrorsWithTheirReason) {
   start(Transport::tcp);
   SyslogOptions same = options;
   same.port = source->port();
-  const auto second = SyslogSource::start(threads, sink, book, same);
+  const auto second = start_listener(threads, sink, book, same);
   ASSERT_FALSE(second);
   EXPECT_TRUE(second.error().what.contains("Address already in use")) << second.error().what;
   options.transport = Transport::tls;
-  options.certificate_pem = "nonsense";
-  EXPECT_EQ(SyslogSource::start(threads, sink, book, options).error().code, Code::bad_input);
+  options.certificate.certificate_pem = "nonsense";
+  EXPECT_EQ(start_listener(threads, sink, book, options).error().code, Code::bad_input);
   options.transport = Transport::udp;
   options.allow = {"everybody"};
-  EXPECT_TRUE(SyslogSource::start(threads, sink, book, options).error().what.contains("'everybody' is no network"));
+  EXPECT_TRUE(start_listener(threads, sink, book, options).error().what.contains("'everybody' is no network"));
 }
 
 class SyslogOverTls : public SyslogTest {
@@ -253,7 +277,7 @@ class SyslogOverTls : public SyslogTest {
   SyslogOverTls() {
     const Instant now = threads.now();
     authority = x509::make_authority("Test CA", now - 1h, now + 1h, {}).value();
-    issue(x509::Use::server, "localhost", options.certificate_pem, options.key_pem);
+    issue(x509::Use::server, "localhost", options.certificate.certificate_pem, options.certificate.key_pem);
   }
   void issue(x509::Use use, const std::string& name, std::string& certificate, std::string& key) {
     key = x509::make_key();
@@ -314,7 +338,7 @@ TEST_F(SyslogOverTls, MessagesComeThrough) {
 }
 
 TEST_F(SyslogOverTls, WhenSendersNeedACertificateThoseWithoutAreRefusedAndCounted) {
-  options.client_ca_pem = authority.certificate_pem;
+  options.certificate.client_ca_pem = authority.certificate_pem;
   start(Transport::tls);
   send("7 <1>mine");
   EXPECT_TRUE(until([&] { return book.refused_for("tls_failed").count >= 1; }));
