@@ -249,7 +249,7 @@ SANITIZERS = {"ASAN_OPTIONS": "abort_on_error=1:detect_leaks=1:allocator_may_ret
 def unit_asan(step):
     # Not the benches: their figures would be the sanitizer's.
     more = {} if step.lane == "long" else {"GTEST_FILTER": "-*Bench.*", "BAVN_CRASH_KILLS": "3"}
-    step.ctest("build/asan", "-R", f"^unit\\.({'|'.join(SANITIZED)})$", **SANITIZERS, **more)
+    step.ctest("build/asan", "-j2", "-R", f"^unit\\.({'|'.join(SANITIZED)})$", **SANITIZERS, **more)
 
 
 def fuzz(step):
