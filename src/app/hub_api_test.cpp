@@ -242,6 +242,36 @@ TEST_F(HubApi, ASuspicionIsForTheCertAloneUntilItIsLit) {
   EXPECT_EQ(ask(Method::get, "/api/campaigns/1").status, 200);
 }
 
+TEST_F(HubApi, ASenderThatIsNoMunicipalityIsLookedForWithTheRestAndAMunicipalityIsNamedAsAgreed) {
+  const auto draft = [&](const std::string& more) {
+    sim.advance(1s);
+    const auto reply =
+        ask(Method::post, "/api/warnings",
+            R"({"severity":"high","look_for":[{"kind":"url","value":"https://course.example/sign-up"}],)" + more + "}");
+    return std::pair(reply.status, net::JsonDocument::parse(reply.body).value());
+  };
+  const auto looked_for = [](const net::JsonDocument& page) {
+    std::set<std::string> all;
+    for (const net::JsonValue o : page.root()["look_for"]) all.insert(std::string(o["value"].text_or("")));
+    return all;
+  };
+  const auto stranger = draft(R"("from_address":"Course@course.example")");
+  ASSERT_EQ(stranger.first, 201);
+  EXPECT_EQ(looked_for(stranger.second), (std::set<std::string>{"course@course.example", "course.example/sign-up"}));
+  EXPECT_EQ(stranger.second.root()["texts"].at(0)["title"].text_or(""), "Falske mails til kommunerne");
+  const auto domain = draft(R"("from_domain":"course.example")");
+  ASSERT_EQ(domain.first, 201);
+  EXPECT_EQ(looked_for(domain.second).count("course.example"), 1U);
+  EXPECT_EQ(draft(R"("from_domain":"gmail.com")").first, 400) << "everybody's";
+  const auto everybodys = draft(R"("from_address":"course@gmail.com")");
+  ASSERT_EQ(everybodys.first, 201);
+  EXPECT_EQ(looked_for(everybodys.second).count("course@gmail.com"), 1U);
+  const auto agreed = draft(R"("from_address":"dan@gentofte.example")");
+  ASSERT_EQ(agreed.first, 201);
+  EXPECT_EQ(agreed.second.root()["from"]["domain"].text_or(""), "gentofte.example");
+  EXPECT_EQ(looked_for(agreed.second).count("dan@gentofte.example"), 1U);
+}
+
 TEST_F(HubApi, WordsAreEditedByWhoReadTheNewestAndAFalseCampaignIsTakenBack) {
   october();
   const std::string warning(get("/api/campaigns").root()["items"].at(0)["warning"]["id"].text_or(""));

@@ -362,6 +362,39 @@ Result<void> can_be_looked_for(const Draft& d) {
   return {};
 }
 
+/// The sender that a person names. A municipality's account is told of as a colleague's that was taken, and named only if that was
+/// agreed; what comes from anybody else is looked for like a link. A domain of many harmless people is no sender.
+Result<void> set_sender(const Hub& hub, warn::Case& c, const Draft& d) {
+  if (d.from_domain) c.from_domain = *d.from_domain;
+  if (d.from_address) c.from_address = *d.from_address;
+  if (!d.from_domain && !d.from_address) return {};
+  if (!d.from_domain) c.from_domain.clear();
+  if (!d.from_address) c.from_address.clear();
+  const auto address = event::canonical(event::Kind::email, c.from_address);
+  const auto at = address ? address->value.rfind('@') + 1 : 0;
+  const auto domain = event::canonical(event::Kind::mail_domain,
+                                       c.from_domain.empty() && address ? address->value.substr(at) : c.from_domain);
+  if (!domain) return {};  // nobody is named
+  if (const auto owner = hub.members.of_domain(domain->value)) {
+    const auto member = hub.members.of(*owner);
+    c.may_be_named = member && member->may_be_named;
+    c.from_domain = domain->value;
+    return {};
+  }
+  const auto never = hub.blocks.never_block();
+  if (!address && never && never->check({event::Kind::mail_domain, domain->value}))
+    return fail(Code::bad_input,
+                fmt::format("{} is the domain of many who do no harm: give the whole address",
+                            warn::harmless(domain->value, 60)),
+                "/from_domain");
+  c.look_for.push_back(address ? event::NamedObservable{"email", address->value}
+                               : event::NamedObservable{"mail_domain", domain->value});
+  c.from_domain.clear();
+  c.from_address.clear();
+  c.may_be_named = false;
+  return {};
+}
+
 /// What a person says over what is there.
 Result<warn::Case> merged(const Hub& hub, warn::Case c, const Draft& d) {
   if (d.case_) {
@@ -372,14 +405,8 @@ Result<warn::Case> merged(const Hub& hub, warn::Case c, const Draft& d) {
   BAVN_CHECK(can_be_looked_for(d));
   if (d.severity) c.severity = *d.severity;
   if (d.tlp) c.tlp = *d.tlp;
-  if (d.from_domain) {
-    c.from_domain = *d.from_domain;
-    const auto owner = hub.members.of_domain(*d.from_domain);
-    const auto member = owner ? hub.members.of(*owner) : std::nullopt;
-    c.may_be_named = member && member->may_be_named;
-  }
-  if (d.from_address) c.from_address = *d.from_address;
   if (d.look_for) c.look_for = *d.look_for;
+  BAVN_CHECK(set_sender(hub, c, d));
   if (d.subjects) c.subjects = *d.subjects;
   if (d.first_seen_at) c.first_seen_us = micros(*d.first_seen_at);
   if (d.municipalities) c.municipalities = *d.municipalities;
@@ -393,6 +420,14 @@ Result<warn::Case> merged(const Hub& hub, warn::Case c, const Draft& d) {
     std::ranges::sort(c.to);
   }
   if (const auto never = hub.blocks.never_block()) warn::find_shared_hosts(c, *never);
+  if (d.look_for && !c.may_be_named && !c.from_domain.empty()) {
+    BAVN_TRY(const auto what_goes, warn::checked(c));
+    if (what_goes.left_out > 0)
+      return fail(Code::bad_input,
+                  fmt::format("{} of what to look for names the sender, who has not agreed to be named: leave it out",
+                              what_goes.left_out),
+                  "/look_for");
+  }
   return c;
 }
 
