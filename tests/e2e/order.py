@@ -50,6 +50,8 @@ class Order(Processes):
     def test_an_order_of_two_people_rings_the_duty_contact_once(self):
         hub_folder = self.path / "hub"
         self.bavn("hub", "init", "--data", hub_folder, "--host", "127.0.0.1", "--address", "127.0.0.1", "--port", free_port())
+        with open(hub_folder / "settings.toml", "a") as settings:
+            settings.write("control_port = 0\n[web]\nport = 0\n")
         hub = self.start("hub", hub_folder)
         self.bavn("hub", "guests", "add", "0157", "--same-user", "--data", hub_folder)
         guest_folder = hub_folder / "guests" / "0157"
