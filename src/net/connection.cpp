@@ -552,12 +552,18 @@ void HttpConnection::dispatch() {
   const std::weak_ptr<HttpConnection> self = weak_from_this();
   if (route_->stream && request_.method == Method::head)
     return reply_now(problem(405, "Method not allowed", "a stream has no HEAD"));
-  Respond respond = respond_once(
-      [core = core_, self, generation](Reply reply) { deliver(core, self, generation, std::move(reply)); });
-  const bool posted =
-      core_->runtime.post(core_->options.handlers, [core = core_, self, generation, route = route_, http11 = http11_,
-                                                    hold = std::move(hold_), request = std::move(request_),
-                                                    respond = std::move(respond)]() mutable {
+  const auto hold = std::make_shared<BodyHold>(std::move(hold_));
+  Respond respond = respond_once([core = core_, self, generation, hold](Reply reply) {
+    hold->release();
+    deliver(core, self, generation, std::move(reply));
+  });
+  const bool posted = core_->runtime.post(
+      core_->options.handlers, [core = core_, self, generation, route = route_, http11 = http11_, hold,
+                                request = std::move(request_), respond = std::move(respond)]() mutable {
+        const struct Free {
+          BodyHold& hold;
+          ~Free() { hold.release(); }
+        } free{*hold};
         if (!core->gate.enter()) return;
         struct Leave {
           Gate& gate;

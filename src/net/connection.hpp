@@ -88,17 +88,13 @@ class ServerCore {
   std::int64_t date_of_ = -1;  // second
 };
 
-/// The memory of one body from its first byte until its handler has returned, counted against ServerOptions::bodies. Any thread.
+/// The memory of one body from its first byte until its handler has answered or returned, counted against ServerOptions::bodies.
+/// Whoever has the answer finds the room free. Any thread; grow() only where the body is read.
 class BodyHold {
  public:
   BodyHold() = default;
-  BodyHold(BodyHold&& other) noexcept
-      : core_(std::move(other.core_)), bytes_(std::exchange(other.bytes_, std::size_t{0})) {}
-  BodyHold& operator=(BodyHold&& other) noexcept {
-    std::swap(core_, other.core_);
-    std::swap(bytes_, other.bytes_);
-    return *this;
-  }
+  BodyHold(BodyHold&& other) noexcept : core_(std::move(other.core_)), bytes_(other.bytes_.exchange(0)) {}
+  BodyHold& operator=(BodyHold&&) = delete;
   ~BodyHold() { release(); }
   /// So many bytes from now on; false: all bodies together would be more than may be held. The only one may be of any size.
   bool grow(const std::shared_ptr<ServerCore>& core, std::size_t bytes);
@@ -106,7 +102,7 @@ class BodyHold {
 
  private:
   std::shared_ptr<ServerCore> core_;
-  std::size_t bytes_ = 0;
+  std::atomic<std::size_t> bytes_ = 0;
 };
 
 std::shared_ptr<Connection> make_connection(std::shared_ptr<ServerCore> core, std::unique_ptr<Transport> transport);

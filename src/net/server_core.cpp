@@ -49,8 +49,7 @@ bool BodyHold::grow(const std::shared_ptr<ServerCore>& core, std::size_t bytes) 
 }
 
 void BodyHold::release() {
-  if (core_) core_->bodies -= std::exchange(bytes_, std::size_t{0});
-  core_.reset();
+  if (const std::size_t held = bytes_.exchange(0); held > 0) core_->bodies -= held;
 }
 
 void ServerCore::refused(std::string_view reason, std::string_view address, std::string_view detail) {
