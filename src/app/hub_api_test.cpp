@@ -270,6 +270,18 @@ TEST_F(HubApi, ASenderThatIsNoMunicipalityIsLookedForWithTheRestAndAMunicipality
   ASSERT_EQ(agreed.first, 201);
   EXPECT_EQ(agreed.second.root()["from"]["domain"].text_or(""), "gentofte.example");
   EXPECT_EQ(looked_for(agreed.second).count("dan@gentofte.example"), 1U);
+  ASSERT_TRUE(hub->domains().set(event::Scope::local_owner(), MunicipalityId{159}, {"gladsaxe.example"}, false));
+  sim.advance(1s);
+  const auto silent = draft(R"("from_address":"ole@gladsaxe.example")");
+  ASSERT_EQ(silent.first, 201) << "who has not agreed is warned of without a name";
+  EXPECT_FALSE(silent.second.root()["from"]["may_be_named"].boolean().value_or(true));
+  EXPECT_EQ(silent.second.root()["texts"].at(0)["title"].text_or(""), "Falske mails fra en anden kommunes mailkonto");
+  EXPECT_EQ(looked_for(silent.second), (std::set<std::string>{"course.example/sign-up"}));
+  sim.advance(1s);
+  const auto own = ask(Method::post, "/api/warnings",
+                       R"({"severity":"high","from_address":"ole@gladsaxe.example",)"
+                       R"("look_for":[{"kind":"url","value":"https://www.gladsaxe.example/x"}]})");
+  EXPECT_EQ(own.status, 400) << "what would name the sender is not left out in silence";
 }
 
 TEST_F(HubApi, WordsAreEditedByWhoReadTheNewestAndAFalseCampaignIsTakenBack) {

@@ -421,7 +421,9 @@ Result<warn::Case> merged(const Hub& hub, warn::Case c, const Draft& d) {
   }
   if (const auto never = hub.blocks.never_block()) warn::find_shared_hosts(c, *never);
   if (d.look_for && !c.may_be_named && !c.from_domain.empty()) {
-    BAVN_TRY(const auto what_goes, warn::checked(c));
+    warn::Case tried = c;
+    if (tried.campaign.empty()) tried.campaign = "none";  // it gets its id when it is drafted
+    BAVN_TRY(const auto what_goes, warn::checked(std::move(tried)));
     if (what_goes.left_out > 0)
       return fail(Code::bad_input,
                   fmt::format("{} of what to look for names the sender, who has not agreed to be named: leave it out",
