@@ -56,7 +56,7 @@ class JsonShapes {
   /// More than it should be: time to clear().
   bool full() const {
     return steps_.size() * sizeof(Step) + forks_.size() * (sizeof(Fork) + sizeof(children_[0])) +
-               ways_.size() * sizeof(ways_[0]) + literals_.size() + shapes_ * 128UL + kept_ * 32 >
+               ways_.size() * sizeof(ways_[0]) + literals_.size() + shapes_ * 384UL + kept_ * 32 >
            kBytes;
   }
   std::size_t size() const { return shapes_; }

@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <random>
+#include <set>
 #include <tuple>
 
 #include "formats/reader.hpp"
@@ -186,6 +187,43 @@ TEST(JsonShape, WhereShapesPartTheRightWayIsTaken) {
                            ",\"bb\":1}", ",\"\":1}", ", \"b\":1}", "} ", ",\"b\": 1}", ",\"b\":\"}\"}"})
     for (int i = 0; i < 20; ++i) lines.push_back(std::string(R"({"a":1)") + rest);
   for (std::uint64_t seed = 20; seed < 23; ++seed) compare(lines, seed, lines.size() / 8);
+}
+
+TEST(JsonShape, WhatARecordIsIsAskedWhenAValueThatDecidesChanges) {
+  // One shape, and values by which format and route are known that change now and then, become longer or of another kind; then the
+  // format is told, and another one.
+  Both both;
+  std::mt19937_64 random(5);
+  const auto text = [&] {
+    std::string t;
+    for (int i = 0; i < 400; ++i) {
+      static constexpr const char* kChannels[] = {"Security", "Microsoft-Windows-Sysmon/Operational", "System",
+                                                  "Securitz", ""};
+      static constexpr const char* kIds[] = {"4688", "1", "\"1\"", "4624", "null"};
+      static constexpr const char* kTimes[] = {"2026-02-11 08:00:00.1", "2026-02-11T08:00:00Z", "none", ""};
+      const auto of = [&](auto& a) { return a[random() % 4 == 0 ? random() % std::size(a) : 0]; };
+      t += std::string(R"({"EventID":)") + of(kIds) + R"(,"Channel":")" + of(kChannels) + R"(","Image":"C:\\)" +
+           std::to_string(random() % 100) + R"(.exe","UtcTime":")" + of(kTimes) + "\"}\n";
+    }
+    return t;
+  };
+  const auto formats = [&] {
+    std::set<event::FormatId> f;
+    for (const auto& r : both.known.records) f.insert(r.format);
+    return f;
+  };
+  ASSERT_EQ(both.difference(text()), "");
+  ASSERT_GT(both.reader->stats().known_shapes, 200U);
+  const auto recognised = formats();
+  for (const char* name : {"json", "windows_event", "okta"}) {
+    const auto format = both.catalogue.find(name);
+    ASSERT_TRUE(format) << name;
+    both.walker->new_source(format);
+    both.reader->new_source(format);
+    ASSERT_EQ(both.difference(text()), "") << name;
+    EXPECT_EQ(formats(), std::set{*format});
+  }
+  EXPECT_NE(formats(), recognised);
 }
 
 TEST(JsonShape, StringsEndWhereTheyEnd) {

@@ -251,7 +251,7 @@ class Reader::Impl {
   }
 
   void new_source(std::optional<FormatId> format, std::optional<Instant> reference) {
-    if (format) options_.format = format;
+    if (format) set_format(format);
     sticky_ = event::FormatId(0xFFFF);
     for (auto& r : text_readers_)
       if (r) {
@@ -259,7 +259,11 @@ class Reader::Impl {
         if (reference) r->set_reference(*reference);
       }
   }
-  void set_format(std::optional<FormatId> f) { options_.format = f; }
+  void set_format(std::optional<FormatId> f) {
+    if (f == options_.format) return;
+    options_.format = f;
+    for (Latest& l : latest_) l.usable = false;  // how the format is known is another matter now
+  }
 
   std::string context() const {
     const FormatId f = options_.format ? *options_.format : sticky_;
@@ -456,6 +460,21 @@ class Reader::Impl {
     std::vector<Uses> uses;  // by format, those seen
   };
 
+  /// Records of a shape mostly agree in the values that decide what they are, too: then nothing is hashed or asked for. One piece of
+  /// memory a shape, with all that is needed but the puts.
+  struct alignas(64) Latest {
+    static constexpr std::size_t kMost = 6, kBytes = 112;
+    std::uint32_t puts = 0, n_puts = 0;  // in latest_puts_
+    std::uint32_t time = 0;              // the value asked first
+    FormatId format = 0;
+    RouteId route = event::kNoRoute;
+    std::uint8_t n = 0;  // values that decide
+    std::uint8_t missed = 0;
+    bool usable = false;
+    std::uint32_t values[kMost], lengths[kMost];
+    char bytes[kBytes];  // of those values, one after the other
+  };
+
   /// The line that begins at `at`, when it is of a known shape: read, and `at` is where the next one begins.
   bool known_line(std::size_t& at, std::size_t to, std::uint64_t line) {
     if (!options_.shapes) return false;
@@ -470,8 +489,9 @@ class Reader::Impl {
   /// The same as walk() and what follows it, for the record that shapes_ found. false: nothing was done.
   bool known_record(std::uint32_t shape, const char* buf, std::size_t at, std::size_t end, std::uint64_t line,
                     std::uint8_t flags, std::uint32_t field_base) {
-    KnownShape& k = known_[shape];
     const JsonShapes::Value* const values = shapes_.values();
+    if (like_latest(latest_[shape], values, buf, at, end, line, flags, field_base)) return true;
+    KnownShape& k = known_[shape];
     FormatId format;
     if (options_.format) {
       format = *options_.format;
@@ -521,7 +541,79 @@ class Reader::Impl {
       }
     }
     finish(r, route_key, catalogue_.at(format));
+    keep_latest(shape, *uses, values, buf, batch_->records.back().route);
     return true;
+  }
+
+  bool like_latest(const Latest& l, const JsonShapes::Value* values, const char* buf, std::size_t at, std::size_t end,
+                   std::uint64_t line, std::uint8_t flags, std::uint32_t field_base) {
+    if (!l.usable) return false;
+    const char* bytes = l.bytes;
+    for (std::size_t i = 0; i < l.n; ++i) {
+      const JsonShapes::Value& v = values[l.values[i]];
+      if (v.length != l.lengths[i] || !same_bytes(buf + v.start, bytes, v.length)) return false;
+      bytes += v.length;
+    }
+    const JsonShapes::Value& time = values[l.time];
+    const auto when = time_of({buf + time.start, time.length}, time.kind());
+    if (!when) return false;  // perhaps another value says it
+    ++stats_.known_shapes;
+    auto& fields = batch_->fields;
+    const std::size_t first = fields.size();
+    fields.resize(first + l.n_puts);
+    Field* to = fields.data() + first;
+    const Uses::Put* const puts = latest_puts_.data() + l.puts;
+    for (std::size_t i = 0; i < l.n_puts; ++i) {
+      const JsonShapes::Value& v = values[puts[i].value];
+      to[i] = {field_base + v.start, v.length, puts[i].slot, static_cast<std::uint8_t>(flags | v.flags), puts[i].role};
+    }
+    Record& r = batch_->records.emplace_back();
+    r.offset = static_cast<std::uint32_t>(at);
+    r.length = static_cast<std::uint32_t>(end - at);
+    r.first_field = static_cast<std::uint32_t>(first);
+    r.field_count = l.n_puts;
+    r.happened_us = micros(*when);
+    r.line = line;
+    r.format = l.format;
+    r.route = l.route;
+    r.repaired = repairing_;
+    return true;
+  }
+
+  void keep_latest(std::uint32_t shape, const Uses& uses, const JsonShapes::Value* values, const char* buf,
+                   RouteId route) {
+    Latest& l = latest_[shape];
+    if (l.missed++ % 8 != 0) return;  // where they change from record to record, what is kept stays a while
+    const RouteExtras& extras = extras_of(route);
+    if (route == event::kNoRoute || uses.times.empty() || !extras.aliases.empty() || !extras.adds.empty()) return;
+    const bool new_format = l.n_puts == 0 || l.format != uses.format;
+    if (new_format && latest_puts_.size() > kMostPuts) return;
+    l.usable = false;
+    l.n = 0;
+    std::size_t used = 0;
+    const auto decides = [&](std::uint32_t value) {
+      if (std::find(l.values, l.values + l.n, value) != l.values + l.n) return true;
+      const JsonShapes::Value& v = values[value];
+      if (l.n == Latest::kMost || v.length > Latest::kBytes - used) return false;
+      std::memcpy(l.bytes + used, buf + v.start, v.length);
+      used += v.length;
+      l.values[l.n] = value;
+      l.lengths[l.n++] = v.length;
+      return true;
+    };
+    for (const std::uint32_t v : known_[shape].signature_values)
+      if (!decides(v)) return;
+    for (const auto& [v, node] : uses.routes)
+      if (!decides(v)) return;
+    if (new_format) {
+      l.puts = static_cast<std::uint32_t>(latest_puts_.size());
+      l.n_puts = static_cast<std::uint32_t>(uses.puts.size());
+      latest_puts_.insert(latest_puts_.end(), uses.puts.begin(), uses.puts.end());
+    }
+    l.time = uses.times[0].second;
+    l.format = uses.format;
+    l.route = route;
+    l.usable = true;
   }
 
   static void value_at(const char* buf, const std::uint32_t* s, std::uint32_t structural, std::uint32_t& start,
@@ -559,8 +651,7 @@ class Reader::Impl {
   /// Keeps the shape of a record that walk() took.
   void learn(const char* buf, const std::uint32_t* s, std::size_t n) {
     if (shapes_.full()) {
-      shapes_.clear();
-      known_.clear();
+      clear_known();
     }
     KnownShape k;
     places_.clear();
@@ -626,7 +717,9 @@ class Reader::Impl {
     }
     if (depth != 0 || n == 0) return;
     const std::uint32_t shape = shapes_.add(buf, s[0], s[n - 1] + 1, places_);
-    if (shape == known_.size()) known_.push_back(std::move(k));
+    if (shape != known_.size()) return;
+    known_.push_back(std::move(k));
+    latest_.emplace_back();
   }
 
   /// Sigma's proxy and webserver rules ask for parts of a URL that most logs write as one.
@@ -991,9 +1084,15 @@ class Reader::Impl {
 
   // ---- shapes --------------------------------------------------------------------------------------------------------
 
-  void reset_shapes() {
+  void clear_known() {
     shapes_.clear();
     known_.clear();
+    latest_.clear();
+    latest_puts_.clear();
+  }
+
+  void reset_shapes() {
+    clear_known();
     nodes_.clear();
     keys_.clear();
     table_.assign(4096, nullptr);
@@ -1539,6 +1638,9 @@ class Reader::Impl {
   std::vector<TimeValue> times_;  // of the record, in its order
   JsonShapes shapes_;
   std::vector<KnownShape> known_;  // by number of shape
+  std::vector<Latest> latest_;     // the same
+  std::vector<Uses::Put> latest_puts_;
+  static constexpr std::size_t kMostPuts = 1U << 18;
   std::vector<JsonShapes::Place> places_;
   std::size_t slow_lines_ = 1;  // how many lines are indexed together when the next one is of no known shape
   std::uint64_t signature_ = 0;
