@@ -42,7 +42,7 @@ struct BenchOptions {
   std::uint64_t megabytes = 0;  // how much of a lane is read; 0: a sane default
   std::uint64_t count = 0;
   std::vector<std::string> only;  // hotpath: these lanes; empty: all
-  int rounds = 3;                 // hotpath: the median of these counts
+  int rounds = 9;                 // hotpath: the median of these counts
   unsigned seconds = 0;           // of intake; 0: a sane default
   unsigned overload = 0;          // times what it can take
   bool facts = false;             // intake: with a watcher of facts
