@@ -3,12 +3,32 @@
 #include <thread>
 
 #include "base/threads.hpp"
+#include "history/inner.hpp"
 #include "history/testing.hpp"
 
 namespace bavn::history::testing {
 namespace {
 
 using namespace std::chrono_literals;
+
+TEST(Cache, HoldsUpToItsWeightAndOneAtLeast) {
+  Cache<int, std::string> c(10);
+  for (int i = 0; i < 4; ++i) c.keep(i, std::make_shared<std::string>(std::to_string(i)), 3);
+  EXPECT_EQ(c.find(0), nullptr);  // the first in is the first out
+  ASSERT_NE(c.find(1), nullptr);
+  EXPECT_EQ(*c.find(3), "3");
+  c.keep(1, std::make_shared<std::string>("another"), 3);  // there already
+  EXPECT_EQ(*c.find(1), "1");
+  c.keep(4, std::make_shared<std::string>("large"), 100);
+  EXPECT_EQ(c.find(3), nullptr);
+  EXPECT_EQ(*c.find(4), "large");
+  c.keep(5, std::make_shared<std::string>("5"), 3);
+  EXPECT_EQ(c.find(4), nullptr);
+  c.clear();
+  EXPECT_EQ(c.find(5), nullptr);
+  for (int i = 6; i < 9; ++i) c.keep(i, std::make_shared<std::string>("x"), 3);
+  EXPECT_NE(c.find(6), nullptr);
+}
 
 TEST(History, AnAcknowledgedRecordIsFoundAtOnce) {
   SimStore s;

@@ -22,7 +22,7 @@ constexpr std::int64_t kRememberBatches = 24LL * 3600 * 1'000'000;  // microseco
 constexpr std::size_t kMaxRemembered = 1'000'000;
 constexpr std::size_t kPackedFrame = 256U << 10U;
 
-/// First in, first out; holds at most `limit` values.
+/// First in, first out; holds values up to `limit` in weight, and one at least.
 template <class K, class V>
 class Cache {
  public:
@@ -32,12 +32,14 @@ class Cache {
     const auto it = values_.find(key);
     return it == values_.end() ? nullptr : it->second;
   }
-  void keep(const K& key, std::shared_ptr<const V> value) {
+  void keep(const K& key, std::shared_ptr<const V> value, std::size_t weight = 1) {
     const std::lock_guard lock(mutex_);
     if (!values_.emplace(key, std::move(value)).second) return;
-    order_.push_back(key);
-    if (order_.size() > limit_) {
-      values_.erase(order_.front());
+    order_.emplace_back(key, weight);
+    weight_ += weight;
+    while (weight_ > limit_ && order_.size() > 1) {
+      values_.erase(order_.front().first);
+      weight_ -= order_.front().second;
       order_.pop_front();
     }
   }
@@ -45,13 +47,14 @@ class Cache {
     const std::lock_guard lock(mutex_);
     values_.clear();
     order_.clear();
+    weight_ = 0;
   }
 
  private:
-  std::size_t limit_;
+  std::size_t limit_, weight_ = 0;
   std::mutex mutex_;
   std::map<K, std::shared_ptr<const V>> values_;
-  std::deque<K> order_;
+  std::deque<std::pair<K, std::size_t>> order_;
 };
 
 /// A segment's file as long as somebody needs it. Leaves the disk with its last user once leave() was called.
@@ -202,7 +205,7 @@ struct History::Inner {
   std::mutex learning_mutex;
   std::map<Source, Learning> learning;
 
-  mutable Cache<std::uint32_t, Directory> directories{64};
+  mutable Cache<std::uint32_t, Directory> directories{16U << 20U};  // in bytes: those of a year of a small town
   mutable Cache<std::pair<std::uint32_t, std::uint32_t>, Dictionary> dictionaries{128};
 
   // Background seals hold the gate while they run; closing it is how the destructor waits for them.

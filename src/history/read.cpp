@@ -17,7 +17,7 @@ Result<std::shared_ptr<const Directory>> History::Inner::directory(const Segment
     BAVN_TRY(auto scanned, scan_segment(file, &valid_until, &size));
     d = std::make_shared<const Directory>(std::move(scanned));
   }
-  directories.keep(file.segment(), d);
+  directories.keep(file.segment(), d, sizeof(Directory) + 128 + d->frames.size() * sizeof(FrameEntry));
   return d;
 }
 
