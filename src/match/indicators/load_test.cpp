@@ -443,6 +443,40 @@ TEST(StixPattern, ARegularExpressionCannotRunLong) {
   EXPECT_FALSE(p->matches(r));
 }
 
+TEST(Lists, WhatResolversAndAdBlockersAreGiven) {
+  const auto values = [](std::string_view text, LoadReport& report) {
+    std::vector<std::string> found;
+    auto r = load_bytes(text, "list.txt", [&](const Indicator& i) -> Result<void> {
+      found.push_back(std::string(event::to_string(i.kind)) + " " + i.value);
+      return {};
+    });
+    EXPECT_TRUE(r) << to_string(r.error());
+    if (r) report = *r;
+    return found;
+  };
+  using Found = std::vector<std::string>;
+  LoadReport r;
+  EXPECT_EQ(values("[Adblock Plus 2.0]\n! Title: x\n||evil.example^\n||b.evil.example^$third-party,important\r\n"
+                   "@@||good.example^\n||evil.example/login^\n||203.0.113.9^\n||ads.*.example^\n",
+                   r),
+            (Found{"domain evil.example", "domain b.evil.example", "url evil.example/login", "ipv4 203.0.113.9"}));
+  EXPECT_EQ(r.skipped_count(), 1U);
+  EXPECT_EQ(r.refused_count(), 1U);
+  EXPECT_EQ(
+      values("# dnsmasq\naddress=/evil.example/0.0.0.0\naddress=/a.example/b.example/#\nserver=/c.example/\n"
+             "local=/d.example/\naddress=/#/1.2.3.4\n",
+             r),
+      (Found{"domain evil.example", "domain a.example", "domain b.example", "domain c.example", "domain d.example"}));
+  EXPECT_EQ(r.refused_count(), 1U);
+  EXPECT_EQ(values("server:\n  local-zone: \"evil.example.\" always_nxdomain\nlocal-zone: b.example static\n"
+                   "  local-data: \"c.example A 0.0.0.0\"\n",
+                   r),
+            (Found{"domain evil.example", "domain b.example", "domain c.example"}));
+  EXPECT_EQ(r.refused_count(), 1U);  // "server:"
+  EXPECT_EQ(values("$TTL 60\nevil.example CNAME .\n*.evil.example CNAME .\n", r),
+            (Found{"domain evil.example", "domain evil.example"}));  // a response policy zone
+}
+
 TEST(AllowLists, EachTypeHitsWhatItMeansAndNamesItself) {
   AllowLists a;
   ASSERT_TRUE(a.load_bytes(R"({"name":"strings","type":"string","list":["Portal.example","192.0.2.1"]})", "x"));

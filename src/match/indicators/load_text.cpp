@@ -1,8 +1,12 @@
-// # one per line, comments, defanged, hosts files
+// # one per line, comments, defanged, hosts files, and what resolvers and ad blockers are given
 // hxxps://evil[.]example/a   # seen in mail
 // 0.0.0.0 evil.example
 // 192.0.2.0/24 ; DROP
+// ||evil.example^            ! adblock
+// address=/evil.example/     # dnsmasq
+// local-zone: "evil.example." always_nxdomain
 #include <algorithm>
+#include <vector>
 
 #include "base/text.hpp"
 #include "match/indicators/loader.hpp"
@@ -33,6 +37,37 @@ std::string_view next_word(std::string_view& rest) {
   return word;
 }
 
+// The names of a line made for a resolver or an ad blocker; nothing of it when it is none.
+struct Blocked {
+  std::vector<std::string_view> names;
+  bool is = false, nothing = false;  // nothing: a comment
+  bool exception = false;
+};
+Blocked blocked(std::string_view line) {
+  Blocked b;
+  if (line.starts_with("!") || (line.starts_with("[Adblock") && line.ends_with("]"))) {
+    b.is = b.nothing = true;
+  } else if (line.starts_with("@@")) {
+    b.is = b.exception = true;
+  } else if (line.starts_with("||")) {  // ||name^$options
+    b.is = true;
+    b.names.push_back(line.substr(2, line.find_first_of("^$", 2) - 2));
+  } else if (line.starts_with("address=/") || line.starts_with("server=/") || line.starts_with("local=/")) {
+    b.is = true;  // option=/name/name/address
+    line.remove_prefix(line.find('/') + 1);
+    for (auto end = line.find('/'); end != std::string_view::npos; end = line.find('/')) {
+      if (end != 0) b.names.push_back(line.substr(0, end));
+      line.remove_prefix(end + 1);
+    }
+  } else if (line.starts_with("local-zone:") || line.starts_with("local-data:")) {
+    b.is = true;  // local-zone: "name." type, local-data: "name A 0.0.0.0"
+    line = trim(line.substr(11));
+    if (line.starts_with("\"")) line.remove_prefix(1);
+    b.names.push_back(line.substr(0, line.find_first_of("\" \t")));
+  }
+  return b;
+}
+
 }  // namespace
 
 void load_text(std::string_view text, ListTarget& to) {
@@ -50,6 +85,20 @@ void load_text(std::string_view text, ListTarget& to) {
     }
     std::string_view rest = trim(without_comment(trim(whole)));
     if (rest.empty()) continue;
+    if (const Blocked b = blocked(rest); b.is) {
+      if (b.exception) to.skip("exception of an ad blocker's list", where(), rest);
+      else if (b.names.empty() && !b.nothing) to.refuse("no observable of any kind", where(), rest);
+      for (const std::string_view name : b.names) {
+        if (auto o = event::guess(name)) {
+          i.kind = o->kind;
+          i.value = std::move(o->value);
+          to.add(i, where());
+        } else {
+          to.refuse("no observable of any kind", where(), name);
+        }
+      }
+      continue;
+    }
     const std::string_view first = next_word(rest);
     const bool hosts = first == "0.0.0.0" || first == "127.0.0.1" || first == "::1" || first == "::";
     if (hosts && !trim(rest).empty()) {
