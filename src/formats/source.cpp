@@ -19,6 +19,7 @@
 #include <utility>
 
 #include "base/text.hpp"
+#include "base/utf16.hpp"
 #include "formats/bytes.hpp"
 #include "jail/archive.hpp"
 
@@ -231,43 +232,17 @@ class Utf16Bytes final : public Bytes {
     raw_.resize(kept + (got ? *got : 0));
     if (!got) return std::unexpected(got.error());
     done_ = *got == 0;
-    std::size_t i = 0;
-    for (; i + 1 < raw_.size(); i += 2) {
-      const auto a = static_cast<unsigned char>(raw_[i]), b = static_cast<unsigned char>(raw_[i + 1]);
-      const auto unit = static_cast<std::uint16_t>(big_ ? a << 8 | b : b << 8 | a);
-      const bool low = unit >= 0xDC00 && unit < 0xE000;
-      if (high_ != 0) {
-        put(low ? 0x10000 + ((high_ - 0xD800U) << 10) + (unit - 0xDC00U) : 0xFFFD);
-        high_ = 0;
-        if (low) continue;
-      }
-      if (unit >= 0xD800 && unit < 0xDC00) high_ = unit;
-      else put(low ? 0xFFFD : unit);
-    }
-    raw_.erase(0, i);
-    if (done_ && (high_ != 0 || !raw_.empty())) put(0xFFFD);  // cut in the middle of a character
+    std::size_t whole = raw_.size() / 2 * 2;
+    // A pair of surrogates is not cut in two.
+    if (!done_ && whole != 0 && (static_cast<unsigned char>(raw_[whole - (big_ ? 2 : 1)]) & 0xFCU) == 0xD8) whole -= 2;
+    out_ = from_utf16(std::string_view(raw_).substr(0, whole), big_);
+    raw_.erase(0, whole);
+    if (done_ && !raw_.empty()) append_utf8(out_, 0xFFFD);  // cut in the middle of a character
     return {};
-  }
-  void put(std::uint32_t c) {
-    const auto byte = [&](std::uint32_t v) { out_ += static_cast<char>(v); };
-    if (c < 0x80) return byte(c);
-    if (c < 0x800) {
-      byte(0xC0 | c >> 6);
-    } else {
-      if (c < 0x10000) {
-        byte(0xE0 | c >> 12);
-      } else {
-        byte(0xF0 | c >> 18);
-        byte(0x80 | (c >> 12 & 0x3F));
-      }
-      byte(0x80 | (c >> 6 & 0x3F));
-    }
-    byte(0x80 | (c & 0x3F));
   }
 
   std::unique_ptr<Bytes> in_;
   bool big_, done_ = false;
-  std::uint32_t high_ = 0;  // the first half of a surrogate pair
   std::string raw_, out_;
   std::size_t at_ = 0;
 };

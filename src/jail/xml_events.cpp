@@ -11,6 +11,7 @@
 
 #include "base/json_writer.hpp"
 #include "base/text.hpp"
+#include "base/utf16.hpp"
 
 namespace bavn::jail {
 
@@ -20,27 +21,6 @@ constexpr std::size_t kMaxDepth = 32;
 constexpr std::size_t kMaxNodes = 20'000;
 constexpr std::size_t kMaxText = 4U << 20;
 constexpr std::size_t kMaxRefused = 100;
-
-// UTF-16 with a byte order mark -> UTF-8; lone surrogates become U+FFFD.
-std::string from_utf16(std::string_view in, bool big_endian) {
-  std::string out;
-  out.reserve(in.size() / 2 + 16);
-  const auto unit = [&](std::size_t i) -> std::uint32_t {
-    const auto a = static_cast<unsigned char>(in[i]), b = static_cast<unsigned char>(in[i + 1]);
-    return big_endian ? static_cast<std::uint32_t>(a << 8 | b) : static_cast<std::uint32_t>(b << 8 | a);
-  };
-  for (std::size_t i = 2; i + 1 < in.size(); i += 2) {
-    std::uint32_t c = unit(i);
-    if (c >= 0xD800 && c <= 0xDBFF && i + 3 < in.size() && unit(i + 2) >= 0xDC00 && unit(i + 2) <= 0xDFFF) {
-      c = 0x10000 + ((c - 0xD800) << 10) + (unit(i + 2) - 0xDC00);
-      i += 2;
-    } else if (c >= 0xD800 && c <= 0xDFFF) {
-      c = 0xFFFD;
-    }
-    append_utf8(out, c);
-  }
-  return out;
-}
 
 /// One event as a tree in flat vectors, which are kept from event to event.
 struct Tree {
@@ -332,7 +312,7 @@ class Pass {
 Result<std::string> xml_events(std::string_view xml) {
   std::string converted;
   if (xml.starts_with("\xFF\xFE") || xml.starts_with("\xFE\xFF")) {
-    converted = from_utf16(xml, xml[0] == '\xFE');
+    converted = from_utf16(xml.substr(2), xml[0] == '\xFE');
     xml = converted;
   }
   std::size_t at = xml.starts_with("\xEF\xBB\xBF") ? 3 : 0;

@@ -7,6 +7,7 @@
 #include <random>
 
 #include "base/text.hpp"
+#include "base/utf16.hpp"
 #include "match/indicators/loader.hpp"
 
 namespace bavn::match::indicators {
@@ -89,8 +90,11 @@ Result<LoadReport> load_bytes(std::string_view bytes, std::string_view name, con
     return report;
   }
   if (bytes.starts_with("\xEF\xBB\xBF")) bytes.remove_prefix(3);
-  if (bytes.starts_with("\xFF\xFE") || bytes.starts_with("\xFE\xFF"))
-    return fail(Code::bad_input, "UTF-16 text: save the list as UTF-8", std::string(name));
+  std::string converted;
+  if (bytes.starts_with("\xFF\xFE") || bytes.starts_with("\xFE\xFF")) {  // what PowerShell 5 writes
+    converted = from_utf16(bytes.substr(2), bytes[0] == '\xFE');
+    bytes = converted;
+  }
   const auto first = bytes.find_first_not_of(" \t\r\n");
   if (first == std::string_view::npos) {
     report.format = "text";

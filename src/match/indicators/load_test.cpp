@@ -443,6 +443,26 @@ TEST(StixPattern, ARegularExpressionCannotRunLong) {
   EXPECT_FALSE(p->matches(r));
 }
 
+TEST(Lists, Utf16AsPowerShellWritesItIsRead) {
+  const std::u16string text = u"value,comment\r\nevil.example,p\u00e5 dansk \U0001F600\r\n203.0.113.9,\r\n";
+  for (const bool big : {false, true}) {
+    std::string bytes = big ? "\xFE\xFF" : "\xFF\xFE";
+    for (const char16_t c : text) {
+      bytes += static_cast<char>(big ? c >> 8 : c & 0xFF);
+      bytes += static_cast<char>(big ? c & 0xFF : c >> 8);
+    }
+    std::vector<std::string> found;
+    const auto r = load_bytes(bytes, "list.csv", [&](const Indicator& i) -> Result<void> {
+      found.push_back(i.value);
+      return {};
+    });
+    ASSERT_TRUE(r) << to_string(r.error());
+    EXPECT_EQ(r->format, "csv");
+    EXPECT_EQ(found, (std::vector<std::string>{"evil.example", "203.0.113.9"}));
+    EXPECT_EQ(r->refused_count(), 0U);
+  }
+}
+
 TEST(Lists, WhatResolversAndAdBlockersAreGiven) {
   const auto values = [](std::string_view text, LoadReport& report) {
     std::vector<std::string> found;

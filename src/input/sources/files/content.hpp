@@ -37,9 +37,5 @@ bool matches(const std::string& pattern, const std::string& path);
 
 enum class Encoding : std::int8_t { utf8, utf8_marked, utf16_little, utf16_big };
 Encoding encoding_of(std::string_view head);
-/// UTF-16 as UTF-8; an odd last byte is left out, a lone surrogate is U+FFFD.
-std::string from_utf16(std::string_view raw, bool big_endian);
-/// Bytes that this UTF-8 took as UTF-16.
-std::size_t utf16_length(std::string_view utf8);
 
 }  // namespace bavn::input::sources::files

@@ -12,6 +12,7 @@
 
 #include "base/hash.hpp"
 #include "base/log.hpp"
+#include "base/utf16.hpp"
 #include "input/lateness.hpp"
 #include "input/sources/files/content.hpp"
 #include "input/sources/files/records.hpp"

@@ -11,6 +11,7 @@
 #include "base/log.hpp"
 #include "base/sim.hpp"
 #include "base/threads.hpp"
+#include "base/utf16.hpp"
 #include "input/sources/files/content.hpp"
 #include "input/sources/files/watch.hpp"
 #include "input/testing.hpp"
