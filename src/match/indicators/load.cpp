@@ -92,6 +92,7 @@ Result<LoadReport> load_bytes(std::string_view bytes, std::string_view name, con
   if (bytes.starts_with("\xEF\xBB\xBF")) bytes.remove_prefix(3);
   std::string converted;
   if (bytes.starts_with("\xFF\xFE") || bytes.starts_with("\xFE\xFF")) {  // what PowerShell 5 writes
+    if (bytes.size() % 2 != 0) to.refuse("half a character of UTF-16", "the end", "");
     converted = from_utf16(bytes.substr(2), bytes[0] == '\xFE');
     bytes = converted;
   }

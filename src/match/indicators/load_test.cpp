@@ -303,9 +303,10 @@ TEST(LoadHostile, BrokenListsAreRefusedOrCountedNeverACrash) {
   EXPECT_FALSE(load("{\"a\":1}").error.empty());
   EXPECT_FALSE(load("{\"Event\":" + std::string(5000, '[')).error.empty());
   EXPECT_FALSE(load(std::string("a\0b\n", 4)).error.empty());
-  EXPECT_FALSE(load("\xFF\xFE"
-                    "a")
-                   .error.empty());
+  EXPECT_EQ(load("\xFF\xFE"
+                 "a")
+                .report.refused_count(),
+            1U);
   EXPECT_FALSE(load("BAVNIND1 and nothing else").error.empty());
   EXPECT_FALSE(load(R"({"name":"x","type":"string","list":[],"matching_attributes":[]})").error.empty());
   EXPECT_EQ(
