@@ -25,6 +25,7 @@ BOOK = ROOT / "docs" / "fuzzing.tsv"
 LOGS = ROOT / "build" / "logs"
 HEAD = "date\tcommit\tfuzzer\tseconds of a core\truns\tresult\n"
 MOST = ("reader_fuzz", "syslog_fuzz", "cef_fuzz", "sigma_yaml_fuzz", "segment_fuzz")
+COMMIT = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout.strip()
 SLICE = 240  # seconds of the clock before the book is written
 ENVIRONMENT = {"ASAN_OPTIONS": "abort_on_error=1:detect_leaks=1:allocator_may_return_null=1",
                "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1"}
@@ -63,8 +64,7 @@ def write_down(name, seconds, runs, result):
 
 
 def add_row(name, seconds, runs, result):
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout.strip()
-    new = [datetime.date.today().isoformat(), commit, name, seconds, runs, result]
+    new = [datetime.date.today().isoformat(), COMMIT, name, seconds, runs, result]
     rows = [list(row.values()) for row in book()]
     for row in rows:
         if row[:3] == new[:3] and row[5] == result:

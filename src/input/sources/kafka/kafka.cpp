@@ -81,6 +81,7 @@ class KafkaSource::Core : public std::enable_shared_from_this<Core> {
     set("enable.auto.commit", "false");
     set("enable.auto.offset.store", "false");
     set("auto.offset.reset", o_.from_end ? "latest" : "earliest");
+    set("session.timeout.ms", std::to_string(std::chrono::milliseconds(o_.session).count()));
     set("max.poll.interval.ms",
         "86400000");  // while the sink is full nothing is polled, and nobody else could do better
     set("queued.max.messages.kbytes", "8192");

@@ -4,6 +4,7 @@
 // died, come again: they are stored once where they come in the same groups (the sink knows a group by topic, partition and offsets).
 // Each message is one record; a line end inside becomes a space in JSON, #012 in text; one without a value is counted as left out.
 // Life: start() to destructor, which commits what is stored. Thread rules: a thread of its own in the Runtime's queue, which it fills.
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -26,6 +27,8 @@ struct KafkaOptions {
   std::string ca_file;         // empty: the system's
   std::string user, password;  // SASL; empty: none
   std::string mechanism = "SCRAM-SHA-512";
+  std::chrono::seconds session{
+      45};  // without a heartbeat (librdkafka's own thread sends them): then others get its partitions
   std::size_t round_bytes = 4U << 20U, round_messages = 2000;  // taken before the sink is asked
 };
 

@@ -34,6 +34,7 @@ class KafkaTest : public ::testing::Test {
     options.brokers = rd_kafka_mock_cluster_bootstraps(cluster);
     options.group = "bavn";
     options.topics = {"logs"};
+    options.session = std::chrono::seconds(6);  // a group that changes is settled after about one
   }
   void TearDown() override {
     rd_kafka_flush(producer, 10'000);
