@@ -88,7 +88,7 @@ NOT_STATUS = ("src/input/sources/microsoft365/stand_in/",)
 REFUSERS = ("src/formats/reader.cpp", "src/formats/source.cpp", "src/formats/json_shape.cpp", "src/live/matched.cpp", "src/input/sources/files",
             "src/input/sources/listener.cpp", "src/input/sources/syslog", "src/input/sources/relp/relp.cpp", "src/input/sources/kafka",
             "src/input/sources/stdin")
-REFUSAL = re.compile(r"(json|record|line|xml|format|batch|not|file|message|udp|tls|relp|sender|connection|lost|too|delivery|accept)(_[a-z0-9]+)+")
+REFUSAL = re.compile(r"(json|csv|record|line|xml|format|batch|not|file|message|udp|tls|relp|sender|connection|lost|too|delivery|accept)(_[a-z0-9]+)+")
 LIBRARIES = ("curl", "system")  # whose sentences are passed on; an entry names it under "of"
 TOKEN = re.compile(r'//[^\n]*|/\*.*?\*/|R"(\w*)\((.*?)\)\1"|"((?:[^"\\\n]|\\.)*)"|\'(?:[^\'\\\n]|\\.)+\'|\w+|::|==|!=|\S', re.S)
 ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "0": "\0"}

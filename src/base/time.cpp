@@ -158,6 +158,14 @@ std::optional<Instant> parse_time(std::string_view s) {
   while (!s.empty() && (s.back() == ' ' || s.back() == '\r')) s.remove_suffix(1);
   while (!s.empty() && s.front() == ' ') s.remove_prefix(1);
   int year, month, day, hour = 0, minute = 0, second = 0;
+  // "02-03-2026 08:05:00", "02.03.2026 08.05.00": day first, as Danish and Norwegian Windows write it.
+  if (s.size() >= 16 && (s[2] == '-' || s[2] == '.') && s[5] == s[2] && s[10] == ' ' && digits(s, 0, 2, day) &&
+      digits(s, 3, 2, month) && digits(s, 6, 4, year)) {
+    std::string turned = fmt::format("{:04}-{:02}-{:02}{}", year, month, day, s.substr(10));
+    if (turned[13] == '.') turned[13] = ':';
+    if (turned.size() > 16 && turned[16] == '.') turned[16] = ':';
+    return parse_time(turned);
+  }
   if (s.size() >= 18 && (s[1] == '/' || s[2] == '/')) return parse_us(s);
   if (s.size() >= 23 && s[3] == ' ') return parse_ctime(s);
   if (!digits(s, 0, 4, year) || s.size() < 10 || (s[4] != '-' && s[4] != '/') || !digits(s, 5, 2, month) ||

@@ -48,6 +48,11 @@ TEST(Time, TellsEpochUnitsApartBySize) {
 TEST(Time, ReadsTheAmericanAndTheCtimeForm) {
   const auto at = parse_time("2022-08-22T18:11:52Z");
   EXPECT_EQ(parse_time("8/22/2022 6:11:52 PM"), at);
+  EXPECT_EQ(parse_time("22-08-2022 18:11:52"), at);
+  EXPECT_EQ(parse_time("22.08.2022 18.11.52"), at);
+  EXPECT_EQ(parse_time("22.08.2022 18:11"), parse_time("2022-08-22T18:11:00Z"));
+  EXPECT_FALSE(parse_time("22-08.2022 18:11:52"));
+  EXPECT_FALSE(parse_time("31-13-2022 18:11:52"));
   EXPECT_EQ(parse_time("08/22/2022, 6:11:52.000 PM"), at);
   EXPECT_EQ(parse_time("8/2/2022 12:00:01 AM"), parse_time("2022-08-02T00:00:01Z"));
   EXPECT_EQ(parse_time("8/2/2022 12:00:01.25 pm"), parse_time("2022-08-02T12:00:01.25Z"));

@@ -49,6 +49,11 @@ bool mail_char(char c) {
   return kMailChar[static_cast<unsigned char>(c)];
 }
 
+// Of the part behind the '@': "ola@nabo.example##Receive" ends before the '#'.
+bool domain_char(char c) {
+  return mail_char(c) && std::string_view("!#$%&'*+/=?^`{|}~").find(c) == std::string_view::npos;
+}
+
 // Free text is full of these; as the end of a bare name they are file endings far more often than domains.
 bool looks_like_file(std::string_view domain) {
   const std::string_view tld = domain.substr(domain.rfind('.') + 1);
@@ -103,7 +108,7 @@ void Extractor::emails(std::string_view value, ObservableSink sink) {
        at = value.find('@', at + 1)) {
     std::size_t begin = at, end = at + 1;
     while (begin > 0 && at - begin <= 128 && mail_char(value[begin - 1])) --begin;
-    while (end < value.size() && end - at <= 256 && mail_char(value[end])) ++end;
+    while (end < value.size() && end - at <= 256 && domain_char(value[end])) ++end;
     while (end > at && value[end - 1] == '.') --end;
     count += email(value.substr(begin, end - begin), sink, true) ? 1 : 0;
   }

@@ -18,6 +18,7 @@
 #include "base/result.hpp"
 #include "base/text.hpp"
 #include "formats/binder.hpp"
+#include "formats/csv_rows.hpp"
 #include "formats/json_shape.hpp"
 #include "formats/line_tools.hpp"
 
@@ -253,6 +254,8 @@ class Reader::Impl {
   void new_source(std::optional<FormatId> format, std::optional<Instant> reference) {
     if (format) set_format(format);
     sticky_ = event::FormatId(0xFFFF);
+    csv_.reset();
+    first_lines_ = 0;
     for (auto& r : text_readers_)
       if (r) {
         r->reset();
@@ -266,6 +269,7 @@ class Reader::Impl {
   }
 
   std::string context() const {
+    if (csv_) return std::string(csv_->header());
     const FormatId f = options_.format ? *options_.format : sticky_;
     if (f < text_readers_.size() && text_readers_[f]) return std::string(text_readers_[f]->context());
     return {};
@@ -1501,8 +1505,46 @@ class Reader::Impl {
     repairing_ = false;
   }
 
+  /// A line of a table with a header (csv_rows.hpp): the header among the first lines, or a row of it.
+  bool table_line(std::string_view text, std::size_t at, std::size_t end, std::uint64_t line) {
+    if (!csv_) {
+      if (first_lines_ == kFirstLines || !json_allowed()) return false;
+      ++first_lines_;
+      if (text.starts_with("#TYPE ")) {  // Export-Csv of PowerShell 5
+        ++stats_.meta;
+        return true;
+      }
+      csv_ = CsvRows::of_header(text, [&](const std::vector<std::string>& names) { return keys_of_a_format(names); });
+      if (!csv_) return false;
+      ++stats_.meta;
+      return true;
+    }
+    if (text == csv_->header()) {  // files behind one another
+      ++stats_.meta;
+      return true;
+    }
+    std::string json;
+    if (const char* reason = csv_->row(text, json)) refuse(line, "csv_row_broken", reason);
+    else derived_record(json, at, end, line);
+    return true;
+  }
+
+  bool keys_of_a_format(const std::vector<std::string>& names) const {
+    for (const FormatId f : order_) {
+      const Description& d = catalogue_.at(f);
+      if (d.reader != "json" || (options_.format && *options_.format != f)) continue;
+      for (const Recognition& r : d.recognise)
+        if (!r.keys.empty() && r.values.empty() && std::all_of(r.keys.begin(), r.keys.end(), [&](const std::string& k) {
+              return std::find(names.begin(), names.end(), k) != names.end();
+            }))
+          return true;
+    }
+    return false;
+  }
+
   void text_line(std::string_view text, std::uint32_t base, std::uint8_t flags, std::size_t at, std::size_t end,
                  std::uint64_t line) {
+    if (table_line(text, at, end, line)) return;
     const std::size_t fields = batch_->fields.size(), derived = batch_->derived.size();
     std::string reason, first_reason;
     const auto attempt = [&](FormatId f) -> LineVerdict {
@@ -1636,6 +1678,9 @@ class Reader::Impl {
     ValueKind kind;
   };
   std::vector<TimeValue> times_;  // of the record, in its order
+  std::optional<CsvRows> csv_;    // of the stream, once its header was seen
+  static constexpr unsigned kFirstLines = 3;
+  unsigned first_lines_ = 0;  // lines that may have been a header, kFirstLines at most
   JsonShapes shapes_;
   std::vector<KnownShape> known_;  // by number of shape
   std::vector<Latest> latest_;     // the same

@@ -451,7 +451,11 @@ bool FactReader::read(const event::EventBatch& batch, const event::Record& recor
           case FactMember::account: x.account = account(t); break;
           case FactMember::ip: x.ip = s.ip_of(s.first(t)); break;
           case FactMember::asn: x.asn = s.canonical_of(Kind::asn, s.first(t), 40); break;
-          case FactMember::country: x.country = text(t); break;
+          case FactMember::country:
+            x.country = text(t);
+            if (const auto comma = x.country.rfind(", "); comma != std::string::npos)  // "Oslo, Oslo, NO"
+              x.country.erase(0, comma + 2);
+            break;
           case FactMember::user_agent: x.user_agent = text(t); break;
           case FactMember::device: x.device = app(t); break;
           case FactMember::session: x.session = app(t); break;
