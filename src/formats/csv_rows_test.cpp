@@ -87,6 +87,11 @@ TEST(CsvRows, RowsAreRecordsOfTheFormatAndTheRestIsRefused) {
   const auto next = read.of(kRow + "\n");
   ASSERT_EQ(next.size(), 1U);
   EXPECT_EQ(next[0].find("message_trace"), std::string::npos) << next[0];
+  // What somebody sends cannot make the lines of others the rows of a table.
+  read.reader->new_source();
+  read.reader->no_table();
+  for (const std::string& s : read.of(kHeader + "\n" + kRow + "\n"))
+    EXPECT_EQ(s.find("message_trace"), std::string::npos) << s;
   // Only what comes first can be a header.
   read.reader->new_source();
   for (const std::string& s : read.of("a\nb\nc\nd\n" + kHeader + "\n" + kRow + "\n"))

@@ -262,6 +262,7 @@ class Reader::Impl {
         if (reference) r->set_reference(*reference);
       }
   }
+  void no_table() { first_lines_ = kFirstLines; }
   void set_format(std::optional<FormatId> f) {
     if (f == options_.format) return;
     options_.format = f;
@@ -1722,6 +1723,9 @@ Reader::~Reader() = default;
 Reader::Reader(Reader&&) noexcept = default;
 std::uint64_t Reader::read(EventBatch& b, std::size_t from, std::size_t to, std::uint64_t line) {
   return impl_->read(b, from, to, line);
+}
+void Reader::no_table() {
+  impl_->no_table();
 }
 void Reader::new_source(std::optional<FormatId> f, std::optional<Instant> t) {
   impl_->set_format(f);

@@ -38,7 +38,9 @@ class Reader {
   /// A new file or stream begins: stateful text readers forget their headers.
   void new_source(std::optional<event::FormatId> format = std::nullopt,
                   std::optional<Instant> reference = std::nullopt);
-  /// Header lines that history must keep with each frame of this source (zeek_tsv, iis); empty otherwise.
+  /// What comes now is no file: a line in it cannot make the rest the rows of a table (csv_rows.hpp). Until new_source().
+  void no_table();
+  /// Header lines that history must keep with each frame of this source (zeek_tsv, iis, tables); empty otherwise.
   std::string context() const;
 
   struct Stats {

@@ -191,6 +191,8 @@ void read_lines(formats::Reader& reader, const formats::Catalogue& catalogue, st
     raw = c.header;
     if (raw.back() != '\n') raw += '\n';
     for (const char x : raw) header_lines += x == '\n' ? 1 : 0;
+  } else {
+    reader.no_table();
   }
   raw += lines;
   raw += '\n';

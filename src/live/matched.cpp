@@ -218,6 +218,7 @@ Result<ReadDelivery> Desk::read(const input::Delivery& d, std::size_t frame_byte
   const std::int64_t reference = micros(now) / kDay * kDay + kDay - 1, received = micros(now);
   formats::Reader& reader = worker_.reader();
   reader.new_source(format, from_micros(reference));
+  if (d.context.empty()) reader.no_table();
   std::uint64_t header_lines = 0;
   const auto refuse = [&](const event::Refusal& r) {
     input::Refused& why = out.receipt.reasons[r.reason];
