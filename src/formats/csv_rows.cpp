@@ -31,6 +31,7 @@ std::optional<std::vector<std::string>> names_of(std::string_view line, char sep
 
 std::optional<CsvRows> CsvRows::of_header(std::string_view line,
                                           const std::function<bool(const std::vector<std::string>&)>& known) {
+  if (line.find("\":") != std::string_view::npos) return std::nullopt;  // a piece of JSON
   for (const char separator : {',', ';', '\t'}) {
     if (line.find(separator) == std::string_view::npos) continue;
     auto names = names_of(line, separator);

@@ -19,8 +19,8 @@ std::optional<CsvRows> table(std::string_view header) {
 TEST(CsvRows, AHeaderHasTheNamesOfAFormatEachOnce) {
   for (const char* header : {"who,what,when", "\"who\";\"what\";\"when\"", "what\twhen\twho", " who , what ,when \r"})
     EXPECT_TRUE(table(header)) << header;
-  for (const char* no :
-       {"", "who", "who,what", "who,,what", "who,what,who", "what,when,where", "who what when", "who,what,\"when"})
+  for (const char* no : {"", "who", "who,what", "who,,what", "who,what,who", "what,when,where", "who what when",
+                         "who,what,\"when", "\"who\":1,\"what\":2,\"when\":3"})
     EXPECT_FALSE(table(no)) << no;
   EXPECT_FALSE(table("who,what," + std::string(200, 'x')));
   std::string many = "who";
@@ -82,6 +82,10 @@ TEST(CsvRows, RowsAreRecordsOfTheFormatAndTheRestIsRefused) {
   Read read;
   EXPECT_EQ(read.of(kHeader + "\n" + kRow + "\nnonsense\n" + kHeader + "\n" + kRow + "\n"),
             (Lines{"2" + kRead, "5" + kRead, "3 csv_row_broken"}));
+  // Another table behind it.
+  EXPECT_EQ(read.of("SenderAddress;RecipientAddress;MessageId;Received;Subject\na@b.example;c@d.example;<x@y>;;Hi;\n"
+                    "a@b.example;c@d.example;<x@y>;;Hi\n"),
+            (Lines{"3 message_trace sender=a@b.example recipient=c@d.example subject=Hi", "2 csv_row_broken"}));
   // The next source has no header, and lines of known formats are theirs.
   read.reader->new_source();
   const auto next = read.of(kRow + "\n");
@@ -94,7 +98,7 @@ TEST(CsvRows, RowsAreRecordsOfTheFormatAndTheRestIsRefused) {
     EXPECT_EQ(s.find("message_trace"), std::string::npos) << s;
   // Only what comes first can be a header.
   read.reader->new_source();
-  for (const std::string& s : read.of("a\nb\nc\nd\n" + kHeader + "\n" + kRow + "\n"))
+  for (const std::string& s : read.of("{\"a\":1}\nb\n{\"a\":2}\n" + kHeader + "\n" + kRow + "\n"))
     EXPECT_EQ(s.find("message_trace"), std::string::npos) << s;
 }
 

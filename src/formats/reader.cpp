@@ -255,14 +255,14 @@ class Reader::Impl {
     if (format) set_format(format);
     sticky_ = event::FormatId(0xFFFF);
     csv_.reset();
-    first_lines_ = 0;
+    tables_ = true;
     for (auto& r : text_readers_)
       if (r) {
         r->reset();
         if (reference) r->set_reference(*reference);
       }
   }
-  void no_table() { first_lines_ = kFirstLines; }
+  void no_table() { tables_ = false; }
   void set_format(std::optional<FormatId> f) {
     if (f == options_.format) return;
     options_.format = f;
@@ -1508,13 +1508,12 @@ class Reader::Impl {
 
   /// A line of a table with a header (csv_rows.hpp): the header among the first lines, or a row of it.
   bool table_line(std::string_view text, std::size_t at, std::size_t end, std::uint64_t line) {
+    if (!csv_ && (line > kFirstLines || !tables_ || !json_allowed())) return false;
+    if (text.starts_with("#TYPE ")) {  // Export-Csv of PowerShell 5
+      ++stats_.meta;
+      return true;
+    }
     if (!csv_) {
-      if (first_lines_ == kFirstLines || !json_allowed()) return false;
-      ++first_lines_;
-      if (text.starts_with("#TYPE ")) {  // Export-Csv of PowerShell 5
-        ++stats_.meta;
-        return true;
-      }
       csv_ = CsvRows::of_header(text, [&](const std::vector<std::string>& names) { return keys_of_a_format(names); });
       if (!csv_) return false;
       ++stats_.meta;
@@ -1525,8 +1524,17 @@ class Reader::Impl {
       return true;
     }
     std::string json;
-    if (const char* reason = csv_->row(text, json)) refuse(line, "csv_row_broken", reason);
-    else derived_record(json, at, end, line);
+    const auto known = [&](const std::vector<std::string>& names) { return keys_of_a_format(names); };
+    if (const char* reason = csv_->row(text, json)) {
+      if (auto next = CsvRows::of_header(text, known)) {  // another table behind it
+        csv_ = std::move(next);
+        ++stats_.meta;
+      } else {
+        refuse(line, "csv_row_broken", reason);
+      }
+      return true;
+    }
+    derived_record(json, at, end, line);
     return true;
   }
 
@@ -1678,10 +1686,10 @@ class Reader::Impl {
     std::uint32_t offset, length;
     ValueKind kind;
   };
-  std::vector<TimeValue> times_;  // of the record, in its order
-  std::optional<CsvRows> csv_;    // of the stream, once its header was seen
-  static constexpr unsigned kFirstLines = 3;
-  unsigned first_lines_ = 0;  // lines that may have been a header, kFirstLines at most
+  std::vector<TimeValue> times_;                   // of the record, in its order
+  std::optional<CsvRows> csv_;                     // of the stream, once its header was seen
+  static constexpr std::uint64_t kFirstLines = 3;  // one of them may be a header
+  bool tables_ = true;
   JsonShapes shapes_;
   std::vector<KnownShape> known_;  // by number of shape
   std::vector<Latest> latest_;     // the same
