@@ -86,8 +86,8 @@ TEST(LiteralFilter, FindsLiteralsBeyondAscii) {
   const std::vector<std::string> literals = {"\u00e6\u00f8\u00e5", "\u4e2d\u6587", "\xff\xfe\xfd"};
   for (const bool narrow : {false, true}) {
     const LiteralFilter f = filter_of(literals, narrow);
-    if (!__builtin_cpu_supports("avx2")) GTEST_SKIP() << "this machine has no AVX2: there is no filter";
-    ASSERT_TRUE(f.usable());
+    ASSERT_EQ(f.usable(), __builtin_cpu_supports("avx2") != 0);
+    if (!f.usable()) continue;  // then nothing asks it
     for (const std::string& l : literals)
       for (const std::size_t at : {std::size_t{0}, std::size_t{61}, std::size_t{140 - l.size()}}) {
         std::string text(140, '#');

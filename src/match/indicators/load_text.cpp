@@ -73,12 +73,17 @@ Blocked blocked(std::string_view line) {
 void load_text(std::string_view text, ListTarget& to) {
   Indicator i = to.blank();
   std::uint64_t number = 0;
+  const auto where = [&] { return "line " + std::to_string(number); };
+  const auto add = [&](event::Observable o) {
+    i.kind = o.kind;
+    i.value = std::move(o.value);
+    to.add(i, where());
+  };
   while (!text.empty()) {
     ++number;
     const auto end = text.find('\n');
     const std::string_view whole = text.substr(0, end);
     text = end == std::string_view::npos ? std::string_view{} : text.substr(end + 1);
-    const auto where = [&] { return "line " + std::to_string(number); };
     if (whole.size() > kLongestLine) {
       to.refuse("line longer than 16 KiB", where(), whole);
       continue;
@@ -89,13 +94,8 @@ void load_text(std::string_view text, ListTarget& to) {
       if (b.exception) to.skip("exception of an ad blocker's list", where(), rest);
       else if (b.names.empty() && !b.nothing) to.refuse("no observable of any kind", where(), rest);
       for (const std::string_view name : b.names) {
-        if (auto o = event::guess(name)) {
-          i.kind = o->kind;
-          i.value = std::move(o->value);
-          to.add(i, where());
-        } else {
-          to.refuse("no observable of any kind", where(), name);
-        }
+        if (auto o = event::guess(name)) add(*std::move(o));
+        else to.refuse("no observable of any kind", where(), name);
       }
       continue;
     }
@@ -105,13 +105,8 @@ void load_text(std::string_view text, ListTarget& to) {
       while (!trim(rest).empty()) {
         const std::string_view name = next_word(rest);
         if (name.empty()) continue;
-        if (auto o = event::canonical(event::Kind::domain, name)) {
-          i.kind = o->kind;
-          i.value = std::move(o->value);
-          to.add(i, where());
-        } else {
-          to.skip("name of the machine itself in a hosts file", where(), name);
-        }
+        if (auto o = event::canonical(event::Kind::domain, name)) add(*std::move(o));
+        else to.skip("name of the machine itself in a hosts file", where(), name);
       }
       continue;
     }
@@ -128,9 +123,7 @@ void load_text(std::string_view text, ListTarget& to) {
         if (auto network = event::canonical(event::Kind::cidr, o->value + "/" + std::string(prefix)))
           o = std::move(network);
     }
-    i.kind = o->kind;
-    i.value = std::move(o->value);
-    to.add(i, where());
+    add(*std::move(o));
   }
 }
 
