@@ -96,11 +96,12 @@ def run(name, path, seconds):
         text = log.read_text(errors="replace")
         done = re.findall(r"^Done (\d+) runs", text, re.M)
         good = os.waitstatus_to_exitcode(status) == 0
-        write_down(name, usage.ru_utime, int(done[-1]) if done else 0, "nothing found" if good else "found")
+        used = usage.ru_utime + usage.ru_stime
+        write_down(name, used, int(done[-1]) if done else 0, "nothing found" if good else "found")
         if not good:
             print(f"{name}: found something: {log}", flush=True)
             return False
-        seconds -= usage.ru_utime
+        seconds -= used
     print(f"{name}: {sums()[name]:.0f} s so far", flush=True)
     return True
 

@@ -20,6 +20,7 @@
 #include "base/log.hpp"
 #include "base/text.hpp"
 #include "event/observable.hpp"
+#include "hunt/observables.hpp"
 #include "input/settings.hpp"
 #include "net/json_views.hpp"
 #include "show/auth/identity.hpp"
@@ -436,9 +437,10 @@ Result<void> NodeCore::answer_test(store::Tx& tx, const beacon::Received& r) {
     const auto kind = event::parse_kind(*test.kind);
     const auto wanted = kind ? event::canonical(*kind, *test.value) : std::nullopt;
     if (!wanted) return fail(Code::bad_input, "the test asks for something that is no observable", *test.kind);
-    BAVN_TRY(const auto frames, pipeline_->history().lookup(event::Scope::local_owner(), wanted->kind,
-                                                            event::observable_hash(wanted->kind, wanted->value)));
-    hits = static_cast<std::int64_t>(frames.size());
+    if (const auto range = hunt::index_range(*wanted)) {
+      BAVN_TRY(const auto frames, pipeline_->history().lookup(event::Scope::local_owner(), *range));
+      hits = static_cast<std::int64_t>(frames.size());
+    }
   }
   for (const MunicipalityId m : options_.identity->municipalities) {
     std::string body;

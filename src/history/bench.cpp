@@ -42,6 +42,10 @@ struct Frame {
 void post(Frame& f, event::Kind kind, std::string_view value) {
   f.postings.push_back({hash64(value, static_cast<std::uint64_t>(kind)), static_cast<std::uint8_t>(kind)});
 }
+Posting posting_of(std::uint64_t hash) {
+  return {hash, static_cast<std::uint8_t>(kDomain)};
+}
+
 std::uint64_t hash_of(event::Kind kind, std::string_view value) {
   return hash64(value, static_cast<std::uint64_t>(kind));
 }
@@ -105,7 +109,7 @@ void extract(const FrameInfo&, std::string_view, std::string_view lines, std::ve
 /// Lookup, read, verify. Returns the number of lines that hold the name.
 Result<std::size_t> find(const History& h, std::string_view name, FrameText& text) {
   std::size_t n = 0;
-  BAVN_TRY(const auto refs, h.lookup(owner(), kDomain, hash_of(kDomain, name)));
+  BAVN_TRY(const auto refs, h.lookup(owner(), posting_of(hash_of(kDomain, name))));
   const std::string needle = "\"ra\":true,\"rrname\":\"" + std::string(name) + "\"";
   for (const FrameRef& r : refs) {
     BAVN_CHECK(h.read(owner(), r, text));
@@ -148,7 +152,7 @@ Result<void> simulated_days(const BenchOptions& o, int days, double& miss_us, do
   Threads clock;
   const auto measure = [&](int rounds, auto&& hash) -> Result<double> {
     const Duration start = clock.steady();
-    for (int i = 0; i < rounds; ++i) BAVN_CHECK(h->lookup(owner(), kDomain, hash(i)));
+    for (int i = 0; i < rounds; ++i) BAVN_CHECK(h->lookup(owner(), posting_of(hash(i))));
     return seconds(clock.steady() - start) * 1e6 / rounds;
   };
   BAVN_CHECK(measure(2000, [&](int) { return random(); }));  // warm

@@ -120,7 +120,7 @@ Result<void> History::rebuild_index(const event::Scope& scope) {
   BAVN_CHECK(inner_->kv->clear(kObs));
   for (const auto& [n, s] : inner_->sealed) {
     BAVN_TRY(const auto d, inner_->directory(*s->file));
-    BAVN_CHECK(inner_->index_segment(n, s->meta.day, s->file, *d));
+    BAVN_CHECK(inner_->index_segment(n, s->file, *d));
   }
   return {};
 }

@@ -13,7 +13,7 @@ TEST(Erasure, OfASourceMakesItsFramesUnreadableAndLeavesTheOthers) {
   s.open();
   ASSERT_TRUE(append(*s.history, "keep", {"w=1 keep"}));
   ASSERT_TRUE(append(*s.history, "gone", {"w=1 gone", "w=2"}));
-  auto refs = s.history->lookup(owner(), kWord, hash64("w=2")).value();
+  auto refs = s.history->lookup(owner(), word_posting(hash64("w=2"))).value();
   const Source gone{"gone", MunicipalityId{1}, TenantId{1}};
   const auto report = s.history->erase_source(owner(), gone);
   ASSERT_TRUE(report) << to_string(report.error());
@@ -25,7 +25,7 @@ TEST(Erasure, OfASourceMakesItsFramesUnreadableAndLeavesTheOthers) {
   refs.clear();
   EXPECT_EQ(find(*s.history, "w=1").value(), std::vector<std::string>{"w=1 keep"});
   EXPECT_TRUE(find(*s.history, "w=2").value().empty());
-  EXPECT_FALSE(s.history->seen(owner(), kWord, hash64("w=2")).value());
+  EXPECT_FALSE(s.history->seen(owner(), word_posting(hash64("w=2"))).value());
   ASSERT_TRUE(append(*s.history, "gone", {"w=2 again"}));  // a new key; old frames stay erased
   for (int life = 0; life < 2; ++life) {
     EXPECT_EQ(everything(*s.history), (std::multiset<std::string>{"w=1 keep", "w=2 again"}));
@@ -100,7 +100,7 @@ TEST_P(ErasedPerson, LeavesNoTraceInSegmentsIndexOrDictionariesAndThereIsProof) 
   EXPECT_EQ(find(*s.history, word).value().size(), theirs);
   PersonErasure person;
   if (by_index) {
-    person.observables = {{hash64(word), static_cast<std::uint8_t>(kWord)}};
+    person.observables = {word_posting(hash64(word))};
     person.concerns = [&](const FrameInfo&, std::string_view, std::string_view line) {
       return line.find(word) != std::string_view::npos;
     };
@@ -119,8 +119,8 @@ TEST_P(ErasedPerson, LeavesNoTraceInSegmentsIndexOrDictionariesAndThereIsProof) 
   }
   for (int life = 0; life < 2; ++life) {
     EXPECT_EQ(everything(*s.history), others);
-    EXPECT_TRUE(s.history->lookup(owner(), kWord, hash64(word))->empty());
-    EXPECT_FALSE(s.history->seen(owner(), kWord, hash64(word)).value());
+    EXPECT_TRUE(s.history->lookup(owner(), word_posting(hash64(word)))->empty());
+    EXPECT_FALSE(s.history->seen(owner(), word_posting(hash64(word))).value());
     expect_sound(*s.history);
     EXPECT_TRUE(append(*s.history, "s1", {"w=dup"}, batch_id(2)).value().duplicate) << "batch ids survive the rewrite";
     s.open();

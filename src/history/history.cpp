@@ -116,12 +116,21 @@ Result<void> History::Inner::start() {
     if (const auto n = number_in(name, "seg-")) on_disk.insert(*n);
     if (const auto n = number_in(name, "spare-")) next = std::max(next, *n + 1);
   }
-  BAVN_CHECK(kv->scan(kObs, index_prefix(0, 0), [&](std::string_view key, std::string_view) {
-    if (const auto k = decode_index_key(key)) indexed.insert(k->segment);
+  bool other_form = false;
+  BAVN_CHECK(kv->scan_range(kObs, index_prefix(0, 0), index_prefix(1, 0), [&](std::string_view key, std::string_view) {
+    const auto k = decode_index_key(key);
+    if (!k) return true;
+    indexed.insert(k->segment);
+    other_form = other_form || k->hash != kIndexForm;
     return true;
   }));
   if (!on_disk.empty()) next = std::max(next, *on_disk.rbegin() + 1);
   if (!indexed.empty()) next = std::max(next, *indexed.rbegin() + 1);
+  if (other_form) {
+    log::warn("history_index_old", {{"segments", manifest.segments.size()}, {"next", "all are indexed again"}});
+    BAVN_CHECK(kv->clear(kObs));
+    indexed.clear();
+  }
   next_segment = next;
   sealed_until = manifest.sealed_until;
   {
@@ -158,7 +167,7 @@ Result<void> History::Inner::start() {
     if (indexed.contains(n) || !listed.contains(n) || !on_disk.contains(n)) continue;
     log::warn("history_index_incomplete", {{"segment", n}, {"next", "it is indexed again"}});
     BAVN_TRY(const auto d, directory(*s->file));
-    BAVN_CHECK(index_segment(n, s->meta.day, s->file, *d));
+    BAVN_CHECK(index_segment(n, s->file, *d));
   }
   seal_queue = runtime.queue({.name = "history-seal", .threads = 1, .limit = 64});
   gate->inner = this;

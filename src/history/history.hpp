@@ -172,11 +172,14 @@ class History {
   Result<std::vector<Ack>> append(std::vector<Prepared>& prepared);
 
   /// Frames that hold the observable (or another of the same hash: the caller verifies in the decoded lines).
-  Result<std::vector<FrameRef>> lookup(const event::Scope& scope, event::Kind kind, std::uint64_t hash,
+  Result<std::vector<FrameRef>> lookup(const event::Scope& scope, const Posting& observable,
+                                       const Filter& filter = {}) const;
+  /// Frames that hold any of the range, each once. Costs a step for each of them in each segment.
+  Result<std::vector<FrameRef>> lookup(const event::Scope& scope, const PostingRange& range,
                                        const Filter& filter = {}) const;
   /// The frame's text. not_found: it was erased. corrupt: it is damaged.
   Result<void> read(const event::Scope& scope, const FrameRef& frame, FrameText& into) const;
-  Result<std::optional<Seen>> seen(const event::Scope& scope, event::Kind kind, std::uint64_t hash) const;
+  Result<std::optional<Seen>> seen(const event::Scope& scope, const Posting& observable) const;
 
   /// Newest first. With frames(), the way to read everything in parallel.
   std::vector<SegmentInfo> segments(const event::Scope& scope) const;

@@ -37,7 +37,7 @@ TEST(History, AnAcknowledgedRecordIsFoundAtOnce) {
   ASSERT_TRUE(ack) << to_string(ack.error());
   EXPECT_EQ(find(*s.history, "host=a.example.org").value(), std::vector<std::string>{"host=a.example.org x"});
   EXPECT_TRUE(find(*s.history, "host=c.example.org").value().empty());
-  const auto refs = s.history->lookup(owner(), kWord, hash64("host=b.example.org")).value();
+  const auto refs = s.history->lookup(owner(), word_posting(hash64("host=b.example.org"))).value();
   ASSERT_EQ(refs.size(), 1U);
   FrameText text;
   ASSERT_TRUE(s.history->read(owner(), refs[0], text));
@@ -72,10 +72,91 @@ TEST(History, EverythingIsThereAfterSealsAndRestarts) {
   std::size_t expected = 0;
   for (const auto& l : model) expected += l.find("host=h7.example.org ") != std::string::npos ? 1U : 0U;
   EXPECT_EQ(find(*s.history, "host=h7.example.org").value().size(), expected);
-  const auto seen = s.history->seen(owner(), kWord, hash64("host=h7.example.org")).value();
+  const auto seen = s.history->seen(owner(), word_posting(hash64("host=h7.example.org"))).value();
   ASSERT_TRUE(seen);
   EXPECT_EQ(seen->count, expected);
-  EXPECT_FALSE(s.history->seen(owner(), kWord, hash64("host=never")).value());
+  EXPECT_FALSE(s.history->seen(owner(), word_posting(hash64("host=never"))).value());
+}
+
+TEST(History, ARangeOfHashesFindsTheFramesOfAllThatLieInIt) {
+  SimStore s;
+  s.options.segment_bytes = 30'000;
+  s.open();
+  std::mt19937_64 random(13);
+  std::uint64_t number = 0;
+  std::set<std::uint64_t> hashes{0, ~0ULL};
+  const auto more = [&] {
+    for (int i = 0; i < 40; ++i) {
+      const std::uint64_t first = number;
+      ASSERT_TRUE(append(*s.history, "a", some_lines(random, 1 + random() % 20, number)));
+      for (std::uint64_t n = first; n < number; ++n) hashes.insert(hash64("n=" + std::to_string(n)));
+    }
+  };
+  const auto agrees = [&](std::uint64_t first, std::uint64_t last) {
+    std::set<std::pair<std::uint32_t, std::uint32_t>> one_by_one;
+    for (auto it = hashes.lower_bound(first); it != hashes.end() && *it <= last; ++it) {
+      const auto found = s.history->lookup(owner(), word_posting(*it)).value();
+      for (const auto& r : found) one_by_one.emplace(r.info.segment, r.info.frame);
+    }
+    const auto refs = s.history->lookup(owner(), PostingRange{word_posting(0).kind, first, last}).value();
+    std::vector<std::pair<std::uint32_t, std::uint32_t>> places;
+    for (const auto& r : refs) places.emplace_back(r.info.segment, r.info.frame);
+    // Newest first, each once. Hosts and users are no part of the range's truth: nothing but numbers is asked for one by one.
+    EXPECT_TRUE(std::is_sorted(places.rbegin(), places.rend()));
+    EXPECT_EQ(std::adjacent_find(places.begin(), places.end()), places.end());
+    for (const auto& place : one_by_one) EXPECT_TRUE(std::find(places.begin(), places.end(), place) != places.end());
+    if (one_by_one.size() > 3) {
+      Filter three;
+      three.limit = 3;
+      const auto some = s.history->lookup(owner(), PostingRange{word_posting(0).kind, first, last}, three).value();
+      EXPECT_EQ(some.size(), 3U);
+      EXPECT_EQ(some.back().info.frame, refs[2].info.frame);
+    }
+    return places.size();
+  };
+  more();
+  ASSERT_TRUE(s.history->seal_now(owner()));
+  more();  // what is sealed, what is sealed next, what is open
+  for (int life = 0; life < 2; ++life) {
+    const std::vector<std::uint64_t> all(hashes.begin(), hashes.end());
+    for (int i = 0; i < 200; ++i) {
+      const std::size_t at = random() % (all.size() - 20);
+      agrees(all[at], all[at + random() % 20]);
+    }
+    EXPECT_EQ(agrees(0, ~0ULL), s.history->stats().frames);
+    EXPECT_EQ(s.history->lookup(owner(), PostingRange{99, 0, ~0ULL})->size(), 0U);
+    ASSERT_TRUE(s.history->seal_now(owner()));
+  }
+}
+
+TEST(History, AnIndexOfAnotherFormIsMadeAgain) {
+  SimStore s;
+  s.open();
+  ASSERT_TRUE(append(*s.history, "a", {"w=1 n=1", "w=2 n=2"}));
+  ASSERT_TRUE(s.history->seal_now(owner()));
+  s.history.reset();
+  {
+    store::KvOptions o;
+    o.families.push_back({"obs", kPrefixBytes, {}});
+    o.families.push_back({"kv", 0, {}});
+    const auto kv = store::Kv::open(s.options.index_path, o).value();
+    std::uint32_t segment = 0;
+    std::string digest;
+    ASSERT_TRUE(kv->scan(0, index_prefix(0, kIndexForm), [&](std::string_view key, std::string_view value) {
+      segment = decode_index_key(key)->segment;
+      digest = value;
+      return true;
+    }));
+    ASSERT_NE(segment, 0U);
+    ASSERT_TRUE(kv->clear(0));
+    ASSERT_TRUE(kv->put(0, index_key(0, kIndexForm - 1, segment), digest));
+    ASSERT_TRUE(kv->put(0, index_key(word_posting(0).kind, 17, segment), encode(IndexValue{1, {0}})));
+    ASSERT_TRUE(kv->flush(0));
+  }
+  s.open();
+  EXPECT_EQ(find(*s.history, "w=2").value().size(), 1U);
+  EXPECT_TRUE(s.history->lookup(owner(), word_posting(17))->empty()) << "what the old form said is gone";
+  expect_sound(*s.history);
 }
 
 TEST(History, ASegmentIsSealedByItsAgeAndAtMidnight) {
@@ -174,20 +255,20 @@ TEST(History, ScopesAreEnforced) {
   const event::Scope other("other", {MunicipalityId{2}},
                            bits({event::Right::hunt, event::Right::event_read, event::Right::event_write}),
                            event::Tlp::red);
-  EXPECT_TRUE(s.history->lookup(other, kWord, hash64("w=1"))->empty());
-  EXPECT_FALSE(s.history->seen(other, kWord, hash64("w=1")).value());
-  const auto refs = s.history->lookup(owner(), kWord, hash64("w=1")).value();
+  EXPECT_TRUE(s.history->lookup(other, word_posting(hash64("w=1")))->empty());
+  EXPECT_FALSE(s.history->seen(other, word_posting(hash64("w=1"))).value());
+  const auto refs = s.history->lookup(owner(), word_posting(hash64("w=1"))).value();
   FrameText text;
   EXPECT_EQ(s.history->read(other, refs.at(0), text).error().code, Code::forbidden);
   ASSERT_TRUE(s.history->seal_now(owner()));
-  EXPECT_TRUE(s.history->lookup(other, kWord, hash64("w=1"))->empty());
-  EXPECT_FALSE(s.history->seen(other, kWord, hash64("w=1")).value());
+  EXPECT_TRUE(s.history->lookup(other, word_posting(hash64("w=1")))->empty());
+  EXPECT_FALSE(s.history->seen(other, word_posting(hash64("w=1"))).value());
   EXPECT_TRUE(s.history->segments(other).empty());
   EXPECT_EQ(s.history->retain(other, 1).error().code, Code::forbidden);
   EXPECT_EQ(s.history->erase_day(other, 1).error().code, Code::forbidden);
   EXPECT_EQ(s.history->check(other).error().code, Code::forbidden);
   const event::Scope nobody("nobody", {MunicipalityId{1}}, 0, event::Tlp::clear);
-  EXPECT_EQ(s.history->lookup(nobody, kWord, 1).error().code, Code::forbidden);
+  EXPECT_EQ(s.history->lookup(nobody, word_posting(1)).error().code, Code::forbidden);
   const std::vector<std::int64_t> times(1, 0);
   Batch b;
   b.source = "a";
@@ -349,14 +430,14 @@ TEST(History, ARebuiltIndexAnswersLikeTheOriginal) {
   const auto answers = [&] {
     std::string all;
     const auto ask = [&](std::uint64_t hash) {
-      const auto refs = s.history->lookup(owner(), kWord, hash).value();
+      const auto refs = s.history->lookup(owner(), word_posting(hash)).value();
       for (const auto& r : refs) all += std::to_string(r.info.segment) + "/" + std::to_string(r.info.frame) + " ";
     };
     for (std::uint64_t n = 0; n < number; n += 7) ask(hash64("n=" + std::to_string(n)));
     for (int n = 0; n < 50; ++n) {
       const auto hash = hash64("host=h" + std::to_string(n) + ".example.org");
       ask(hash);
-      const auto seen = s.history->seen(owner(), kWord, hash).value();
+      const auto seen = s.history->seen(owner(), word_posting(hash)).value();
       all += std::to_string(seen->first_us) + " " + std::to_string(seen->last_us) + " " + std::to_string(seen->count) +
              "\n";
     }

@@ -112,12 +112,14 @@ struct OpenSegment {
   bool sorted = false;
 
   void add(std::uint32_t frame, const std::vector<CountedPosting>& postings);
-  void find(std::uint8_t kind, std::uint64_t hash, std::vector<std::uint32_t>& frames, std::uint64_t* count) const;
+  /// Frames ascending, each once.
+  void find(const PostingRange& range, std::vector<std::uint32_t>& frames, std::uint64_t* count) const;
   void sort();
   std::size_t index_bytes() const;
 
  private:
   void link(std::uint32_t node);
+  std::size_t slot(std::uint8_t kind, std::uint64_t hash) const;
 };
 
 struct Sealed {
@@ -241,10 +243,9 @@ struct History::Inner {
   // seal.cpp
   Result<void> seal_pending();  // whoever calls: does it or waits for who does
   void seal_in_background(std::uint32_t only_segment = 0);
-  Result<Digest> write_index(std::uint32_t segment, std::int32_t day, const Directory& d, std::size_t n,
+  Result<Digest> write_index(std::uint32_t segment, std::size_t n,
                              const std::function<const IndexEntry&(std::size_t)>& at);
-  Result<void> index_segment(std::uint32_t segment, std::int32_t day, const std::shared_ptr<SegmentFile>& file,
-                             const Directory& d);
+  Result<void> index_segment(std::uint32_t segment, const std::shared_ptr<SegmentFile>& file, const Directory& d);
   Result<void> replace_manifest(const std::vector<SegmentMeta>& add, const std::set<std::uint32_t>& remove);
   Result<Directory> scan_segment(const SegmentFile& file, std::uint64_t* valid_until, std::uint64_t* size) const;
   Result<void> recover(std::uint32_t segment);

@@ -60,6 +60,10 @@ std::string index_key(std::uint8_t kind, std::uint64_t hash, std::uint32_t segme
   return key;
 }
 
+std::string index_behind(std::uint8_t kind, std::uint64_t hash) {
+  return hash == ~0ULL ? index_prefix(static_cast<std::uint8_t>(kind + 1), 0) : index_prefix(kind, hash + 1);
+}
+
 std::optional<IndexKey> decode_index_key(std::string_view key) {
   if (key.size() != kPrefixBytes + 4) return std::nullopt;
   IndexKey k;
@@ -72,8 +76,6 @@ std::optional<IndexKey> decode_index_key(std::string_view key) {
 std::string encode(const IndexValue& v) {
   std::string out;
   ByteWriter w(out);
-  w.zigzag(v.first_minute);
-  w.varint(static_cast<std::uint64_t>(v.last_minute - v.first_minute));
   w.varint(v.count);
   std::uint32_t previous = 0;
   for (const std::uint32_t f : v.frames) {
@@ -86,8 +88,6 @@ std::string encode(const IndexValue& v) {
 std::optional<IndexValue> decode_index_value(std::string_view bytes) {
   ByteReader r(bytes);
   IndexValue v;
-  v.first_minute = r.zigzag();
-  v.last_minute = static_cast<std::int64_t>(static_cast<std::uint64_t>(v.first_minute) + r.varint());
   v.count = r.varint();
   std::uint64_t frame = 0;
   while (r.left() > 0 && !r.bad()) {

@@ -1,9 +1,10 @@
 #pragma once
-// The index: which frames hold an observable. Key in the family `obs`: kind u8, hash u64 BE, segment u32 BE. Value: first minute
-// (zigzag, from the segment's received day), minutes to the last, number of occurrences, then the frame numbers as deltas, all
-// varints. Kind 0 is no observable: the pair (0, 0, segment) marks a segment as indexed and carries its Digest.
-// "Seen" needs no family of its own: first, last and count of an observable are the sum of its pairs. That way they follow
-// rewrites, retention and erasure by themselves, and ingesting the same file twice counts nothing twice.
+// The index: which frames hold an observable. Key in the family `obs`: kind u8, hash u64 BE, segment u32 BE. Value: number of
+// occurrences, then the frame numbers as deltas, all varints. Kind 0 is no observable: the pair (0, kIndexForm, segment) marks a
+// segment as indexed and carries its Digest. What a "hash" is, is the caller's to say: neighbours in it are neighbours in the
+// index, so a range of them is one question. "Seen" needs no family of its own: the count of an observable is the sum of its
+// pairs, first and last are those of their frames. That way they follow rewrites, retention and erasure by themselves, and
+// ingesting the same file twice counts nothing twice.
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -16,11 +17,20 @@ namespace bavn::history {
 
 constexpr std::size_t kPrefixBytes = 9;
 
-/// An observable (event::Kind, event::observable_hash) in a batch; one for each occurrence.
+/// An index of another form, or of hashes made otherwise, is made again when it is opened.
+constexpr std::uint64_t kIndexForm = 1;
+
+/// An observable (event::Kind and a hash, hunt::posting) in a batch; one for each occurrence.
 struct Posting {
   std::uint64_t hash = 0;
   std::uint8_t kind = 0;
   friend auto operator<=>(const Posting&, const Posting&) = default;
+};
+
+/// Observables of one kind whose hashes lie between two, both included.
+struct PostingRange {
+  std::uint8_t kind = 0;
+  std::uint64_t first = 0, last = 0;
 };
 
 struct CountedPosting {
@@ -47,6 +57,8 @@ bool before(const IndexEntry& a, const IndexEntry& b);
 
 std::string index_prefix(std::uint8_t kind, std::uint64_t hash);
 std::string index_key(std::uint8_t kind, std::uint64_t hash, std::uint32_t segment);
+/// The first key behind all of (kind, hash).
+std::string index_behind(std::uint8_t kind, std::uint64_t hash);
 struct IndexKey {
   std::uint8_t kind = 0;
   std::uint64_t hash = 0;
@@ -55,8 +67,6 @@ struct IndexKey {
 std::optional<IndexKey> decode_index_key(std::string_view key);
 
 struct IndexValue {
-  std::int64_t first_minute = 0;  // from the start of the segment's day
-  std::int64_t last_minute = 0;
   std::uint64_t count = 0;
   std::vector<std::uint32_t> frames;  // ascending
   friend bool operator==(const IndexValue&, const IndexValue&) = default;

@@ -5,6 +5,30 @@
 
 namespace bavn::history {
 
+namespace {
+
+constexpr const char* kNoSuchFrame = "the index names a frame that is not there: run `bavn doctor --rebuild-index`";
+
+/// Frames of one segment: many observables of a range are in the same ones.
+struct SegmentHit {
+  std::shared_ptr<Sealed> sealed;
+  std::vector<std::uint32_t> frames;
+  std::size_t settled = 0;  // so many are ascending and each once
+
+  void add(const std::vector<std::uint32_t>& more) {
+    frames.insert(frames.end(), more.begin(), more.end());
+    if (frames.size() > 2 * settled + 4096) settle();
+  }
+  void settle() {
+    if (settled == frames.size()) return;
+    std::sort(frames.begin(), frames.end());
+    frames.erase(std::unique(frames.begin(), frames.end()), frames.end());
+    settled = frames.size();
+  }
+};
+
+}  // namespace
+
 Result<std::shared_ptr<const Directory>> History::Inner::directory(const SegmentFile& file) const {
   if (auto d = directories.find(file.segment())) return d;
   std::shared_ptr<const Directory> d;
@@ -98,12 +122,16 @@ Result<void> History::read(const event::Scope& scope, const FrameRef& frame, Fra
   return inner_->read_at(*frame.file, nullptr, frame.offset, frame.length, frame.info.frame, into);
 }
 
-Result<std::vector<FrameRef>> History::lookup(const event::Scope& scope, event::Kind kind, std::uint64_t hash,
+Result<std::vector<FrameRef>> History::lookup(const event::Scope& scope, const Posting& observable,
+                                              const Filter& filter) const {
+  return lookup(scope, PostingRange{observable.kind, observable.hash, observable.hash}, filter);
+}
+
+Result<std::vector<FrameRef>> History::lookup(const event::Scope& scope, const PostingRange& range,
                                               const Filter& filter) const {
   BAVN_CHECK(need(scope, event::Right::hunt, "hunt"));
-  const auto k = static_cast<std::uint8_t>(kind);
   std::vector<FrameRef> found;
-  std::vector<std::pair<std::shared_ptr<Sealed>, std::vector<std::uint32_t>>> hits;
+  std::map<std::uint32_t, SegmentHit> hits;
   {
     // Shared while the index is asked: a seal or rewrite between index and segment list would hide frames.
     const std::shared_lock lock(inner_->live_mutex);
@@ -111,7 +139,7 @@ Result<std::vector<FrameRef>> History::lookup(const event::Scope& scope, event::
       if (!seg) continue;
       const std::shared_lock seg_lock(seg->mutex);
       std::vector<std::uint32_t> frames;
-      seg->find(k, hash, frames, nullptr);
+      seg->find(range, frames, nullptr);
       for (auto it = frames.rbegin(); it != frames.rend(); ++it) {
         const FrameEntry& f = seg->directory.frames[*it];
         FrameInfo info = info_of(seg->file->segment(), *it, seg->directory);
@@ -119,26 +147,33 @@ Result<std::vector<FrameRef>> History::lookup(const event::Scope& scope, event::
       }
     }
     bool damaged = false;
-    BAVN_CHECK(inner_->kv->scan(kObs, index_prefix(k, hash), [&](std::string_view key, std::string_view value) {
+    const auto take = [&](std::string_view key, std::string_view value) {
       const auto where = decode_index_key(key);
-      auto what = decode_index_value(value);
+      const auto what = decode_index_value(value);
       if (!where || !what) {
         damaged = true;
         return false;
       }
-      if (const auto it = inner_->sealed.find(where->segment); it != inner_->sealed.end())
-        hits.emplace_back(it->second, std::move(what->frames));
+      const auto it = inner_->sealed.find(where->segment);
+      if (it == inner_->sealed.end()) return true;
+      SegmentHit& hit = hits[where->segment];
+      hit.sealed = it->second;
+      hit.add(what->frames);
       return true;
-    }));
+    };
+    const std::string from = index_prefix(range.kind, range.first);
+    BAVN_CHECK(range.first == range.last
+                   ? inner_->kv->scan(kObs, from, take)
+                   : inner_->kv->scan_range(kObs, from, index_behind(range.kind, range.last), take));
     if (damaged) return fail(Code::corrupt, "the index is damaged: run `bavn doctor --rebuild-index`");
   }
   for (auto it = hits.rbegin(); it != hits.rend() && found.size() < filter.limit; ++it) {
-    const auto& [s, frames] = *it;
+    it->second.settle();
+    const auto& [s, frames, settled] = it->second;
     if (s->meta.max_happened_us < filter.from_us || s->meta.min_happened_us > filter.until_us) continue;
     BAVN_TRY(const auto d, inner_->directory(*s->file));
     for (auto n = frames.rbegin(); n != frames.rend() && found.size() < filter.limit; ++n) {
-      if (*n >= d->frames.size())
-        return fail(Code::corrupt, "the index names a frame that is not there: rebuild the index");
+      if (*n >= d->frames.size()) return fail(Code::corrupt, kNoSuchFrame);
       FrameInfo info = info_of(s->file->segment(), *n, *d);
       if (passes(scope, filter, info))
         found.push_back({std::move(info), s->file, d->frames[*n].offset, d->frames[*n].length});
@@ -148,9 +183,8 @@ Result<std::vector<FrameRef>> History::lookup(const event::Scope& scope, event::
   return found;
 }
 
-Result<std::optional<Seen>> History::seen(const event::Scope& scope, event::Kind kind, std::uint64_t hash) const {
+Result<std::optional<Seen>> History::seen(const event::Scope& scope, const Posting& observable) const {
   BAVN_CHECK(need(scope, event::Right::event_read, "read records"));
-  const auto k = static_cast<std::uint8_t>(kind);
   std::optional<Seen> all;
   const auto add = [&](std::int64_t first, std::int64_t last, std::uint64_t count) {
     if (!all) all = Seen{first, last, 0};
@@ -158,7 +192,8 @@ Result<std::optional<Seen>> History::seen(const event::Scope& scope, event::Kind
     all->last_us = std::max(all->last_us, last);
     all->count += count;
   };
-  const std::shared_lock lock(inner_->live_mutex);
+  std::vector<std::pair<std::shared_ptr<Sealed>, IndexValue>> in_sealed;
+  std::shared_lock lock(inner_->live_mutex);
   const auto visible = [&](const SegmentMeta& m) {
     return scope.sees_all() ||
            std::all_of(m.sources.begin(), m.sources.end(), [&](const Source& s) { return scope.sees(s.municipality); });
@@ -171,22 +206,29 @@ Result<std::optional<Seen>> History::seen(const event::Scope& scope, event::Kind
       continue;
     std::vector<std::uint32_t> frames;
     std::uint64_t count = 0;
-    seg->find(k, hash, frames, &count);
+    seg->find({observable.kind, observable.hash, observable.hash}, frames, &count);
     for (const std::uint32_t f : frames)
       add(seg->directory.frames[f].min_happened_us, seg->directory.frames[f].max_happened_us, 0);
     if (!frames.empty()) all->count += count;
   }
-  BAVN_CHECK(inner_->kv->scan(kObs, index_prefix(k, hash), [&](std::string_view key, std::string_view value) {
+  const std::string from = index_prefix(observable.kind, observable.hash);
+  BAVN_CHECK(inner_->kv->scan(kObs, from, [&](std::string_view key, std::string_view value) {
     const auto where = decode_index_key(key);
-    const auto what = decode_index_value(value);
+    auto what = decode_index_value(value);
     if (!where || !what) return true;
     const auto it = inner_->sealed.find(where->segment);
-    if (it == inner_->sealed.end() || !visible(it->second->meta)) return true;
-    const std::int64_t day_start = std::int64_t{it->second->meta.day} * 1440;
-    add((day_start + what->first_minute) * 60'000'000, (day_start + what->last_minute) * 60'000'000 + 59'999'999,
-        what->count);
+    if (it != inner_->sealed.end() && visible(it->second->meta)) in_sealed.emplace_back(it->second, std::move(*what));
     return true;
   }));
+  lock.unlock();
+  for (const auto& [s, what] : in_sealed) {
+    BAVN_TRY(const auto d, inner_->directory(*s->file));
+    for (const std::uint32_t f : what.frames) {
+      if (f >= d->frames.size()) return fail(Code::corrupt, kNoSuchFrame);
+      add(d->frames[f].min_happened_us, d->frames[f].max_happened_us, 0);
+    }
+    all->count += what.count;
+  }
   return all;
 }
 

@@ -162,8 +162,7 @@ struct History::Inner::Output {
     BAVN_CHECK(out->sync());
     BAVN_CHECK(inner.files.sync_dir(inner.path));
     std::sort(entries.begin(), entries.end(), before);
-    BAVN_CHECK(inner.write_index(n, day, directory, entries.size(),
-                                 [&](std::size_t i) -> const IndexEntry& { return entries[i]; }));
+    BAVN_CHECK(inner.write_index(n, entries.size(), [&](std::size_t i) -> const IndexEntry& { return entries[i]; }));
     let_go(entries);
     BAVN_CHECK(replace_file(inner.files, file->directory_path(), encode(directory)));
     auto s = std::make_shared<Sealed>();
@@ -532,12 +531,8 @@ Result<ErasureReport> History::erase_person(const event::Scope& scope, const Per
     ++report.segments_rewritten;
   }
   inner_->dictionaries.clear();
-  for (const Posting& p : person.observables) {
-    const std::string from = index_prefix(p.kind, p.hash);
-    BAVN_CHECK(inner_->kv->compact(
-        kObs, from,
-        p.hash == ~0ULL ? index_prefix(static_cast<std::uint8_t>(p.kind + 1), 0) : index_prefix(p.kind, p.hash + 1)));
-  }
+  for (const Posting& p : person.observables)
+    BAVN_CHECK(inner_->kv->compact(kObs, index_prefix(p.kind, p.hash), index_behind(p.kind, p.hash)));
   return report;
 }
 

@@ -1,5 +1,6 @@
 // Segments: the open one's index in RAM, sealing it, finding it again after a crash.
 #include <algorithm>
+#include <bit>
 
 #include "base/let_go.hpp"
 #include "base/log.hpp"
@@ -46,10 +47,14 @@ Result<std::string> SegmentFile::bytes(std::uint64_t offset, std::uint32_t lengt
 
 // ---- the index of the open segment
 
+/// By the upper bits of the product, which all bits of a hash reach: an address fills the upper half alone.
+std::size_t OpenSegment::slot(std::uint8_t kind, std::uint64_t hash) const {
+  return (hash ^ (std::uint64_t{kind} << 24U)) * 0x9E3779B97F4A7C15U >> (65U - std::bit_width(heads.size()));
+}
+
 void OpenSegment::link(std::uint32_t node) {
   const IndexEntry& e = nodes[node].entry;
-  std::uint32_t& head =
-      heads[(e.hash() ^ (std::uint64_t{e.kind()} << 56U)) * 0x9E3779B97F4A7C15U >> 32U & (heads.size() - 1)];
+  std::uint32_t& head = heads[slot(e.kind(), e.hash())];
   nodes[node].next = head;
   head = node;
 }
@@ -67,24 +72,28 @@ void OpenSegment::add(std::uint32_t frame, const std::vector<CountedPosting>& po
   }
 }
 
-void OpenSegment::find(std::uint8_t kind, std::uint64_t hash, std::vector<std::uint32_t>& frames,
-                       std::uint64_t* count) const {
+void OpenSegment::find(const PostingRange& range, std::vector<std::uint32_t>& frames, std::uint64_t* count) const {
   const auto take = [&](const IndexEntry& e) {
     frames.push_back(e.frame());
     if (count != nullptr) *count += e.count;
   };
+  const auto inside = [&](const IndexEntry& e) {
+    return e.kind() == range.kind && e.hash() >= range.first && e.hash() <= range.last;
+  };
   if (sorted) {
-    const IndexEntry wanted = IndexEntry::make(kind, hash, 0, 0);
+    const IndexEntry wanted = IndexEntry::make(range.kind, range.first, 0, 0);
     auto it = std::lower_bound(nodes.begin(), nodes.end(), wanted,
                                [](const Node& a, const IndexEntry& b) { return before(a.entry, b); });
-    for (; it != nodes.end() && it->entry.kind() == kind && it->entry.hash() == hash; ++it) take(it->entry);
-    return;
+    for (; it != nodes.end() && inside(it->entry); ++it) take(it->entry);
+  } else if (range.first != range.last) {
+    for (const Node& n : nodes)
+      if (inside(n.entry)) take(n.entry);
+  } else if (!heads.empty()) {
+    for (std::uint32_t i = heads[slot(range.kind, range.first)]; i != kNone; i = nodes[i].next)
+      if (inside(nodes[i].entry)) take(nodes[i].entry);
   }
-  if (heads.empty()) return;
-  const std::size_t slot = (hash ^ (std::uint64_t{kind} << 56U)) * 0x9E3779B97F4A7C15U >> 32U & (heads.size() - 1);
-  for (std::uint32_t i = heads[slot]; i != kNone; i = nodes[i].next)
-    if (nodes[i].entry.kind() == kind && nodes[i].entry.hash() == hash) take(nodes[i].entry);
   std::sort(frames.begin(), frames.end());
+  frames.erase(std::unique(frames.begin(), frames.end()), frames.end());
 }
 
 void OpenSegment::sort() {
@@ -155,8 +164,8 @@ Result<void> History::Inner::seal_pending() {
       const std::unique_lock lock(seg->mutex);
       seg->sort();
     }
-    BAVN_CHECK(write_index(n, day, seg->directory, seg->nodes.size(),
-                           [&](std::size_t i) -> const IndexEntry& { return seg->nodes[i].entry; }));
+    BAVN_CHECK(
+        write_index(n, seg->nodes.size(), [&](std::size_t i) -> const IndexEntry& { return seg->nodes[i].entry; }));
     if (const auto size = seg->out->size(); size && *size > seg->end) (void)seg->out->truncate(seg->end);
     BAVN_CHECK(replace_file(files, seg->file->directory_path(), encode(seg->directory)));
     const std::lock_guard manifest_lock(manifest_mutex);
@@ -181,29 +190,22 @@ Result<void> History::Inner::seal_pending() {
 
 /// Entries come in their order (before()). The file is ingested when this returns; the segment counts only once the manifest
 /// names it.
-Result<Digest> History::Inner::write_index(std::uint32_t segment, std::int32_t day, const Directory& d, std::size_t n,
+Result<Digest> History::Inner::write_index(std::uint32_t segment, std::size_t n,
                                            const std::function<const IndexEntry&(std::size_t)>& at) {
   Digest digest;
   for (std::size_t i = 0; i < n; ++i) digest.add(at(i).kind(), at(i).hash(), at(i).frame());
   const std::string path_new = options.index_path + "-new/" + std::to_string(segment) + ".sst";
   BAVN_TRY(auto sorted, kv->sorted_file(kObs, path_new));
-  BAVN_CHECK(sorted->add(index_key(0, 0, segment), encode(digest)));
-  const std::int64_t day_start = std::int64_t{day} * 1440;
-  const auto minute = [](std::int64_t us) { return us >= 0 ? us / 60'000'000 : -((-us + 59'999'999) / 60'000'000); };
+  BAVN_CHECK(sorted->add(index_key(0, kIndexForm, segment), encode(digest)));
   IndexValue v;
   for (std::size_t i = 0; i < n;) {
     const std::uint8_t kind = at(i).kind();
     const std::uint64_t hash = at(i).hash();
     v.frames.clear();
     v.count = 0;
-    v.first_minute = std::numeric_limits<std::int64_t>::max();
-    v.last_minute = std::numeric_limits<std::int64_t>::min();
     for (; i < n && at(i).hash() == hash && at(i).kind() == kind; ++i) {
-      const FrameEntry& f = d.frames[at(i).frame()];
       v.frames.push_back(at(i).frame());
       v.count += at(i).count;
-      v.first_minute = std::min(v.first_minute, minute(f.min_happened_us) - day_start);
-      v.last_minute = std::max(v.last_minute, minute(f.max_happened_us) - day_start);
     }
     BAVN_CHECK(sorted->add(index_key(kind, hash, segment), encode(v)));
   }
@@ -213,8 +215,8 @@ Result<Digest> History::Inner::write_index(std::uint32_t segment, std::int32_t d
 }
 
 /// Makes the index of a segment again from its lines. Erased frames have no postings; damaged ones are said and skipped.
-Result<void> History::Inner::index_segment(std::uint32_t segment, std::int32_t day,
-                                           const std::shared_ptr<SegmentFile>& file, const Directory& d) {
+Result<void> History::Inner::index_segment(std::uint32_t segment, const std::shared_ptr<SegmentFile>& file,
+                                           const Directory& d) {
   std::vector<IndexEntry> entries;
   std::vector<Posting> postings;
   FrameText text;
@@ -233,8 +235,7 @@ Result<void> History::Inner::index_segment(std::uint32_t segment, std::int32_t d
     postings = {};
   }
   std::sort(entries.begin(), entries.end(), before);
-  BAVN_CHECK(
-      write_index(segment, day, d, entries.size(), [&](std::size_t i) -> const IndexEntry& { return entries[i]; }));
+  BAVN_CHECK(write_index(segment, entries.size(), [&](std::size_t i) -> const IndexEntry& { return entries[i]; }));
   return {};
 }
 
@@ -373,7 +374,7 @@ Result<void> History::Inner::recover(std::uint32_t n) {
   }
   forget_segment(n, false);
   BAVN_CHECK(replace_file(files, file->directory_path(), encode(d)));
-  BAVN_CHECK(index_segment(n, header->day, file, d));
+  BAVN_CHECK(index_segment(n, file, d));
   auto s = std::make_shared<Sealed>();
   s->meta = meta_of(n, header->day, d, valid_until);
   s->file = file;

@@ -19,11 +19,14 @@
 namespace bavn::history::testing {
 
 constexpr event::Kind kWord = event::Kind::domain;
+constexpr Posting word_posting(std::uint64_t hash) {
+  return {hash, static_cast<std::uint8_t>(kWord)};
+}
 
 inline void extract_words(const FrameInfo&, std::string_view, std::string_view lines, std::vector<Posting>& out) {
   for (const auto line : split(lines, '\n'))
     for (const auto word : split(line, ' '))
-      if (word.find('=') != std::string_view::npos) out.push_back({hash64(word), static_cast<std::uint8_t>(kWord)});
+      if (word.find('=') != std::string_view::npos) out.push_back(word_posting(hash64(word)));
 }
 
 inline std::string temporary_folder() {
@@ -68,7 +71,7 @@ inline Result<Ack> append(History& h, std::string_view source, const std::vector
 /// Lines that hold the word, by index and verification.
 inline Result<std::vector<std::string>> find(const History& h, std::string_view word, const Filter& filter = {}) {
   std::vector<std::string> found;
-  BAVN_TRY(const auto refs, h.lookup(owner(), kWord, hash64(word), filter));
+  BAVN_TRY(const auto refs, h.lookup(owner(), word_posting(hash64(word)), filter));
   FrameText text;
   for (const auto& ref : refs) {
     BAVN_CHECK(h.read(owner(), ref, text));

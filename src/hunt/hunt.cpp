@@ -99,13 +99,13 @@ class Candidates {
       : history_(history), scope_(scope), options_(options), report_(report) {}
 
   Result<void> add(const event::Observable& wanted) {
-    const auto keys = index_keys(wanted);
-    if (keys.empty()) report_.not_by_index.push_back(wanted);
-    for (const event::Observable& key : keys) {
-      BAVN_TRY(auto refs,
-               history_.lookup(scope_, key.kind, event::observable_hash(key.kind, key.value), options_.filter));
-      for (FrameRef& r : refs) frames_.try_emplace(std::pair(r.info.segment, r.info.frame), std::move(r));
+    const auto range = index_range(wanted);
+    if (!range) {
+      report_.not_by_index.push_back(wanted);
+      return {};
     }
+    BAVN_TRY(auto refs, history_.lookup(scope_, *range, options_.filter));
+    for (FrameRef& r : refs) frames_.try_emplace(std::pair(r.info.segment, r.info.frame), std::move(r));
     return {};
   }
   /// Newest first; leaves this empty.

@@ -176,6 +176,61 @@ TEST_F(HuntTest, AnObservableIsFoundWithItsParentsNetworksAndNothingElse) {
   }
 }
 
+TEST_F(HuntTest, NetworksOfEveryWidthFindTheirAddressesAndNoOthers) {
+  std::mt19937_64 random(3);
+  std::vector<std::pair<event::Ip, std::string>> model;
+  const auto text_of = [](const event::Ip& ip) {
+    std::string t;
+    event::append_ip(t, ip);
+    return t;
+  };
+  const auto add = [&](int n) {
+    std::string text;
+    for (int i = 0; i < n; ++i) {
+      event::Ip ip = event::parse_ip(i % 2 == 0 ? "198.51.100.0" : "2001:db8:7:1::").value();
+      // Near each other and far from each other: any number of their first bits is the same.
+      const unsigned from = static_cast<unsigned>(random() % ip.width());
+      for (unsigned bit = from; bit < ip.width(); ++bit)
+        if (random() % 2 == 0) ip.bytes[bit / 8] ^= static_cast<std::uint8_t>(0x80U >> bit % 8);
+      const std::string line = suricata(i, "w.example.net", text_of(ip));
+      text += line + "\n";
+      model.emplace_back(ip, line);
+    }
+    EXPECT_EQ(ingest_files({write("eve" + std::to_string(model.size()) + ".json", text)}).lines_refused, 0U);
+  };
+  add(300);
+  ASSERT_TRUE(history_->seal_now(owner()));
+  add(300);
+  for (int life = 0; life < 2; ++life) {
+    for (int i = 0; i < 150; ++i) {
+      const event::Ip& near = model[random() % model.size()].first;
+      const unsigned prefix = static_cast<unsigned>(random() % near.width()) + 1;
+      const event::Ip network = event::masked(near, prefix);
+      const std::string value = text_of(network) + "/" + std::to_string(prefix);
+      std::multiset<std::string> expected;
+      for (const auto& [ip, line] : model)
+        if (ip.v6 == network.v6 && event::masked(ip, prefix) == network) expected.insert(line);
+      // The sender's own address stands in every line.
+      if (!network.v6 && event::masked(event::parse_ip("192.0.2.1").value(), std::min(prefix, 24U)) == network)
+        continue;
+      EXPECT_EQ(find(event::Kind::cidr, value), expected) << value;
+      const auto range = index_range(*event::canonical(event::Kind::cidr, value));
+      EXPECT_EQ(range.has_value(), prefix >= (network.v6 ? 16U : 8U)) << value;
+    }
+    ASSERT_TRUE(history_->seal_now(owner()));
+  }
+  const auto check = history_->check(owner());
+  ASSERT_TRUE(check);
+  EXPECT_TRUE(check->ok()) << check->problems.front();
+  // An address of a person leaves with its postings.
+  const auto& [ip, line] = model.front();
+  const std::string address = text_of(ip);
+  EXPECT_EQ(history_->seen(owner(), posting(event::Kind::ipv4, address)).value()->count, 1U);
+  ASSERT_TRUE(history_->erase_person(owner(), erasure_of(*engine_, address)));
+  EXPECT_FALSE(history_->seen(owner(), posting(event::Kind::ipv4, address)).value());
+  EXPECT_TRUE(find(event::Kind::ipv4, address).empty());
+}
+
 TEST_F(HuntTest, TheSameFileAgainIsStoredOnceAndRefusedLinesAreCounted) {
   std::string text;
   for (int i = 0; i < 50; ++i) text += suricata(i, "a.example.org", "203.0.113.9") + "\n";

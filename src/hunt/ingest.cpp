@@ -148,9 +148,7 @@ class FileIngest {
         waiting_bytes_ += text.size() + 1;
         report.without_time += r.happened_us == 0 ? 1 : 0;
       }
-      observables_.of(batch, r, [&](event::Kind k, std::string_view v) {
-        p.postings.push_back({event::observable_hash(k, v), static_cast<std::uint8_t>(k)});
-      });
+      observables_.postings(batch, r, p.postings);
     }
   }
 

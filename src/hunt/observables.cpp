@@ -14,14 +14,13 @@ using event::Role;
 
 namespace {
 
-constexpr unsigned kV4[] = {24, 16};
-constexpr unsigned kV6[] = {64, 48, 32};
 constexpr std::size_t kPadding = 64;  // readers look that far behind the last record
 
-std::string network_text(const event::Ip& ip, unsigned prefix) {
-  std::string text;
-  event::append_ip(text, event::masked(ip, prefix));
-  return text + "/" + std::to_string(prefix);
+/// An address's first 64 bits (IPv4: 32, in the upper half), without those behind `bits`.
+std::uint64_t leading(const event::Ip& ip, unsigned bits) {
+  std::uint64_t v = 0;
+  for (unsigned i = 0; i < 8; ++i) v = v << 8U | ip.bytes[i];
+  return bits >= 64 ? v : v & ~(~0ULL >> bits);
 }
 
 /// Does the text stand in the line by itself (ASCII case ignored)? "192.0.2.3" is not in "192.0.2.30", "a@x.example" not in
@@ -63,16 +62,6 @@ void RecordObservables::expand(Kind kind, std::string_view value, event::Observa
         return true;
       });
       return;
-    case Kind::ipv4:
-    case Kind::ipv6: {
-      emit(kind, value);
-      if (!networks_) return;
-      const auto ip = event::parse_ip(value);
-      if (!ip) return;
-      for (const unsigned prefix : ip->v6 ? std::span<const unsigned>(kV6) : std::span<const unsigned>(kV4))
-        emit(Kind::cidr, network_text(*ip, prefix));
-      return;
-    }
     default: emit(kind, value);
   }
 }
@@ -94,10 +83,18 @@ void RecordObservables::of(const event::EventBatch& batch, const event::Record& 
   if (path != nullptr && !host_.empty()) extractor_.url_of(host_, batch.text(*path, scratch_), all);
 }
 
+void RecordObservables::postings(const event::EventBatch& batch, const event::Record& record,
+                                 std::vector<history::Posting>& out) {
+  of(batch, record, [&](Kind k, std::string_view v) {
+    out.push_back(posting(k, v));
+    if (k != Kind::ipv6) return;
+    if (const auto ip = event::parse_ip(v)) out.push_back({leading(*ip, 64), static_cast<std::uint8_t>(Kind::cidr)});
+  });
+}
+
 void RecordObservables::seek(const event::EventBatch& batch, const event::Record& record, bool urls,
                              const std::function<bool(Kind, std::string_view)>& wanted) {
   if (nothing_in_.empty()) nothing_in_.resize(kMemo);
-  networks_ = false;
   const event::Field* path = nullptr;
   host_.clear();
   bool any = false;
@@ -120,31 +117,28 @@ void RecordObservables::seek(const event::EventBatch& batch, const event::Record
     if (!any) known = key;
   }
   if (urls && path != nullptr && !host_.empty()) extractor_.url_of(host_, batch.text(*path, scratch_), all);
-  networks_ = true;
 }
 
-std::vector<event::Observable> index_keys(const event::Observable& wanted) {
-  if (wanted.kind != Kind::cidr) return {wanted};
+history::Posting posting(Kind kind, std::string_view canonical_value) {
+  const auto k = static_cast<std::uint8_t>(kind);
+  if (kind == Kind::ipv4)
+    if (const auto ip = event::parse_ip(canonical_value)) return {leading(*ip, 32), k};
+  return {event::observable_hash(kind, canonical_value), k};
+}
+
+std::optional<history::PostingRange> index_range(const event::Observable& wanted) {
+  if (wanted.kind != Kind::cidr) {
+    const history::Posting p = posting(wanted.kind, wanted.value);
+    return history::PostingRange{p.kind, p.hash, p.hash};
+  }
   const auto cidr = event::parse_cidr(wanted.value);
-  if (!cidr) return {};
-  const auto one = [&](unsigned prefix) {
-    return std::vector<event::Observable>{{Kind::cidr, network_text(cidr->network, prefix)}};
-  };
-  if (cidr->network.v6) {
-    for (const unsigned prefix : kV6)
-      if (cidr->prefix >= prefix) return one(prefix);
-    return {};
-  }
-  for (const unsigned prefix : kV4)
-    if (cidr->prefix >= prefix) return one(prefix);
-  if (cidr->prefix < 8) return {};
-  std::vector<event::Observable> keys;
-  for (unsigned i = 0; i < 1U << (16U - cidr->prefix); ++i) {
-    event::Ip ip = cidr->network;
-    ip.bytes[1] = static_cast<std::uint8_t>(ip.bytes[1] | i);
-    keys.push_back({Kind::cidr, network_text(ip, 16)});
-  }
-  return keys;
+  if (!cidr) return std::nullopt;
+  const event::Ip& ip = cidr->network;
+  if (cidr->prefix < (ip.v6 ? 16U : 8U)) return std::nullopt;
+  const unsigned bits = std::min<unsigned>(cidr->prefix, 64);
+  const std::uint64_t first = leading(ip, bits);
+  return history::PostingRange{static_cast<std::uint8_t>(ip.v6 ? Kind::cidr : Kind::ipv4), first,
+                               bits == 64 ? first : first | ~0ULL >> bits};
 }
 
 bool is_wanted(const event::Observable& wanted, Kind kind, std::string_view value) {
@@ -221,8 +215,7 @@ history::PersonErasure erasure_of(Engine& engine, std::string_view value) {
   }
   history::PersonErasure out;
   out.texts = {std::string(value)};
-  for (const event::Observable& o : state->wanted)
-    out.observables.push_back({event::observable_hash(o.kind, o.value), static_cast<std::uint8_t>(o.kind)});
+  for (const event::Observable& o : state->wanted) out.observables.push_back(posting(o.kind, o.value));
   out.concerns = [state, &engine](const history::FrameInfo& info, std::string_view context, std::string_view line) {
     if (names(line, state->text)) return true;
     const std::lock_guard lock(state->mutex);
@@ -251,10 +244,7 @@ history::Extract extract_with(Engine& engine) {
                           std::vector<history::Posting>& out) {
     const std::lock_guard lock(state->mutex);
     read_lines(state->reader, engine.catalogue(), info.format, context, lines, state->batch);
-    for (const event::Record& r : state->batch.records)
-      state->observables.of(state->batch, r, [&](Kind k, std::string_view v) {
-        out.push_back({event::observable_hash(k, v), static_cast<std::uint8_t>(k)});
-      });
+    for (const event::Record& r : state->batch.records) state->observables.postings(state->batch, r, out);
   };
 }
 

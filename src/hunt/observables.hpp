@@ -3,6 +3,7 @@
 // prefixes, networks), so that one lookup answers for "evil.example" and everything below it.
 // Thread rules: one per worker.
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -21,8 +22,10 @@ class RecordObservables {
  public:
   /// emit(kind, canonical value): the view lives until it returns. The same may come more than once.
   void of(const event::EventBatch& batch, const event::Record& record, event::ObservableSink emit);
+  /// The same as the index keeps them, behind what is in `out`.
+  void postings(const event::EventBatch& batch, const event::Record& record, std::vector<history::Posting>& out);
   /// The same for a question that stays the same as long as this lives: wanted() says whether that was wanted, and a value in which
-  /// nothing was is not looked into again. Networks of addresses are not given; urls: also those made of a host and a path.
+  /// nothing was is not looked into again. urls: also those made of a host and a path.
   void seek(const event::EventBatch& batch, const event::Record& record, bool urls,
             const std::function<bool(event::Kind, std::string_view)>& wanted);
 
@@ -32,14 +35,16 @@ class RecordObservables {
   event::Extractor extractor_;
   event::DomainCache domains_;
   std::string scratch_, network_, host_;
-  bool networks_ = true;
   std::vector<std::uint64_t> nothing_in_;  // hashes of values, by their upper 16 bits
 };
 
-/// Networks that are in the index for an address: IPv4 /24 and /16, IPv6 /64, /48 and /32.
-/// Index keys to ask for an observable; what they find is a superset that must be verified. Empty: it cannot be asked by index
-/// (a network wider than IPv4 /8 or IPv6 /32).
-std::vector<event::Observable> index_keys(const event::Observable& wanted);
+/// What stands in the index for an observable: its hash (event::observable_hash), but for an IPv4 address its four bytes, so that a
+/// network is a range of them. An IPv6 address has its first 64 bits besides. For history::History::lookup and seen(); not for a
+/// network.
+history::Posting posting(event::Kind kind, std::string_view canonical_value);
+/// What to ask the index for; what it finds is a superset that must be verified. Empty: a network wider than /8 (IPv6: /16), which
+/// would be nearly everything.
+std::optional<history::PostingRange> index_range(const event::Observable& wanted);
 /// Is what a record emitted what was wanted? Both canonical.
 bool is_wanted(const event::Observable& wanted, event::Kind kind, std::string_view value);
 

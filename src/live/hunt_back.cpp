@@ -58,10 +58,10 @@ Sign sign_of(const event::Finding& f) {
 }
 
 /// What the index is asked for: the sign itself, or those a pattern cannot hold without.
-std::vector<event::Observable> keys_of(const Sign& sign) {
-  std::vector<event::Observable> keys;
+std::vector<history::PostingRange> keys_of(const Sign& sign) {
+  std::vector<history::PostingRange> keys;
   const auto add = [&](const event::Observable& o) {
-    for (auto& key : hunt::index_keys(o)) keys.push_back(std::move(key));
+    if (const auto range = hunt::index_range(o)) keys.push_back(*range);
   };
   if (sign.kind == kPattern) {
     if (const auto pattern = mi::StixPattern::parse(sign.value))
@@ -219,8 +219,8 @@ struct HuntBack::Inner : std::enable_shared_from_this<Inner> {
       }
       history::Filter filter;
       filter.limit = kFramesOfASign;
-      for (const event::Observable& key : keys) {
-        BAVN_TRY(auto refs, history.lookup(scope, key.kind, event::observable_hash(key.kind, key.value), filter));
+      for (const history::PostingRange& key : keys) {
+        BAVN_TRY(auto refs, history.lookup(scope, key, filter));
         if (refs.size() >= kFramesOfASign) {
           stats.with([](Stats& s) { ++s.cut; });
           log::warn("hunt_back_cut", {{"kind", sign.kind}, {"source", sign.source}, {"frames", kFramesOfASign}});

@@ -311,9 +311,7 @@ Result<ReadDelivery> Desk::read(const input::Delivery& d, std::size_t frame_byte
         if (last.open != &o) continue;
         where[i] = last;
         if (facts_ && facts_->reads(r.format)) read_facts(r, p.matched);
-        observables_.of(batch_, r, [&](event::Kind k, std::string_view v) {
-          p.postings.push_back({event::observable_hash(k, v), static_cast<std::uint8_t>(k)});
-        });
+        observables_.postings(batch_, r, p.postings);
       }
       collect(batch_, now, true, [&](std::uint32_t record) -> To {
         const Where& w = where[record];

@@ -103,7 +103,8 @@ Result<std::unique_ptr<Kv>> Kv::open(const std::string& path, KvOptions options)
     table.index_type = rocksdb::BlockBasedTableOptions::kTwoLevelIndexSearch;
     table.partition_filters = true;
     table.format_version = 5;
-    table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
+    table.block_restart_interval = 64;  // short keys: every restart costs a whole one
+    table.filter_policy.reset(rocksdb::NewRibbonFilterPolicy(10));
     table.whole_key_filtering = f.prefix_bytes == 0;
     rocksdb::ColumnFamilyOptions o;
     if (f.prefix_bytes > 0) o.prefix_extractor.reset(rocksdb::NewFixedPrefixTransform(f.prefix_bytes));
@@ -158,6 +159,19 @@ Result<void> Kv::scan(std::size_t family, std::string_view prefix,
   r.prefix_same_as_start = inner_->options.families[family].prefix_bytes > 0;
   const std::unique_ptr<rocksdb::Iterator> it(inner_->db->NewIterator(r, inner_->families[family]));
   for (it->Seek(slice(prefix)); it->Valid() && it->key().starts_with(slice(prefix)); it->Next())
+    if (!each(view(it->key()), view(it->value()))) break;
+  if (!it->status().ok()) return trouble(it->status(), inner_->path);
+  return {};
+}
+
+Result<void> Kv::scan_range(std::size_t family, std::string_view from, std::string_view to,
+                            const std::function<bool(std::string_view, std::string_view)>& each) const {
+  rocksdb::ReadOptions r;
+  r.total_order_seek = true;
+  const rocksdb::Slice end = slice(to);
+  r.iterate_upper_bound = &end;
+  const std::unique_ptr<rocksdb::Iterator> it(inner_->db->NewIterator(r, inner_->families[family]));
+  for (it->Seek(slice(from)); it->Valid(); it->Next())
     if (!each(view(it->key()), view(it->value()))) break;
   if (!it->status().ok()) return trouble(it->status(), inner_->path);
   return {};

@@ -56,6 +56,9 @@ class Kv {
   /// Pairs whose key starts with `prefix`, ascending, until `each` returns false.
   Result<void> scan(std::size_t family, std::string_view prefix,
                     const std::function<bool(std::string_view key, std::string_view value)>& each) const;
+  /// Pairs with from <= key < to, ascending; the bloom filter does not help here.
+  Result<void> scan_range(std::size_t family, std::string_view from, std::string_view to,
+                          const std::function<bool(std::string_view key, std::string_view value)>& each) const;
   Result<void> scan_all(std::size_t family,
                         const std::function<bool(std::string_view key, std::string_view value)>& each) const;
 

@@ -48,6 +48,12 @@ TEST(Kv, IngestedFilesAreFoundByPrefixAndSurviveReopening) {
   auto kv = Kv::open(path + "/db", two_families()).value();
   EXPECT_EQ(keys(*kv, "bb"), (std::vector<std::string>{"bb0", "bb1", "bb2"}));
   EXPECT_TRUE(keys(*kv, "bc").empty());
+  std::vector<std::string> between;  // also over prefixes that the bloom filter knows nothing of
+  ASSERT_TRUE(kv->scan_range(0, "aa2", "bb2", [&](std::string_view k, std::string_view) {
+    between.emplace_back(k);
+    return true;
+  }));
+  EXPECT_EQ(between, (std::vector<std::string>{"aa2", "bb0", "bb1"}));
   EXPECT_EQ(kv->get(1, "k").value(), "v");
   EXPECT_EQ(kv->get(1, "none").value(), std::nullopt);
   ASSERT_TRUE(kv->clear(0));
