@@ -16,12 +16,14 @@ namespace {
 
 constexpr std::size_t kPadding = 64;  // readers look that far behind the last record
 
-/// An address's first 64 bits (IPv4: 32, in the upper half), without those behind `bits`.
-std::uint64_t leading(const event::Ip& ip, unsigned bits) {
-  std::uint64_t v = 0;
-  for (unsigned i = 0; i < 8; ++i) v = v << 8U | ip.bytes[i];
-  return bits >= 64 ? v : v & ~(~0ULL >> bits);
-}
+/// An IPv4 address as a number, or the first 64 bits of an IPv6 address: what stands in the index, and how many bits it has.
+struct Leading {
+  std::uint64_t value = 0;
+  unsigned bits = 64;
+  explicit Leading(const event::Ip& ip) : bits(ip.v6 ? 64 : 32) {
+    for (unsigned i = 0; i < bits / 8; ++i) value = value << 8U | ip.bytes[i];
+  }
+};
 
 /// Does the text stand in the line by itself (ASCII case ignored)? "192.0.2.3" is not in "192.0.2.30", "a@x.example" not in
 /// "b.a@x.example": who is meant by a longer name is somebody else.
@@ -88,7 +90,7 @@ void RecordObservables::postings(const event::EventBatch& batch, const event::Re
   of(batch, record, [&](Kind k, std::string_view v) {
     out.push_back(posting(k, v));
     if (k != Kind::ipv6) return;
-    if (const auto ip = event::parse_ip(v)) out.push_back({leading(*ip, 64), static_cast<std::uint8_t>(Kind::cidr)});
+    if (const auto ip = event::parse_ip(v)) out.push_back({Leading(*ip).value, static_cast<std::uint8_t>(Kind::cidr)});
   });
 }
 
@@ -122,7 +124,7 @@ void RecordObservables::seek(const event::EventBatch& batch, const event::Record
 history::Posting posting(Kind kind, std::string_view canonical_value) {
   const auto k = static_cast<std::uint8_t>(kind);
   if (kind == Kind::ipv4)
-    if (const auto ip = event::parse_ip(canonical_value)) return {leading(*ip, 32), k};
+    if (const auto ip = event::parse_ip(canonical_value)) return {Leading(*ip).value, k};
   return {event::observable_hash(kind, canonical_value), k};
 }
 
@@ -133,12 +135,12 @@ std::optional<history::PostingRange> index_range(const event::Observable& wanted
   }
   const auto cidr = event::parse_cidr(wanted.value);
   if (!cidr) return std::nullopt;
-  const event::Ip& ip = cidr->network;
-  if (cidr->prefix < (ip.v6 ? 16U : 8U)) return std::nullopt;
-  const unsigned bits = std::min<unsigned>(cidr->prefix, 64);
-  const std::uint64_t first = leading(ip, bits);
-  return history::PostingRange{static_cast<std::uint8_t>(ip.v6 ? Kind::cidr : Kind::ipv4), first,
-                               bits == 64 ? first : first | ~0ULL >> bits};
+  const bool v6 = cidr->network.v6;
+  if (cidr->prefix < (v6 ? 16U : 8U)) return std::nullopt;
+  const Leading network(cidr->network);
+  const unsigned below = network.bits - std::min<unsigned>(cidr->prefix, network.bits);  // bits that are any
+  return history::PostingRange{static_cast<std::uint8_t>(v6 ? Kind::cidr : Kind::ipv4), network.value,
+                               network.value | ((1ULL << below) - 1)};
 }
 
 bool is_wanted(const event::Observable& wanted, Kind kind, std::string_view value) {
