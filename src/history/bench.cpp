@@ -39,15 +39,15 @@ struct Frame {
   std::vector<Posting> postings;
 };
 
-void post(Frame& f, event::Kind kind, std::string_view value) {
-  f.postings.push_back({hash64(value, static_cast<std::uint64_t>(kind)), static_cast<std::uint8_t>(kind)});
-}
 Posting posting_of(std::uint64_t hash) {
   return {hash, static_cast<std::uint8_t>(kDomain)};
 }
 
 std::uint64_t hash_of(event::Kind kind, std::string_view value) {
   return hash64(value, static_cast<std::uint64_t>(kind));
+}
+void post(Frame& f, event::Kind kind, std::string_view value) {
+  f.postings.push_back({hash_of(kind, value), static_cast<std::uint8_t>(kind)});
 }
 
 /// Events shaped like a resolver's log in JSON: a skewed choice of names and clients, random ids and times.

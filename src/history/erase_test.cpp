@@ -127,10 +127,7 @@ TEST_P(ErasedPerson, LeavesNoTraceInSegmentsIndexOrDictionariesAndThereIsProof) 
   }
   s.history.reset();
   // By the bytes of the index itself: the key is gone, not just unreachable.
-  store::KvOptions o;
-  o.families.push_back({"obs", kPrefixBytes, {}});
-  o.families.push_back({"kv", 0, {}});
-  const auto kv = store::Kv::open(s.options.index_path, o).value();
+  const auto kv = open_index(s);
   std::size_t left = 0;
   ASSERT_TRUE(kv->scan(0, index_prefix(static_cast<std::uint8_t>(kWord), hash64(word)),
                        [&](auto, auto) { return ++left > 0; }));

@@ -136,10 +136,7 @@ TEST(History, AnIndexOfAnotherFormIsMadeAgain) {
   ASSERT_TRUE(s.history->seal_now(owner()));
   s.history.reset();
   {
-    store::KvOptions o;
-    o.families.push_back({"obs", kPrefixBytes, {}});
-    o.families.push_back({"kv", 0, {}});
-    const auto kv = store::Kv::open(s.options.index_path, o).value();
+    const auto kv = open_index(s);
     std::uint32_t segment = 0;
     std::string digest;
     ASSERT_TRUE(kv->scan(0, index_prefix(0, kIndexForm), [&](std::string_view key, std::string_view value) {

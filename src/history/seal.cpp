@@ -47,7 +47,7 @@ Result<std::string> SegmentFile::bytes(std::uint64_t offset, std::uint32_t lengt
 
 // ---- the index of the open segment
 
-/// By the upper bits of the product, which all bits of a hash reach: an address fills the upper half alone.
+/// By the upper bits of the product, which all bits of a hash reach: an address fills the lower half alone.
 std::size_t OpenSegment::slot(std::uint8_t kind, std::uint64_t hash) const {
   return (hash ^ (std::uint64_t{kind} << 24U)) * 0x9E3779B97F4A7C15U >> (65U - std::bit_width(heads.size()));
 }

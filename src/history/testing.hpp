@@ -15,6 +15,7 @@
 #include "base/sim_files.hpp"
 #include "base/text.hpp"
 #include "history/history.hpp"
+#include "store/kv.hpp"
 
 namespace bavn::history::testing {
 
@@ -123,6 +124,14 @@ struct SimStore {
   Options options;
   std::unique_ptr<History> history;
 };
+
+/// The bytes of the index itself, of a history that is closed.
+inline std::unique_ptr<store::Kv> open_index(const SimStore& s) {
+  store::KvOptions o;
+  o.families.push_back({"obs", kPrefixBytes, {}});
+  o.families.push_back({"kv", 0, {}});
+  return store::Kv::open(s.options.index_path, o).value();
+}
 
 inline void expect_sound(const History& h) {
   const auto report = h.check(owner());

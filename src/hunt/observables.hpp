@@ -24,7 +24,7 @@ class RecordObservables {
   void of(const event::EventBatch& batch, const event::Record& record, event::ObservableSink emit);
   /// The same as the index keeps them, behind what is in `out`.
   void postings(const event::EventBatch& batch, const event::Record& record, std::vector<history::Posting>& out);
-  /// The same for a question that stays the same as long as this lives: wanted() says whether that was wanted, and a value in which
+  /// Like of(), for a question that stays the same as long as this lives: wanted() says whether that was wanted, and a value in which
   /// nothing was is not looked into again. urls: also those made of a host and a path.
   void seek(const event::EventBatch& batch, const event::Record& record, bool urls,
             const std::function<bool(event::Kind, std::string_view)>& wanted);
@@ -34,7 +34,7 @@ class RecordObservables {
   void expand(event::Kind kind, std::string_view value, event::ObservableSink emit);
   event::Extractor extractor_;
   event::DomainCache domains_;
-  std::string scratch_, network_, host_;
+  std::string scratch_, host_;
   std::vector<std::uint64_t> nothing_in_;  // hashes of values, by their upper 16 bits
 };
 
