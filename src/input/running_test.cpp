@@ -31,7 +31,7 @@ TEST(RunningSources, FollowWhatTheFileSaysRememberItAndShowWhatIsGoneAsOff) {
     std::mutex m;
     std::condition_variable tick;
     std::unique_lock lock(m);
-    for (int i = 0; i < 500 && !condition(); ++i) tick.wait_for(lock, 10ms);
+    for (int i = 0; i < 6000 && !condition(); ++i) tick.wait_for(lock, 10ms);
     return condition();
   };
   const MunicipalityId served[] = {MunicipalityId{461}};

@@ -55,7 +55,7 @@ class EverySecondRefused final : public Sink {
 class Sender {
  public:
   explicit Sender(std::uint16_t port, const char* from = "127.0.0.1") : fd_(::socket(AF_INET, SOCK_STREAM, 0)) {
-    const timeval t{5, 0};
+    const timeval t{60, 0};
     ::setsockopt(fd_, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof t);
     sockaddr_in address{};
     address.sin_family = AF_INET;
@@ -97,7 +97,7 @@ class ListenerTest : public ::testing::Test {
   }
   template <class F>
   bool until(F condition) {
-    for (int i = 0; i < 1000; ++i) {
+    for (int i = 0; i < 6000; ++i) {
       if (condition()) return true;
       ::poll(nullptr, 0, 10);
     }

@@ -575,7 +575,7 @@ TEST(FollowedFilesOnDisk, AreReadSoonAfterTheyAreWrittenAlsoInNewFolders) {
       std::mutex m;
       std::condition_variable tick;
       std::unique_lock lock(m);
-      for (int i = 0; i < 500 && sink.count() < n; ++i) tick.wait_for(lock, 10ms);
+      for (int i = 0; i < 6000 && sink.count() < n; ++i) tick.wait_for(lock, 10ms);
       return sink.count();
     };
     DiskFiles disk;

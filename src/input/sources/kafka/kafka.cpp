@@ -6,8 +6,10 @@
 #include <algorithm>
 #include <atomic>
 #include <condition_variable>
+#include <deque>
 #include <map>
 #include <mutex>
+#include <span>
 
 #include "base/log.hpp"
 #include "base/text.hpp"
@@ -82,8 +84,7 @@ class KafkaSource::Core : public std::enable_shared_from_this<Core> {
     set("enable.auto.offset.store", "false");
     set("auto.offset.reset", o_.from_end ? "latest" : "earliest");
     set("session.timeout.ms", std::to_string(std::chrono::milliseconds(o_.session).count()));
-    set("max.poll.interval.ms",
-        "86400000");  // while the sink is full nothing is polled, and nobody else could do better
+    set("max.poll.interval.ms", std::to_string(std::chrono::milliseconds(o_.unasked).count()));
     set("queued.max.messages.kbytes", "8192");
     set("fetch.message.max.bytes", std::to_string(kMostMessage));
     set("security.protocol",
@@ -126,6 +127,7 @@ class KafkaSource::Core : public std::enable_shared_from_this<Core> {
     // A round that waits for the sink is answered or given up with the process: what is not committed comes again.
     ended_.wait(lock, [&] { return !polling_; });
     if (!client_) return;
+    early_.clear();                          // messages belong to the client
     rd_kafka_consumer_close(client_.get());  // leaves the group; the last rebalance commits what is stored
     client_.reset();
   }
@@ -137,36 +139,68 @@ class KafkaSource::Core : public std::enable_shared_from_this<Core> {
     });
   }
 
-  void turn() {
+  /// Something that polls; false when the source ends.
+  template <class F>
+  bool with_client(F poll) {
     {
       const std::lock_guard lock(mutex_);
-      if (stopping_ || !client_) return;
+      if (stopping_ || !client_) return false;
       polling_ = true;
     }
-    if (round_.empty()) take();
-    {
-      const std::lock_guard lock(mutex_);
-      polling_ = false;
-      ended_.notify_all();
-      if (stopping_) return;
-    }
+    poll();
+    const std::lock_guard lock(mutex_);
+    polling_ = false;
+    ended_.notify_all();
+    return !stopping_;
+  }
+
+  void turn() {
+    if (!with_client([&] { take(); })) return;
     if (round_.empty()) return next(Duration{0});
-    offer(0);
+    offer();
+  }
+
+  /// While the sink is full nothing is fetched, but the cluster is answered: a group that changes does not wait for this sink.
+  void ask_again() {
+    const bool goes_on = with_client([&] {
+      hold(true);
+      if (Message m(rd_kafka_consumer_poll(client_.get(), 0)); m) early_.push_back(std::move(m));
+    });
+    if (!goes_on) return;
+    if (round_.empty()) return next(Duration{0});  // its partitions are another's now
+    offer();
+  }
+
+  void hold(bool on) {
+    if (held_ == on) return;
+    held_ = on;
+    rd_kafka_topic_partition_list_t* list = nullptr;
+    if (rd_kafka_assignment(client_.get(), &list) != RD_KAFKA_RESP_ERR_NO_ERROR) return;
+    const Partitions mine(list);
+    (on ? rd_kafka_pause_partitions : rd_kafka_resume_partitions)(client_.get(), list);
+  }
+
+  Message next_message(int wait_ms) {
+    if (early_.empty()) return Message(rd_kafka_consumer_poll(client_.get(), wait_ms));
+    Message m = std::move(early_.front());
+    early_.pop_front();
+    return m;
   }
 
   /// Messages until there are enough, or none come for a moment.
   void take() {
     std::size_t bytes = 0, messages = 0;
-    std::map<std::pair<std::string, std::int32_t>, Batch> by_partition;
+    hold(false);
+    taken_.clear();
     while (bytes < o_.round_bytes && messages < o_.round_messages && !stopping_) {
-      const Message m(rd_kafka_consumer_poll(client_.get(), messages == 0 ? kPollMs : 5));
+      const Message m = next_message(messages == 0 ? kPollMs : 5);
       if (!m) break;
       if (m->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
         trouble(m->err, rd_kafka_message_errstr(m.get()));
         break;
       }
       const std::string topic = rd_kafka_topic_name(m->rkt);
-      Batch& b = by_partition[{topic, m->partition}];
+      Batch& b = taken_[{topic, m->partition}];
       if (b.topic.empty()) {
         b.topic = topic;
         b.partition = m->partition;
@@ -185,19 +219,23 @@ class KafkaSource::Core : public std::enable_shared_from_this<Core> {
       rd_kafka_timestamp_type_t type{};
       b.newest_ms = std::max(b.newest_ms, rd_kafka_message_timestamp(m.get(), &type));
     }
-    for (auto& [key, b] : by_partition) round_.push_back(std::move(b));
+    for (auto& [key, b] : taken_) round_.push_back(std::move(b));
+    stored_ = 0;
   }
 
   /// The round's batches, one after the other; the same again until the sink has it.
-  void offer(std::size_t n) {
+  void offer() {
+    while (stored_ < round_.size() && round_[stored_].lines.empty()) ++stored_;
     if (stopping_) return;
-    if (n == round_.size()) {
-      commit();
+    if (stored_ == round_.size()) {
+      {
+        const std::lock_guard lock(mutex_);
+        if (client_) commit();
+      }
       round_.clear();
       return next(Duration{0});
     }
-    const Batch& b = round_[n];
-    if (b.lines.empty()) return offer(n + 1);
+    const Batch& b = round_[stored_];
     Delivery d;
     d.source = o_.name;
     d.municipality = o_.municipality;
@@ -206,25 +244,25 @@ class KafkaSource::Core : public std::enable_shared_from_this<Core> {
     d.id = fmt::format("kafka:{}/{}/{}-{}", b.topic, b.partition, b.first, b.last);
     d.bytes = b.lines;
     d.line_is_record = true;
-    sink_.deliver(std::move(d), [weak = weak_from_this(), n](Result<Receipt> receipt) {
+    sink_.deliver(std::move(d), [weak = weak_from_this()](Result<Receipt> receipt) {
       const auto self = weak.lock();
       if (!self) return;
-      self->runtime_.after(Duration{0}, self->queue_, [weak, n, receipt = std::move(receipt)] {
-        if (const auto inner = weak.lock()) inner->answered(n, receipt);
+      self->runtime_.after(Duration{0}, self->queue_, [weak, receipt = std::move(receipt)] {
+        if (const auto inner = weak.lock()) inner->answered(receipt);
       });
     });
   }
 
-  void answered(std::size_t n, const Result<Receipt>& receipt) {
+  void answered(const Result<Receipt>& receipt) {
     if (stopping_) return;
     if (!receipt && receipt.error().code == Code::unavailable) {
       say(SourceState::waiting, receipt.error().what);
-      runtime_.after(kTryAgain, queue_, [weak = weak_from_this(), n] {
-        if (const auto self = weak.lock()) self->offer(n);
+      runtime_.after(kTryAgain, queue_, [weak = weak_from_this()] {
+        if (const auto self = weak.lock()) self->ask_again();
       });
       return;
     }
-    const Batch& b = round_[n];
+    const Batch& b = round_[stored_];
     if (!receipt) {  // never will be
       book_.refused(o_.name, "delivery_refused", static_cast<std::uint64_t>(b.last - b.first + 1),
                     receipt.error().what);
@@ -232,27 +270,35 @@ class KafkaSource::Core : public std::enable_shared_from_this<Core> {
       if (b.newest_ms >= 0) late_.saw(from_micros(b.newest_ms * 1000), runtime_.now());
       say(SourceState::working, "", fmt::format("{}[{}] offset {}", b.topic, b.partition, b.last), late_.seconds());
     }
-    offer(n + 1);
+    ++stored_;
+    offer();
   }
 
+  /// What the sink has of the round.
   void commit() {
     const Partitions offsets(rd_kafka_topic_partition_list_new(static_cast<int>(round_.size())));
-    for (const Batch& b : round_)
+    for (const Batch& b : std::span(round_).first(stored_))
       rd_kafka_topic_partition_list_add(offsets.get(), b.topic.c_str(), b.partition)->offset = b.last + 1;
-    const std::lock_guard lock(mutex_);
-    if (!client_) return;
+    if (offsets->cnt == 0) return;
     if (const auto e = rd_kafka_commit(client_.get(), offsets.get(), 1 /* async */); e != RD_KAFKA_RESP_ERR_NO_ERROR)
       log::warn("kafka_commit_failed", {{"source", o_.name}, {"reason", rd_kafka_err2str(e)}});
   }
 
-  /// Called inside a poll: between rounds, so all that was read is stored, and its commit was sent before.
+  /// Called inside a poll, or while the source ends. What was read and is not stored is whoever's the partitions are next.
   void rebalance(rd_kafka_t* k, rd_kafka_resp_err_t e, rd_kafka_topic_partition_list_t* list) {
     if (e == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) {
       rd_kafka_assign(k, list);
+      if (held_) rd_kafka_pause_partitions(k, list);
       say(SourceState::working, "", fmt::format("{} partitions", list->cnt));
-    } else {
-      rd_kafka_assign(k, nullptr);
+      return;
     }
+    if (!stopping_) {
+      commit();
+      round_.clear();
+      taken_.clear();
+      early_.clear();
+    }
+    rd_kafka_assign(k, nullptr);
   }
 
   void trouble(rd_kafka_resp_err_t error, const char* reason) {
@@ -283,7 +329,12 @@ class KafkaSource::Core : public std::enable_shared_from_this<Core> {
   std::condition_variable ended_;
   bool polling_ = false;
   Client client_;
-  std::vector<Batch> round_;  // the queue's own
+  // The queue's own:
+  std::map<std::pair<std::string, std::int32_t>, Batch> taken_;  // of the round that is being read
+  std::vector<Batch> round_;
+  std::size_t stored_ = 0;     // of the round's batches
+  bool held_ = false;          // the sink is full: partitions are paused
+  std::deque<Message> early_;  // came although they are
 };
 
 Result<std::unique_ptr<KafkaSource>> KafkaSource::start(Runtime& runtime, Sink& sink, SourceBook& book,

@@ -2,6 +2,7 @@
 // Topics of a Kafka cluster, by librdkafka. An offset is committed when the sink has said that its message is on disk: nothing is lost,
 // whatever dies, and whichever consumer of the group gets the partition next. Messages that were stored, but not yet committed when this
 // died, come again: they are stored once where they come in the same groups (the sink knows a group by topic, partition and offsets).
+// While the sink is full partitions are paused, and the group is still answered; what the sink has not is left to whoever gets them.
 // Each message is one record; a line end inside becomes a space in JSON, #012 in text; one without a value is counted as left out.
 // Life: start() to destructor, which commits what is stored. Thread rules: a thread of its own in the Runtime's queue, which it fills.
 #include <chrono>
@@ -27,8 +28,9 @@ struct KafkaOptions {
   std::string ca_file;         // empty: the system's
   std::string user, password;  // SASL; empty: none
   std::string mechanism = "SCRAM-SHA-512";
-  std::chrono::seconds session{
-      45};  // without a heartbeat (librdkafka's own thread sends them): then others get its partitions
+  // Without a heartbeat (librdkafka's own thread sends them), or without a poll, for so long: others get its partitions. The second is
+  // also how long an answer of the group is waited for, which a cut connection may have swallowed.
+  std::chrono::seconds session{45}, unasked{600};
   std::size_t round_bytes = 4U << 20U, round_messages = 2000;  // taken before the sink is asked
 };
 

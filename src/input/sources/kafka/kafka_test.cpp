@@ -34,7 +34,10 @@ class KafkaTest : public ::testing::Test {
     options.brokers = rd_kafka_mock_cluster_bootstraps(cluster);
     options.group = "bavn";
     options.topics = {"logs"};
-    options.session = std::chrono::seconds(6);  // a group that changes is settled after about one
+    // A group that changes is settled after about a session; a member that was evicted while it joined (a machine that stood still) hears
+    // no answer from this broker, and asks again when `unasked` is over.
+    options.session = std::chrono::seconds(6);
+    options.unasked = std::chrono::seconds(15);
   }
   void TearDown() override {
     rd_kafka_flush(producer, 10'000);
@@ -128,6 +131,21 @@ TEST_F(KafkaTest, TwoConsumersOfAGroupShareThePartitionsAndOneTakesOverWhenTheOt
   first.reset();
   numbered(200, 300);
   EXPECT_TRUE(until([&] { return distinct(sink).size() == 300; })) << distinct(sink).size();
+}
+
+TEST_F(KafkaTest, AFullSinkGivesItsPartitionsToWhoComesAndDoublesNothing) {
+  FakeSink full(runtime), sink(runtime);
+  full.set_full(1'000'000);
+  numbered(0, 100);
+  auto first = start(full);
+  EXPECT_TRUE(until([&] { return book.last("kafka").state == SourceState::waiting; }));
+  const auto second = start(sink);
+  EXPECT_TRUE(until([&] { return sink.count() >= 50; })) << "a partition of the two: " << sink.count();
+  first.reset();
+  EXPECT_TRUE(until([&] { return sink.count() >= 100; })) << sink.count();
+  EXPECT_EQ(distinct(sink).size(), 100U);
+  EXPECT_EQ(sink.count(), 100U);
+  EXPECT_EQ(full.count(), 0U);
 }
 
 TEST_F(KafkaTest, AClusterThatDoesNotAnswerIsSaidAndABadOptionIsRefused) {

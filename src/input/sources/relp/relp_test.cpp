@@ -26,7 +26,7 @@ using input::testing::FakeSink;
 constexpr std::string_view kOpen = "1 open 30 relp_version=1\ncommands=syslog\n";
 constexpr std::string_view kOpened = "1 rsp 56 200 OK\nrelp_version=1\nrelp_software=bavn\ncommands=syslog\n";
 
-/// A sender on a socket that blocks, and gives up after five seconds.
+/// A sender on a socket that blocks, and gives up after a minute.
 class Sender {
  public:
   explicit Sender(std::uint16_t port) : fd_(::socket(AF_INET, SOCK_STREAM, 0)) {
@@ -34,7 +34,7 @@ class Sender {
     to.sin_family = AF_INET;
     to.sin_port = htons(port);
     to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    timeval t{5, 0};
+    timeval t{60, 0};
     ::setsockopt(fd_, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof t);
     connected_ = ::connect(fd_, reinterpret_cast<const sockaddr*>(&to), sizeof to) == 0;
   }
@@ -107,7 +107,7 @@ class RelpTest : public ::testing::Test {
     std::mutex m;
     std::condition_variable tick;
     std::unique_lock lock(m);
-    for (int i = 0; i < 1000; ++i) {
+    for (int i = 0; i < 6000; ++i) {
       if (condition()) return true;
       tick.wait_for(lock, 10ms);
     }
