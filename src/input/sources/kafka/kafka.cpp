@@ -220,7 +220,6 @@ class KafkaSource::Core : public std::enable_shared_from_this<Core> {
       b.newest_ms = std::max(b.newest_ms, rd_kafka_message_timestamp(m.get(), &type));
     }
     for (auto& [key, b] : taken_) round_.push_back(std::move(b));
-    stored_ = 0;
   }
 
   /// The round's batches, one after the other; the same again until the sink has it.
@@ -232,7 +231,7 @@ class KafkaSource::Core : public std::enable_shared_from_this<Core> {
         const std::lock_guard lock(mutex_);
         if (client_) commit();
       }
-      round_.clear();
+      end_round();
       return next(Duration{0});
     }
     const Batch& b = round_[stored_];
@@ -274,6 +273,11 @@ class KafkaSource::Core : public std::enable_shared_from_this<Core> {
     offer();
   }
 
+  void end_round() {
+    round_.clear();
+    stored_ = 0;
+  }
+
   /// What the sink has of the round.
   void commit() {
     const Partitions offsets(rd_kafka_topic_partition_list_new(static_cast<int>(round_.size())));
@@ -294,7 +298,7 @@ class KafkaSource::Core : public std::enable_shared_from_this<Core> {
     }
     if (!stopping_) {
       commit();
-      round_.clear();
+      end_round();
       taken_.clear();
       early_.clear();
     }
