@@ -3,9 +3,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
-#include <condition_variable>
-#include <mutex>
-
+#include "base/eventually.hpp"
 #include "base/log.hpp"
 #include "base/threads.hpp"
 #include "input/testing.hpp"
@@ -27,13 +25,6 @@ TEST(RunningSources, FollowWhatTheFileSaysRememberItAndShowWhatIsGoneAsOff) {
   write("one\n");
   Threads threads;
   testing::FakeSink sink(threads);
-  const auto until = [](auto condition) {
-    std::mutex m;
-    std::condition_variable tick;
-    std::unique_lock lock(m);
-    for (int i = 0; i < 6000 && !condition(); ++i) tick.wait_for(lock, 10ms);
-    return condition();
-  };
   const MunicipalityId served[] = {MunicipalityId{461}};
   auto state = store::State::open(threads, {.path = folder + "/state.sqlite", .schema = {"core", "node"}}).value();
   const auto run = [&](const std::string& toml, auto check) {
@@ -45,11 +36,11 @@ TEST(RunningSources, FollowWhatTheFileSaysRememberItAndShowWhatIsGoneAsOff) {
   };
   const std::string files = "[[source]]\nname = \"a\"\nkind = \"files\"\npaths = \"" + log + "\"\n";
   run(files, [&](Book& book) {
-    EXPECT_TRUE(until([&] { return sink.count() == 1; }));
-    EXPECT_TRUE(until([&] { return !book.all().empty() && book.all()[0].report.state == SourceState::working; }));
+    EXPECT_TRUE(eventually([&] { return sink.count() == 1; }));
+    EXPECT_TRUE(eventually([&] { return !book.all().empty() && book.all()[0].report.state == SourceState::working; }));
   });
   write("two\n");
-  run(files, [&](Book&) { EXPECT_TRUE(until([&] { return sink.count() == 2; })); });
+  run(files, [&](Book&) { EXPECT_TRUE(eventually([&] { return sink.count() == 2; })); });
   // What was answered while the first run ended may be offered once more, under its id: stored it is once.
   EXPECT_EQ(sink.lines(), (std::vector<std::string>{"one", "two"}));
   run("", [&](Book& book) {
@@ -69,7 +60,7 @@ TEST(RunningSources, FollowWhatTheFileSaysRememberItAndShowWhatIsGoneAsOff) {
   run(files + "[[source]]\nname = \"fw\"\nkind = \"syslog\"\ntransport = \"tcp\"\naddress = \"127.0.0.1\"\nport = " +
           std::to_string(holder->port()) + "\n",
       [&](Book& book) {
-        EXPECT_TRUE(until([&] { return sink.count() == 3; }));
+        EXPECT_TRUE(eventually([&] { return sink.count() == 3; }));
         const auto all = book.all();
         const auto fw = std::find_if(all.begin(), all.end(), [](const auto& s) { return s.report.source == "fw"; });
         ASSERT_NE(fw, all.end());

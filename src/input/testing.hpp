@@ -2,6 +2,7 @@
 // For tests of sources: a sink that remembers, a book that remembers. Both are told to make trouble.
 #include <algorithm>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <set>
 #include <string>
@@ -14,6 +15,33 @@
 
 namespace bavn::input::testing {
 
+/// Of a fake that posts tasks which touch it: on real threads they also come after its end, and do nothing then. Its last member.
+class Lifetime {
+ public:
+  Lifetime() = default;
+  ~Lifetime() {
+    const std::lock_guard lock(state_->mutex);
+    state_->over = true;
+  }
+  Lifetime(const Lifetime&) = delete;
+  Lifetime& operator=(const Lifetime&) = delete;
+
+  template <class F>
+  auto during(F f) {
+    return [state = state_, f = std::move(f)]() mutable {
+      const std::lock_guard lock(state->mutex);
+      if (!state->over) f();
+    };
+  }
+
+ private:
+  struct State {
+    std::mutex mutex;
+    bool over = false;
+  };
+  std::shared_ptr<State> state_ = std::make_shared<State>();
+};
+
 /// Answers after a while, on a queue of its own; stores what has a known id once. Thread rules: any thread.
 class FakeSink final : public Sink {
  public:
@@ -25,10 +53,10 @@ class FakeSink final : public Sink {
   }
   void deliver(Delivery d, std::move_only_function<void(Result<Receipt>)> done) override {
     const Duration wait{delay_us_ == 0 ? 0 : static_cast<std::int64_t>(runtime_.random_below(delay_us_))};
-    runtime_.after(wait, queue_, [this, d = std::move(d), done = std::move(done)]() mutable {
+    runtime_.after(wait, queue_, life_.during([this, d = std::move(d), done = std::move(done)]() mutable {
       auto receipt = take(std::move(d));
       done(std::move(receipt));
-    });
+    }));
   }
 
   /// Of 100 deliveries this many are answered "unavailable".
@@ -92,6 +120,7 @@ class FakeSink final : public Sink {
   std::vector<Delivery> stored_;
   std::set<std::pair<std::string, std::string>> ids_;
   std::size_t duplicates_ = 0;
+  Lifetime life_;
 };
 
 class FakeBook final : public SourceBook {

@@ -3,12 +3,12 @@
 #include <arpa/inet.h>
 #include <fmt/format.h>
 #include <gtest/gtest.h>
-#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
 
+#include "base/eventually.hpp"
 #include "base/threads.hpp"
 #include "input/testing.hpp"
 
@@ -95,14 +95,6 @@ class ListenerTest : public ::testing::Test {
     ASSERT_TRUE(started) << started.error().what;
     listener = *std::move(started);
   }
-  template <class F>
-  bool until(F condition) {
-    for (int i = 0; i < 6000; ++i) {
-      if (condition()) return true;
-      ::poll(nullptr, 0, 10);
-    }
-    return condition();
-  }
 
   Threads threads;
   FakeSink sink{threads};
@@ -120,7 +112,7 @@ TEST_F(ListenerTest, BeyondMaxSendersTheRestIsTheSourceItself) {
     const std::size_t before = sink.count();
     const Sender sender(listener->port(), from);
     ASSERT_TRUE(sender.send("from "s + from));
-    ASSERT_TRUE(until([&] { return sink.count() > before; }));
+    ASSERT_TRUE(eventually([&] { return sink.count() > before; }));
   }
   std::vector<std::string> sources;
   for (const Delivery& d : sink.stored()) sources.push_back(d.source);
@@ -145,12 +137,12 @@ TEST_F(ListenerTest, WhereNobodyIsAnsweredABatchGoesEachTickAndBeforeWhenItIsLar
   {
     const Sender first(listener->port());
     ASSERT_TRUE(first.send("small"));
-    ASSERT_TRUE(until([&] { return listener->connections() == 1; }));
+    ASSERT_TRUE(eventually([&] { return listener->connections() == 1; }));
   }
-  ASSERT_TRUE(until([&] { return listener->connections() == 0; }));  // so it was read
+  ASSERT_TRUE(eventually([&] { return listener->connections() == 0; }));  // so it was read
   const Sender second(listener->port());
   ASSERT_TRUE(second.send(std::string(1000, 'x')));
-  ASSERT_TRUE(until([&] { return sink.count() == 2; }));
+  ASSERT_TRUE(eventually([&] { return sink.count() == 2; }));
   ASSERT_EQ(sink.stored().size(), 1U) << "the small one did not wait for its tick";
   EXPECT_FALSE(sink.stored()[0].line_is_record);
 }
@@ -160,7 +152,7 @@ TEST_F(ListenerTest, WhatNobodySendsAgainAndTheSinkDoesNotTakeBeforeTheEndIsSaid
   start(sink);
   const Sender sender(listener->port());
   ASSERT_TRUE(sender.send("kept by nobody"));
-  ASSERT_TRUE(until([&] { return book.last("test").state == SourceState::waiting; }));
+  ASSERT_TRUE(eventually([&] { return book.last("test").state == SourceState::waiting; }));
   listener.reset();
   EXPECT_EQ(book.refused_for("lost_at_stop").first, "15 bytes were not taken by the history in time");
   EXPECT_EQ(book.refused_for("gone").first, "127.0.0.1: with a word") << "what a conversation says at its end counts";

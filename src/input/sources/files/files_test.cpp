@@ -6,8 +6,7 @@
 #include <unistd.h>
 #include <zlib.h>
 
-#include <condition_variable>
-
+#include "base/eventually.hpp"
 #include "base/log.hpp"
 #include "base/sim.hpp"
 #include "base/threads.hpp"
@@ -35,13 +34,13 @@ class MemoryCursors final : public Cursors {
   }
   void save(const std::string&, std::vector<Cursor> rows, std::vector<std::int64_t> forget,
             std::move_only_function<void(Result<void>)> then) override {
-    runtime_.after(1ms, queue_,
-                   [this, rows = std::move(rows), forget = std::move(forget), then = std::move(then)]() mutable {
-                     if (broken_) return then(fail(Code::unavailable, "No space left on device"));
-                     for (const Cursor& row : rows) rows_[row.life] = row;
-                     for (const std::int64_t life : forget) rows_.erase(life);
-                     then({});
-                   });
+    auto task = [this, rows = std::move(rows), forget = std::move(forget), then = std::move(then)]() mutable {
+      if (broken_) return then(fail(Code::unavailable, "No space left on device"));
+      for (const Cursor& row : rows) rows_[row.life] = row;
+      for (const std::int64_t life : forget) rows_.erase(life);
+      then({});
+    };
+    runtime_.after(1ms, queue_, life_.during(std::move(task)));
   }
   void set_broken(bool broken) { broken_ = broken; }
   std::size_t size() const { return rows_.size(); }
@@ -51,6 +50,7 @@ class MemoryCursors final : public Cursors {
   QueueId queue_;
   std::map<std::int64_t, Cursor> rows_;
   bool broken_ = false;
+  input::testing::Lifetime life_;
 };
 
 std::string gzip(std::string_view text) {
@@ -571,26 +571,20 @@ TEST(FollowedFilesOnDisk, AreReadSoonAfterTheyAreWrittenAlsoInNewFolders) {
     options.scan = 100ms;
     const auto source =
         FileSource::start(threads, threads.queue({"files", 1, 1000}), sink, book, cursors, options, &watch);
-    const auto until = [&](std::size_t n) {
-      std::mutex m;
-      std::condition_variable tick;
-      std::unique_lock lock(m);
-      for (int i = 0; i < 6000 && sink.count() < n; ++i) tick.wait_for(lock, 10ms);
-      return sink.count();
-    };
+    const auto come = [&](std::size_t n) { return eventually([&] { return sink.count() >= n; }) && sink.count() == n; };
     DiskFiles disk;
     const auto write = [&](const std::string& path, std::string_view text) {
       auto file = disk.open(path, OpenMode::create).value();
       ASSERT_TRUE(file->pwrite(file->size().value(), text));
     };
     write(folder + "/a/x.log", "one\n");
-    EXPECT_EQ(until(1), 1U);
+    EXPECT_TRUE(come(1)) << sink.count();
     ASSERT_EQ(::mkdir((folder + "/b").c_str(), 0700), 0);
     write(folder + "/b/x.log", "two\n");
-    EXPECT_EQ(until(2), 2U);
+    EXPECT_TRUE(come(2)) << sink.count();
     ASSERT_TRUE(disk.rename(folder + "/a/x.log", folder + "/a/y.log"));
     write(folder + "/a/x.log", "three\n");
-    EXPECT_EQ(until(3), 3U);
+    EXPECT_TRUE(come(3)) << sink.count();
   }
   for (const char* name : {"/a/x.log", "/a/y.log", "/b/x.log"}) ::unlink((folder + name).c_str());
   for (const char* name : {"/a", "/b", ""}) ::rmdir((folder + name).c_str());

@@ -10,6 +10,7 @@
 #include <map>
 #include <mutex>
 #include <span>
+#include <utility>
 
 #include "base/log.hpp"
 #include "base/text.hpp"
@@ -128,7 +129,7 @@ class KafkaSource::Core : public std::enable_shared_from_this<Core> {
     ended_.wait(lock, [&] { return !polling_; });
     if (!client_) return;
     early_.clear();                          // messages belong to the client
-    rd_kafka_consumer_close(client_.get());  // leaves the group; the last rebalance commits what is stored
+    rd_kafka_consumer_close(client_.get());  // leaves the group, after the commits that were sent
     client_.reset();
   }
 
@@ -173,11 +174,11 @@ class KafkaSource::Core : public std::enable_shared_from_this<Core> {
 
   void hold(bool on) {
     if (held_ == on) return;
-    held_ = on;
     rd_kafka_topic_partition_list_t* list = nullptr;
     if (rd_kafka_assignment(client_.get(), &list) != RD_KAFKA_RESP_ERR_NO_ERROR) return;
     const Partitions mine(list);
     (on ? rd_kafka_pause_partitions : rd_kafka_resume_partitions)(client_.get(), list);
+    held_ = on;
   }
 
   Message next_message(int wait_ms) {
@@ -227,11 +228,7 @@ class KafkaSource::Core : public std::enable_shared_from_this<Core> {
     while (stored_ < round_.size() && round_[stored_].lines.empty()) ++stored_;
     if (stopping_) return;
     if (stored_ == round_.size()) {
-      {
-        const std::lock_guard lock(mutex_);
-        if (client_) commit();
-      }
-      end_round();
+      commit();
       return next(Duration{0});
     }
     const Batch& b = round_[stored_];
@@ -255,6 +252,7 @@ class KafkaSource::Core : public std::enable_shared_from_this<Core> {
   void answered(const Result<Receipt>& receipt) {
     if (stopping_) return;
     if (!receipt && receipt.error().code == Code::unavailable) {
+      commit();
       say(SourceState::waiting, receipt.error().what);
       runtime_.after(kTryAgain, queue_, [weak = weak_from_this()] {
         if (const auto self = weak.lock()) self->ask_again();
@@ -273,22 +271,22 @@ class KafkaSource::Core : public std::enable_shared_from_this<Core> {
     offer();
   }
 
-  void end_round() {
-    round_.clear();
-    stored_ = 0;
-  }
-
-  /// What the sink has of the round.
+  /// What the sink has of the round: it is ended with that.
   void commit() {
-    const Partitions offsets(rd_kafka_topic_partition_list_new(static_cast<int>(round_.size())));
-    for (const Batch& b : std::span(round_).first(stored_))
+    const Partitions offsets(rd_kafka_topic_partition_list_new(static_cast<int>(stored_)));
+    const auto has = std::span(round_).first(std::exchange(stored_, 0));
+    for (const Batch& b : has)
       rd_kafka_topic_partition_list_add(offsets.get(), b.topic.c_str(), b.partition)->offset = b.last + 1;
+    round_.erase(round_.begin(), round_.begin() + static_cast<std::ptrdiff_t>(has.size()));
     if (offsets->cnt == 0) return;
+    const std::lock_guard lock(mutex_);
+    if (!client_) return;
     if (const auto e = rd_kafka_commit(client_.get(), offsets.get(), 1 /* async */); e != RD_KAFKA_RESP_ERR_NO_ERROR)
       log::warn("kafka_commit_failed", {{"source", o_.name}, {"reason", rd_kafka_err2str(e)}});
   }
 
-  /// Called inside a poll, or while the source ends. What was read and is not stored is whoever's the partitions are next.
+  /// Called inside a poll, or while the source ends. The commit of what is stored was sent before; what was read and is not stored is
+  /// whoever's the partitions are next.
   void rebalance(rd_kafka_t* k, rd_kafka_resp_err_t e, rd_kafka_topic_partition_list_t* list) {
     if (e == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) {
       rd_kafka_assign(k, list);
@@ -297,8 +295,7 @@ class KafkaSource::Core : public std::enable_shared_from_this<Core> {
       return;
     }
     if (!stopping_) {
-      commit();
-      end_round();
+      round_.clear();
       taken_.clear();
       early_.clear();
     }

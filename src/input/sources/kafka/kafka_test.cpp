@@ -4,10 +4,10 @@
 #include <gtest/gtest.h>
 #include <librdkafka/rdkafka.h>
 #include <librdkafka/rdkafka_mock.h>
-#include <poll.h>
 
 #include <set>
 
+#include "base/eventually.hpp"
 #include "base/threads.hpp"
 #include "input/testing.hpp"
 
@@ -54,14 +54,8 @@ class KafkaTest : public ::testing::Test {
     for (int n = from; n < to; ++n) produce(n % 2, fmt::format("{{\"n\":{}}}", n));
     ASSERT_EQ(rd_kafka_flush(producer, 10'000), RD_KAFKA_RESP_ERR_NO_ERROR);
   }
-  template <class F>
-  bool until(F condition) {
-    for (int i = 0; i < 6000; ++i) {
-      if (condition()) return true;
-      ::poll(nullptr, 0, 10);
-    }
-    return false;
-  }
+  /// Longer than an answer of the group is waited for.
+  static bool until(const std::function<bool()>& condition) { return eventually(condition, std::chrono::seconds(60)); }
   std::unique_ptr<KafkaSource> start(FakeSink& sink) {
     auto source = KafkaSource::start(runtime, sink, book, options);
     EXPECT_TRUE(source) << to_string(source.error());

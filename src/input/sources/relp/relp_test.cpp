@@ -8,10 +8,9 @@
 #include <unistd.h>
 
 #include <chrono>
-#include <condition_variable>
 #include <csignal>
-#include <mutex>
 
+#include "base/eventually.hpp"
 #include "base/threads.hpp"
 #include "base/x509.hpp"
 #include "input/testing.hpp"
@@ -102,17 +101,6 @@ class RelpTest : public ::testing::Test {
     ASSERT_TRUE(started) << started.error().what;
     source = *std::move(started);
   }
-  template <class F>
-  bool until(F condition) {
-    std::mutex m;
-    std::condition_variable tick;
-    std::unique_lock lock(m);
-    for (int i = 0; i < 6000; ++i) {
-      if (condition()) return true;
-      tick.wait_for(lock, 10ms);
-    }
-    return condition();
-  }
 
   Threads threads;
   FakeSink sink{threads};
@@ -138,7 +126,7 @@ TEST_F(RelpTest, WhatTheSinkHasNotTakenIsNotAnsweredAndWhatComesMeanwhileGoesTog
   Sender sender(source->port());
   ASSERT_TRUE(sender.open());
   for (int i = 0; i < 500; ++i) ASSERT_TRUE(sender.syslog(fmt::format("<13>{}", i)));
-  ASSERT_TRUE(until([&] { return book.last("relp.test").state == SourceState::waiting; }));
+  ASSERT_TRUE(eventually([&] { return book.last("relp.test").state == SourceState::waiting; }));
   EXPECT_EQ(sender.now(), "");
   EXPECT_EQ(sink.count(), 0U);
   sink.set_full(0);
@@ -161,20 +149,20 @@ TEST_F(RelpTest, TooMuchUnansweredIsNotRead) {
   std::string all;
   for (unsigned i = 2; i < 30'002; ++i) all += fmt::format("{} syslog {} {}\n", i, text.size(), text);
   std::size_t sent = 0, quiet = 0;
-  EXPECT_TRUE(until([&] {
+  EXPECT_TRUE(eventually([&] {
     const std::size_t before = sent;
     for (ssize_t n = 0; sent < all.size(); sent += static_cast<std::size_t>(n)) {
       n = ::send(sender.fd(), all.data() + sent, all.size() - sent, MSG_NOSIGNAL | MSG_DONTWAIT);
       if (n <= 0) break;
     }
     quiet = sent == before ? quiet + 1 : 0;
-    return quiet > 30;  // 300 ms without a byte taken
+    return quiet > 60;  // 300 ms without a byte taken
   }));
   EXPECT_LT(sent, all.size()) << "the source goes on reading with nowhere to put it";
   EXPECT_EQ(sink.count(), 0U);
   sink.set_full(0);
   std::string answers;
-  EXPECT_TRUE(until([&] {
+  EXPECT_TRUE(eventually([&] {
     while (sent < all.size()) {
       const ssize_t n = ::send(sender.fd(), all.data() + sent, all.size() - sent, MSG_NOSIGNAL | MSG_DONTWAIT);
       if (n <= 0) break;
@@ -195,7 +183,7 @@ TEST_F(RelpTest, WhoTakesNoAnswersIsNotReadEither) {
   std::string all;
   for (unsigned i = 2; i < 2'000'000; ++i) all += fmt::format("{} starttls 0\n", i);
   std::size_t sent = 0, quiet = 0;
-  EXPECT_TRUE(until([&] {
+  EXPECT_TRUE(eventually([&] {
     const std::size_t before = sent;
     while (sent < all.size()) {
       const ssize_t n = ::send(sender.fd(), all.data() + sent, all.size() - sent, MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -220,8 +208,8 @@ TEST_F(RelpTest, RefusedRecordsAreAnsweredWithTheReasonAndCountedAndTheRestIsSto
   EXPECT_TRUE(sender.expect("3 rsp 24 500 nobody can read this\n"));
   ASSERT_TRUE(sender.syslog("<13>fine"));
   EXPECT_TRUE(sender.expect("4 rsp 6 200 OK\n"));
-  EXPECT_TRUE(until([&] { return book.refused_for("message_too_long").count == 1; }));
-  EXPECT_TRUE(until([&] { return book.refused_for("delivery_refused").count == 1; }));
+  EXPECT_TRUE(eventually([&] { return book.refused_for("message_too_long").count == 1; }));
+  EXPECT_TRUE(eventually([&] { return book.refused_for("delivery_refused").count == 1; }));
   EXPECT_EQ(sink.count(), 1U);
 }
 
@@ -248,7 +236,7 @@ TEST_F(RelpTest, CloseAndAHalfClosedConnectionGetWhatTheyAreOwed) {
   EXPECT_EQ(two.rest(), "2 rsp 6 200 OK\n0 serverclose 0\n");
   one.close();
   two.close();
-  EXPECT_TRUE(until([&] { return source->connections() == 0; }));
+  EXPECT_TRUE(eventually([&] { return source->connections() == 0; }));
 }
 
 TEST_F(RelpTest, AStopAnswersWhatIsOnItsWayAndSaysServerclose) {
@@ -258,7 +246,7 @@ TEST_F(RelpTest, AStopAnswersWhatIsOnItsWayAndSaysServerclose) {
   ASSERT_TRUE(busy.open());
   ASSERT_TRUE(idle.open());
   ASSERT_TRUE(busy.syslog("<13>last"));
-  ASSERT_TRUE(until([&] { return book.last("relp.test").cursor.contains("1 messages") || sink.count() == 1; }));
+  ASSERT_TRUE(eventually([&] { return book.last("relp.test").cursor.contains("1 messages") || sink.count() == 1; }));
   source.reset();
   EXPECT_EQ(busy.rest(), "2 rsp 6 200 OK\n0 serverclose 0\n");
   EXPECT_EQ(idle.rest(), "0 serverclose 0\n");
@@ -271,7 +259,7 @@ TEST_F(RelpTest, AStopWithADeadSinkEndsAndAnswersNothing) {
   Sender sender(source->port());
   ASSERT_TRUE(sender.open());
   ASSERT_TRUE(sender.syslog("<13>not stored"));
-  ASSERT_TRUE(until([&] { return book.last("relp.test").state == SourceState::waiting; }));
+  ASSERT_TRUE(eventually([&] { return book.last("relp.test").state == SourceState::waiting; }));
   source.reset();
   EXPECT_EQ(sender.rest(), "") << "an answer, and it is not stored";
   EXPECT_EQ(book.refused_for("lost_at_stop").count, 0U) << "it is sent again";
@@ -290,7 +278,7 @@ TEST_F(RelpTest, WhoIsGoneDoesNotStopTheOthers) {
   ASSERT_TRUE(stays.syslog("<13>stayed"));
   sink.set_full(0);
   EXPECT_TRUE(stays.expect("2 rsp 6 200 OK\n"));
-  EXPECT_TRUE(until([&] { return sink.count() == 21; })) << "what was taken is stored, whoever is gone";
+  EXPECT_TRUE(eventually([&] { return sink.count() == 21; })) << "what was taken is stored, whoever is gone";
 }
 
 TEST_F(RelpTest, LimitsAreHeldAndCounted) {
@@ -298,16 +286,16 @@ TEST_F(RelpTest, LimitsAreHeldAndCounted) {
   options.handshake = 100ms;
   start();
   Sender silent(source->port());
-  ASSERT_TRUE(until([&] { return source->connections() == 1; }));
+  ASSERT_TRUE(eventually([&] { return source->connections() == 1; }));
   Sender second(source->port());
   EXPECT_EQ(second.rest(), "");
-  EXPECT_TRUE(until([&] { return book.refused_for("too_many_connections").count == 1; }));
+  EXPECT_TRUE(eventually([&] { return book.refused_for("too_many_connections").count == 1; }));
   EXPECT_EQ(silent.rest(), "") << "it never opened";
-  EXPECT_TRUE(until([&] { return book.refused_for("relp_open_too_slow").count == 1; }));
+  EXPECT_TRUE(eventually([&] { return book.refused_for("relp_open_too_slow").count == 1; }));
   Sender noise(source->port());
   ASSERT_TRUE(noise.send("<13>Jan 10 08:00:00 plain syslog\n"));
   EXPECT_EQ(noise.rest(), "0 serverclose 0\n");
-  EXPECT_TRUE(until([&] { return book.refused_for("relp_broken").count == 1; }));
+  EXPECT_TRUE(eventually([&] { return book.refused_for("relp_broken").count == 1; }));
   EXPECT_TRUE(book.refused_for("relp_broken").first.contains("127.0.0.1: a frame begins with a number"));
 }
 
@@ -317,7 +305,7 @@ TEST_F(RelpTest, ASilentConnectionIsClosedInOrder) {
   Sender sender(source->port());
   ASSERT_TRUE(sender.open());
   EXPECT_EQ(sender.rest(), "0 serverclose 0\n");
-  EXPECT_TRUE(until([&] { return book.refused_for("connection_idle").count == 1; }));
+  EXPECT_TRUE(eventually([&] { return book.refused_for("connection_idle").count == 1; }));
 }
 
 TEST_F(RelpTest, WhoIsNotAllowedIsCountedAndEachSenderCanBeASource) {
@@ -325,7 +313,7 @@ TEST_F(RelpTest, WhoIsNotAllowedIsCountedAndEachSenderCanBeASource) {
   start();
   Sender stranger(source->port());
   EXPECT_EQ(stranger.rest(), "");
-  EXPECT_TRUE(until([&] { return book.refused_for("sender_not_allowed").count == 1; }));
+  EXPECT_TRUE(eventually([&] { return book.refused_for("sender_not_allowed").count == 1; }));
   options.allow.clear();
   options.per_sender = true;
   source.reset();
@@ -412,7 +400,7 @@ TEST_F(RelpOverTls, WhenSendersNeedACertificateThoseWithoutAreRefusedAndCounted)
   options.certificate.client_ca_pem = authority.certificate_pem;
   start();
   EXPECT_EQ(talk(), "");
-  EXPECT_TRUE(until([&] { return book.refused_for("tls_failed").count >= 1; }));
+  EXPECT_TRUE(eventually([&] { return book.refused_for("tls_failed").count >= 1; }));
   std::string certificate, key;
   issue(x509::Use::client, "app1.example.org", certificate, key);
   EXPECT_EQ(talk(certificate, key), answers);
@@ -424,10 +412,10 @@ TEST_F(RelpOverTls, PlainBytesAreNoHandshakeAndWhoNeverFinishesItIsClosed) {
   start();
   Sender plain(source->port());
   ASSERT_TRUE(plain.send(kOpen));
-  EXPECT_TRUE(until([&] { return book.refused_for("tls_failed").count == 1; }));
+  EXPECT_TRUE(eventually([&] { return book.refused_for("tls_failed").count == 1; }));
   Sender silent(source->port());
   EXPECT_EQ(silent.rest(), "");
-  EXPECT_TRUE(until([&] { return book.refused_for("relp_open_too_slow").count == 1; }));
+  EXPECT_TRUE(eventually([&] { return book.refused_for("relp_open_too_slow").count == 1; }));
 }
 
 TEST_F(RelpOverTls, ARenewedCertificateIsUsedByNewConnections) {
